@@ -1,0 +1,12 @@
+-- Prosody 0.12 and 13 run on Lua 5.2 to 5.4.
+std = "lua52+lua54"
+
+-- Callbacks name the arguments they are given, used or not.
+ignore = { "212" }
+
+-- core/modulemanager.lua gives each module an API object, on which the module sets its hooks.
+globals = { "module" }
+read_globals = { "prosody" }
+
+-- Prosody's configuration is Lua with an environment of its own.
+exclude_files = { "**/*.cfg.lua" }
