@@ -1,0 +1,38 @@
+-- Lets people ask Jicofo for rooms of the meetings only.
+--
+-- Jicofo joins any room that it is asked for, also in MUCs that are closed to people. Asked for the
+-- room in which it meets the bridges, it would leave that room when nobody joins.
+--
+-- Options (global):
+--   muc_mapper_domain_base   main domain; meetings are at conference.<it>, conference.<tenant>.<it>
+--                            and breakout.<it>
+local jid = require "util.jid";
+local st = require "util.stanza";
+
+local suffix = "." .. module:get_option_string("muc_mapper_domain_base");
+local RESERVED = "^__jicofo%-health%-check";
+
+local function is_meeting(address)
+	local room, host = jid.split(address or "");
+	if not room or room:gsub("^%[[^%]]*%]", ""):find(RESERVED) then
+		return false;
+	end
+	return host == "breakout" .. suffix
+		or host:sub(1, 11) == "conference." and host:sub(-#suffix) == suffix;
+end
+
+local function refuse_others(event)
+	local origin, stanza = event.origin, event.stanza;
+	if is_meeting(stanza.tags[1].attr.room) then
+		return;
+	end
+	module:log("warn", "Refused %s a room that is no meeting", stanza.attr.from);
+	origin.send(st.error_reply(stanza, "cancel", "not-allowed", "This is no room for a meeting"));
+	return true;
+end
+
+for _, form in ipairs { "host", "bare", "full" } do
+	for _, kind in ipairs { "iq-set", "iq-get" } do
+		module:hook(kind .. "/" .. form .. "/http://jitsi.org/protocol/focus:conference", refuse_others, 1000);
+	end
+end

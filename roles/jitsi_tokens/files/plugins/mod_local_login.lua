@@ -1,0 +1,81 @@
+-- Closes a VirtualHost to people: only direct connections from allowed networks may log in.
+--
+-- And stanzas from people of other hosts end here: an account could be flooded otherwise, and Jicofo
+-- be reached past its proxy.
+--
+-- BOSH and WebSocket are open to the world and reach every VirtualHost by the `to` of the stream.
+-- Without this module the passwords of Jicofo, bridges and recorders can be tried from outside.
+--
+-- Options (VirtualHost or global):
+--   local_login_networks   list of networks in CIDR notation, default the loopback networks
+local ip = require "util.ip";
+local st = require "util.stanza";
+
+local direct_ports = module:get_option_set("c2s_ports", { 5222 })
+	+ module:get_option_set("c2s_direct_tls_ports", {});
+local networks = {};
+for network in module:get_option_set("local_login_networks", { "127.0.0.0/8", "::1/128" }) do
+	local address, bits = ip.parse_cidr(network);
+	networks[#networks + 1] = { address = address, bits = bits };
+end
+
+-- True for a session that speaks XMPP over TCP from an allowed network. The port tells BOSH and
+-- WebSocket apart: they come in through the HTTP port, whatever address they claim.
+local function is_local(session)
+	local conn = session.conn;
+	-- LuaSocket gives the port as a string on some versions
+	local port = conn and conn.serverport and tonumber(conn:serverport());
+	if not direct_ports:contains(port) then
+		return false;
+	end
+	local address = ip.new_ip(conn:ip());
+	if not address then
+		return false;
+	end
+	for _, network in ipairs(networks) do
+		if ip.match(address, network.address, network.bits) then
+			return true;
+		end
+	end
+	return false;
+end
+
+-- Before mod_saslauth and all others: returning true ends the event, so nothing is offered.
+module:hook("stream-features", function (event)
+	if not event.origin.username and not is_local(event.origin) then
+		return true;
+	end
+end, 10000);
+
+local function refuse(event)
+	local session = event.origin;
+	if session.username or is_local(session) then
+		return;
+	end
+	session.log("warn", "Refused a login from outside");
+	session.send(st.stanza("failure", { xmlns = "urn:ietf:params:xml:ns:xmpp-sasl" })
+		:tag("not-authorized"):up()
+		:text_tag("text", "This host is closed to people"));
+	return true;
+end
+
+for _, element in ipairs { "auth", "response" } do
+	module:hook("stanza/urn:ietf:params:xml:ns:xmpp-sasl:" .. element, refuse, 10000);
+end
+
+local function refuse_stanza(event)
+	local origin, stanza = event.origin, event.stanza;
+	if origin.type ~= "c2s" or origin.host == module.host then
+		return; -- rooms and components speak for whom they let in
+	end
+	if stanza.attr.type ~= "error" and stanza.attr.type ~= "result" then
+		origin.send(st.error_reply(stanza, "cancel", "service-unavailable"));
+	end
+	return true;
+end
+
+for _, kind in ipairs { "iq", "message", "presence" } do
+	for _, form in ipairs { "host", "bare", "full" } do
+		module:hook(kind .. "/" .. form, refuse_stanza, 10000);
+	end
+end

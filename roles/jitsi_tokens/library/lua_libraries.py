@@ -1,0 +1,344 @@
+#!/usr/bin/python
+"""Module ``lua_libraries``: Lua libraries that load in the Lua that runs Prosody."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: lua_libraries
+short_description: Make installed Lua libraries load in the Lua that runs Prosody
+description:
+  - Asks the interpreter that runs Prosody to load each library, in one process.
+  - Where the package of a library written in Lua has files for other versions of Lua only, links
+    such a file into the search path of that interpreter. Debian 12 and 13 need this for
+    C(lua-basexx) and C(lua-inspect).
+  - Fails when a library does not load in the end. Prosody itself would start all the same, without
+    the modules that need it.
+  - Installs no package and downloads nothing.
+options:
+  libraries:
+    description: Libraries that have to load.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      module:
+        description: Name in C(require), for example C(cjson.safe).
+        type: str
+        required: true
+      package:
+        description: Package of the distribution that ships the library.
+        type: str
+        required: true
+      pure:
+        description:
+          - Whether the library is written in Lua alone, so that a file made for another version of
+            Lua works. Compiled libraries are never linked.
+        type: bool
+        default: false
+  directory:
+    description:
+      - Where to put links. It has to be in the search path of the interpreter.
+      - By default C(/usr/local/share/lua/) and the version of the interpreter.
+    type: path
+  state:
+    description:
+      - C(present) links what needs a link and fails when a library does not load.
+      - C(query) tells what loads, changes nothing and does not fail for a library.
+    type: str
+    choices: [present, query]
+    default: present
+attributes:
+  check_mode:
+    description: >-
+      Tells which links would be made. Packages that are not installed yet, Prosody among them, are
+      no failure then.
+    support: full
+  diff_mode:
+    description: Names the links.
+    support: full
+author: Vestibule contributors
+"""
+
+EXAMPLES = r"""
+- name: configure | Make the Lua libraries of the token plugins load
+  lua_libraries:
+    libraries:
+      - {module: basexx, package: lua-basexx, pure: true}
+      - {module: cjson.safe, package: lua-cjson}
+"""
+
+RETURN = r"""
+lua_version:
+  description: Version of Lua that runs Prosody, empty where Prosody is not installed.
+  type: str
+  returned: success
+  sample: "5.4"
+interpreter:
+  description: Command that starts that Lua.
+  type: str
+  returned: success
+  sample: /usr/bin/env lua5.4
+libraries:
+  description: Each library that was asked for.
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    module:
+      description: Name in C(require).
+      type: str
+    package:
+      description: Package that ships it.
+      type: str
+    state:
+      description: C(loads), C(linked) (in check mode, would be) or C(missing).
+      type: str
+missing:
+  description: Names of the libraries that do not load.
+  type: list
+  elements: str
+  returned: success
+"""
+
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+# Prints the version, the search path, and a line for each module named on standard input.
+_LUA = r"""
+print(_VERSION);
+print(package.path);
+for name in io.lines() do
+    local ok, err = pcall(require, name);
+    print(ok and "loads" or "fails", name, (tostring(err):gsub("%s+", " ")));
+end
+"""
+# How to ask a package manager for the files of a package, one path a line.
+_FILE_LISTS = (("dpkg-query", ["--listfiles"]), ("pacman", ["-Qlq"]))
+_SHIPPED = re.compile(r".*/share/lua/(?P<version>\d+\.\d+)/(?P<file>.+\.lua)")
+_VERSION = re.compile(r"Lua (\d+\.\d+)")
+
+
+class LibraryError(Exception):
+    """What the operator has to know, as sentences."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the interpreter said: its version, search path, and reason by failing module."""
+
+    version: str
+    path: str
+    failures: dict[str, str]
+
+
+def interpreter_of(script: str) -> list[str]:
+    """The argv that starts the interpreter of ``script``, from its first line."""
+    first = script.split("\n", 1)[0]
+    if not first.startswith("#!"):
+        raise LibraryError("prosody does not name its interpreter in the first line.")
+    return first[2:].split()
+
+
+def parse_answer(output: str, modules: list[str]) -> Answer | None:
+    """What the Lua program printed, None where anything is missing."""
+    lines = output.splitlines()
+    version = _VERSION.fullmatch(lines[0]) if lines else None
+    if version is None:
+        return None
+    fields = [line.split("\t") for line in lines[2:]]
+    results = {field[1]: field for field in fields if field[0] in ("loads", "fails")}
+    if not results.keys() >= set(modules):
+        return None
+    failures = {name: results[name][2] for name in modules if results[name][0] == "fails"}
+    return Answer(version[1], lines[1], failures)
+
+
+def shipped_file(files: list[str], module: str) -> tuple[str, str] | None:
+    """Path and place below the version's folder of ``module`` among the files of a package.
+
+    ``("/usr/share/lua/5.3/inspect.lua", "inspect.lua")``: the one for the newest Lua, or None.
+    """
+    name = module.replace(".", "/")
+    found = []
+    for path in files:
+        match = _SHIPPED.fullmatch(path)
+        if match and match["file"] in (f"{name}.lua", f"{name}/init.lua"):
+            version = tuple(int(part) for part in match["version"].split("."))
+            found.append((version, path, match["file"]))
+    return max(found)[1:] if found else None
+
+
+def place_link(link: Path, target: str) -> None:
+    """Makes ``link`` point to ``target``, over a link but never over anything else."""
+    if link.exists() and not link.is_symlink():
+        raise LibraryError(
+            f"{link} is in the way: it is no link, and the library in it does not load. Move it"
+            " away and run again."
+        )
+    os.umask(0o022)  # Prosody is not root and has to reach the link
+    link.parent.mkdir(parents=True, exist_ok=True)
+    scratch = link.with_name(f".{link.name}.new")
+    scratch.unlink(missing_ok=True)
+    scratch.symlink_to(target)
+    scratch.replace(link)
+
+
+class Host:
+    """The target: its Prosody, its interpreter and its packages."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self._module = module
+        self.interpreter: list[str] = []
+        prosody = module.get_bin_path("prosody")
+        if prosody:
+            # The unit starts this very file, so its first line decides; `prosodyctl about` only
+            # knows the Lua of prosodyctl.
+            self.interpreter = interpreter_of(Path(prosody).read_text(encoding="utf-8"))
+
+    def ask(self, modules: list[str]) -> Answer:
+        """Tries every module in one process, without the environment of the caller."""
+        done = subprocess.run(
+            [*self.interpreter, "-E", "-e", _LUA],
+            input="".join(f"{name}\n" for name in modules),
+            capture_output=True,
+            check=False,
+            text=True,
+        )
+        answer = parse_answer(done.stdout, modules)
+        if done.returncode != 0 or answer is None:
+            raise LibraryError(
+                f"The interpreter of Prosody, {' '.join(self.interpreter)}, did not answer as Lua"
+                f" does (it ended with {done.returncode}):"
+                f" {(done.stderr or done.stdout).strip()[-500:]}"
+            )
+        return answer
+
+    def files_of(self, package: str) -> list[str]:
+        """Paths that ``package`` installed, none where it is not installed."""
+        for program, options in _FILE_LISTS:
+            path = self._module.get_bin_path(program)
+            if path:
+                _, output, _ = self._module.run_command([path, *options, package])
+                return list(output.splitlines())
+        raise LibraryError("There is no package manager that Vestibule knows: dpkg or pacman.")
+
+
+def render_failures(answer: Answer, interpreter: str, libraries: list[dict[str, Any]]) -> str:
+    """The message for libraries that do not load."""
+
+    def reason(name: str) -> str:
+        # After this text Lua lists every place where it looked
+        return answer.failures[name].partition(": no field package.preload")[0][:300]
+
+    lines = [
+        f"  {each['module']}: {reason(each['module'])}. Install or repair the package"
+        f" {each['package']}."
+        for each in libraries
+        if each["module"] in answer.failures
+    ]
+    return "\n".join(
+        [
+            f"Prosody would start without the modules that guard its doors: these Lua"
+            f" libraries do not load in Lua {answer.version} ({interpreter}).",
+            *lines,
+        ]
+    )
+
+
+def run(module: AnsibleModule) -> dict[str, Any]:
+    """Asks, links what needs a link, and asks again."""
+    libraries = module.params["libraries"]
+    names = [each["module"] for each in libraries]
+    changing = module.params["state"] == "present"
+    host = Host(module)
+    if not host.interpreter:
+        if not module.check_mode:
+            raise LibraryError("Prosody is not installed: there is no prosody. Install it first.")
+        answer = Answer("", "", dict.fromkeys(names, "Prosody is not installed"))
+        return _result(host, libraries, answer, {})
+
+    answer = host.ask(names)
+    links: dict[str, tuple[Path, str]] = {}
+    if changing and answer.failures:
+        directory = module.params["directory"] or f"/usr/local/share/lua/{answer.version}"
+        for each in libraries:
+            shipped = None
+            if each["pure"] and each["module"] in answer.failures:
+                shipped = shipped_file(host.files_of(each["package"]), each["module"])
+            if shipped:
+                links[each["module"]] = (Path(directory, shipped[1]), shipped[0])
+        if links and f"{directory}/?.lua" not in answer.path.split(";"):
+            raise LibraryError(
+                f"{directory} is not in the search path of {' '.join(host.interpreter)}. Set"
+                f" directory to one of: {answer.path}"
+            )
+        if links and not module.check_mode:
+            for link, target in links.values():
+                place_link(link, target)
+            answer = host.ask(names)
+        if answer.failures and not module.check_mode:
+            raise LibraryError(render_failures(answer, " ".join(host.interpreter), libraries))
+    return _result(host, libraries, answer, links)
+
+
+def _result(
+    host: Host,
+    libraries: list[dict[str, Any]],
+    answer: Answer,
+    links: dict[str, tuple[Path, str]],
+) -> dict[str, Any]:
+    def state(name: str) -> str:
+        if name in links:
+            return "linked"
+        return "missing" if name in answer.failures else "loads"
+
+    states = [
+        {"module": each["module"], "package": each["package"], "state": state(each["module"])}
+        for each in libraries
+    ]
+    return {
+        "changed": bool(links),
+        "lua_version": answer.version,
+        "interpreter": " ".join(host.interpreter),
+        "libraries": states,
+        "missing": [each["module"] for each in states if each["state"] == "missing"],
+        "diff": {
+            "before": "",
+            "after": "".join(f"{link} -> {target}\n" for link, target in links.values()),
+        },
+    }
+
+
+def main() -> None:
+    """Ansible's shell around `run`."""
+    module = AnsibleModule(
+        argument_spec={
+            "libraries": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {
+                    "module": {"type": "str", "required": True},
+                    "package": {"type": "str", "required": True},
+                    "pure": {"type": "bool", "default": False},
+                },
+            },
+            "directory": {"type": "path"},
+            "state": {"type": "str", "choices": ["present", "query"], "default": "present"},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        module.exit_json(**run(module))
+    except LibraryError as error:
+        module.fail_json(msg=str(error))
+
+
+if __name__ == "__main__":
+    main()
