@@ -1,0 +1,547 @@
+"""The access cases: one registry of what is tried, what has to happen, and the control.
+
+A refusal alone proves little, for a dead server refuses everybody. So every case that expects a
+refusal has a control: the same request with one thing right. It is played first, has to succeed,
+and stays in place while the attempts run, so that the room which must stay closed does exist.
+
+Conditions and words of the refusals are those of Prosody and Jitsi's plugins, seen on real ones.
+Alternatives are the answers of different versions to the same attempt.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from .attempts import (
+    BREWERY,
+    DROPPED,
+    Attempt,
+    ask_before_login,
+    ask_room,
+    claim,
+    configuration_form,
+    configure_from_outside,
+    configure_internal,
+    configure_unopened,
+    create_elsewhere,
+    destruction,
+    enter,
+    enter_by_header,
+    head,
+    join,
+    join_health_room,
+    join_internal,
+    join_unopened,
+    kick,
+    kick_owner,
+    list_internal,
+    log_in,
+    log_in_anyway,
+    log_in_by_header,
+    log_in_without_token,
+    look_for_login,
+    moderation,
+    move_stream,
+    open_internal,
+    ownership,
+    password,
+    rename,
+    valid,
+)
+from .participant import FOCUS_NICK
+from .scene import (
+    TENANT,
+    Control,
+    Scene,
+    header_is_accepted,
+    large_token_is_accepted,
+    nothing,
+    owner_configures,
+    presence_is_heard,
+    room_is_open,
+    tenants_room_is_open,
+    token_is_accepted,
+)
+from .tokens import ABSENT, HEADER, forge, forge_rsa, from_now
+from .transports import HUNG_UP
+from .xmpp import LEGACY_AUTH, REGISTER, Refused, Stage, fresh_name
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An answer that counts as the expected refusal.
+
+    ``conditions`` empty: whatever the server calls it. ``words`` is a regular expression.
+    """
+
+    stage: Stage
+    conditions: tuple[str, ...] = ()
+    words: str = ""
+
+    def covers(self, refused: Refused) -> bool:
+        """Whether this is what the server said."""
+        return (
+            refused.stage == self.stage
+            and (not self.conditions or refused.condition in self.conditions)
+            and re.search(self.words, refused.text) is not None
+        )
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing that people try in one or more ways.
+
+    All ``attempts`` have to meet one of the ``refusals``, or succeed where there are none.
+    """
+
+    name: str
+    words: str
+    attempts: Mapping[str, Attempt]
+    refusals: tuple[Refusal, ...] = ()
+    control: Control = nothing
+
+    @property
+    def expected(self) -> str:
+        """What has to happen, for people."""
+        if not self.refusals:
+            return "enters"
+        conditions = [refusal.conditions[0] for refusal in self.refusals if refusal.conditions]
+        return f"refused: {' or '.join(conditions)}" if conditions else "refused"
+
+
+def at_login(words: str, *conditions: str) -> Refusal:
+    """A SASL failure that says so, not-allowed where no conditions are given."""
+    return Refusal(Stage.LOGIN, conditions or ("not-allowed",), words)
+
+
+def at_join(words: str, *conditions: str) -> Refusal:
+    """A presence error that says so, not-allowed where no conditions are given."""
+    return Refusal(Stage.JOIN, conditions or ("not-allowed",), words)
+
+
+def tampered(scene: Scene) -> str:
+    """A valid token with one character of its signature changed."""
+    signed, _, signature = scene.token().rpartition(".")
+    return f"{signed}.{'B' if signature[0] == 'A' else 'A'}{signature[1:]}"
+
+
+def rewritten(scene: Scene) -> str:
+    """Another room's claims under the signature of a valid token."""
+    own, other = scene.token().split("."), scene.token(room=fresh_name()).split(".")
+    return ".".join([own[0], other[1], own[2]])
+
+
+def other_secret(change: Callable[[str], str]) -> Attempt:
+    """Log in with a token signed with another secret."""
+    return log_in(lambda scene: forge(HEADER, scene.claims(), change(scene.secret)))
+
+
+def unsigned(alg: str, signature: str) -> Attempt:
+    """Log in with a token whose header asks for no signature."""
+
+    def make(scene: Scene) -> str:
+        signed, _, _ = forge({**HEADER, "alg": alg}, scene.claims(), "").rpartition(".")
+        return f"{signed}.{signature}"
+
+    return log_in(make)
+
+
+def padded(scene: Scene, size: int) -> str:
+    """A valid token of at least ``size`` KiB. Base64 makes four characters of three."""
+    return scene.token(padding="x" * (size * 768))
+
+
+def cut(shorten: Callable[[str], str]) -> Attempt:
+    """Log in with a part of a valid token."""
+    return log_in(lambda scene: shorten(scene.token()))
+
+
+def signed_json(header: object, claims: object = None) -> Attempt:
+    """Log in with a well-signed token whose parts are JSON, but no objects."""
+    return log_in(lambda scene: forge(header, claims or scene.claims(), scene.secret))
+
+
+TOKENS = (
+    Case(
+        "valid_token_enters",
+        "valid token",
+        {"in the URL": enter(valid), "in the header": enter_by_header},
+    ),
+    Case(
+        "no_token_refused",
+        "no token",
+        {
+            "none": log_in_without_token,
+            "empty": log_in(lambda scene: ""),
+            "empty header": log_in_by_header(lambda scene: "Bearer"),
+        },
+        (at_login("token required|Invalid token"),),
+        header_is_accepted,
+    ),
+    Case(
+        "bad_signature_refused",
+        "tampered token",
+        {
+            "signature changed": log_in(tampered),
+            "claims changed": log_in(rewritten),
+            "in the header": log_in_by_header(lambda scene: f"Bearer {tampered(scene)}"),
+        },
+        (at_login("Invalid signature"),),
+        header_is_accepted,
+    ),
+    Case(
+        "other_key_refused",
+        "token signed with another secret",
+        {
+            "random": other_secret(lambda secret: secrets.token_urlsafe(32)),
+            "one character more": other_secret(lambda secret: f"{secret}x"),
+            "empty": other_secret(lambda secret: ""),
+        },
+        (at_login("Invalid signature"),),
+        token_is_accepted,
+    ),
+    Case(
+        "alg_none_refused",
+        "unsigned token (alg none)",
+        {
+            "no signature": unsigned("none", ""),
+            "some signature": unsigned("none", "c2lnbmF0dXJl"),
+            "capital letter": unsigned("None", "c2lnbmF0dXJl"),
+            "right signature": head(alg="none"),
+        },
+        (at_login("Invalid or incorrect alg|Invalid token"),),
+        token_is_accepted,
+    ),
+    Case(
+        "alg_confusion_refused",
+        "token signed with another algorithm",
+        {
+            "HS384": head("sha384", alg="HS384"),
+            "HS512": head("sha512", alg="HS512"),
+            "RS256 with our own key": log_in(lambda scene: forge_rsa(scene.claims())),
+            "RS256 that is none": head(alg="RS256"),
+            "no alg": head(alg=None),
+            "list": head(alg=["HS256"]),
+        },
+        (at_login("Invalid or incorrect alg|Invalid token"),),
+        token_is_accepted,
+    ),
+    Case(
+        "expired_refused",
+        "expired token",
+        {
+            "two minutes ago": log_in(lambda scene: scene.token(exp=from_now(-120))),
+            "in 1970": claim(exp=1),
+            "before 1970": claim(exp=-1),
+        },
+        (at_login("Not acceptable by exp"),),
+        token_is_accepted,
+    ),
+    Case(
+        "not_yet_valid_refused",
+        "token that is not valid yet",
+        {
+            "in ten minutes": log_in(lambda scene: scene.token(nbf=from_now(600))),
+            "text": log_in(lambda scene: scene.token(nbf=str(from_now(-60)))),
+        },
+        (at_login("Not acceptable by nbf|nbf must be number"),),
+        token_is_accepted,
+    ),
+    Case(
+        "missing_exp_refused",
+        "token that never expires (no exp)",
+        {
+            "absent": claim(exp=ABSENT),
+            "null": claim(exp=None),
+            "false": claim(exp=False),
+            "text": log_in(lambda scene: scene.token(exp=str(from_now(600)))),
+        },
+        (at_login("exp.* (missing|must be number)"),),
+        token_is_accepted,
+    ),
+    Case(
+        "missing_iss_refused",
+        "token without issuer",
+        {
+            "absent": claim(iss=ABSENT),
+            "null": claim(iss=None),
+            "list": log_in(lambda scene: scene.token(iss=[scene.entrance.issuer.issuer])),
+        },
+        (at_login("iss.* (missing|must be string)|invalid 'iss'"),),
+        token_is_accepted,
+    ),
+    Case(
+        "missing_sub_refused",
+        "token without sub",
+        {"absent": claim(sub=ABSENT), "null": claim(sub=None), "number": claim(sub=1)},
+        (at_login("sub.* (missing|must be string)", "not-authorized", "not-allowed"),),
+        token_is_accepted,
+    ),
+    Case(
+        "missing_aud_refused",
+        "token without audience",
+        {"absent": claim(aud=ABSENT), "null": claim(aud=None)},
+        (at_login("aud.* missing|invalid 'aud'"),),
+        token_is_accepted,
+    ),
+    Case(
+        "missing_room_refused",
+        "token without room",
+        {"absent": claim(room=ABSENT), "null": claim(room=None), "number": claim(room=1)},
+        (at_login("room.* (missing|must be string)", "not-authorized", "not-allowed"),),
+        token_is_accepted,
+    ),
+    Case(
+        "wrong_issuer_refused",
+        "token of another issuer",
+        {
+            "other": claim(iss="somebody-else"),
+            "capitals": log_in(
+                lambda scene: scene.token(iss=scene.entrance.issuer.issuer.swapcase())
+            ),
+            "wildcard": claim(iss="*"),
+        },
+        (at_login("invalid 'iss'"),),
+        token_is_accepted,
+    ),
+    Case(
+        "wrong_audience_refused",
+        "token for another audience",
+        {
+            "other": claim(aud="somebody-else"),
+            "list": log_in(lambda scene: scene.token(aud=[scene.entrance.issuer.audience])),
+            "wildcard": claim(aud="*"),
+        },
+        (at_login("invalid 'aud'"),),
+        token_is_accepted,
+    ),
+    Case(
+        "wrong_room_refused",
+        "token for another room",
+        {
+            "other": join(lambda scene: scene.token(room=fresh_name())),
+            "empty": join(lambda scene: scene.token(room="")),
+            "beginning of the name": join(lambda scene: scene.token(room=scene.room.name[:-1])),
+            "pattern": join(lambda scene: scene.token(room=".*")),
+        },
+        (at_join("match"),),
+        room_is_open,
+    ),
+    Case(
+        "wrong_sub_refused",
+        "token for another domain",
+        {
+            "other domain": join(lambda scene: scene.token(sub="other.example.org")),
+            "tenant": join(lambda scene: scene.token(sub=TENANT)),
+            "subdomain": join(lambda scene: scene.token(sub=f"x.{scene.entrance.domain}")),
+        },
+        (at_join("match"),),
+        room_is_open,
+    ),
+    Case(
+        "wildcard_room_enters",
+        "token for every room (*)",
+        {"*": enter(lambda scene: scene.token(room="*"))},
+    ),
+    Case(
+        "wildcard_room_refused",
+        "token for every room (*)",
+        {"*": claim(room="*")},
+        (at_login("wildcard"),),
+        token_is_accepted,
+    ),
+    Case(
+        "wildcard_sub_enters",
+        "token for every domain (*)",
+        {"*": enter(lambda scene: scene.token(sub="*"))},
+    ),
+    Case(
+        "wildcard_sub_refused",
+        "token for every domain (*)",
+        {"*": claim(sub="*")},
+        (at_login("wildcard"),),
+        token_is_accepted,
+    ),
+    Case(
+        "room_case_insensitive",
+        "room name in capital letters",
+        {
+            "in the token": enter(lambda scene: scene.token(room=scene.room.name.upper())),
+            "in the address": enter(valid, str.upper),
+        },
+    ),
+    Case(
+        "other_tenant_refused",
+        "another tenant's token",
+        {
+            "other tenant": join(lambda scene: scene.token(sub=TENANT)),
+            "main domain": join(valid),
+            "mapped address": join(lambda scene: scene.token(sub=TENANT), mapped=True),
+            "own tenant in the URL": join(lambda scene: scene.token(sub=TENANT), tenant=TENANT),
+        },
+        (at_join("match"),),
+        tenants_room_is_open,
+    ),
+    Case(
+        "garbage_refused",
+        "garbage instead of a token",
+        {
+            "words": log_in(lambda scene: "not a token"),
+            "dots": log_in(lambda scene: ".."),
+            "three words": log_in(lambda scene: "a.b.c"),
+            "random bytes": log_in(lambda scene: secrets.token_urlsafe(200)),
+            "control characters": log_in(lambda scene: "\0\r\n\x7f"),
+            "not ASCII": log_in(lambda scene: "jeton-\u00e9\u4e2d\U0001f511"),
+            "header null": signed_json(None),
+            "header list": signed_json([]),
+            "header number": signed_json(1),
+            "claims list": signed_json(HEADER, ["*"]),
+            "claims text": signed_json(HEADER, "*"),
+            "context number": claim(context=1),
+            "Bearer in the URL": log_in(lambda scene: f"Bearer {scene.token()}"),
+            "four parts": log_in(lambda scene: f"{scene.token()}.x"),
+        },
+        (at_login("Invalid|must be|missing"),),
+        token_is_accepted,
+    ),
+    Case(
+        "truncated_refused",
+        "truncated token",
+        {
+            "one character": cut(lambda token: token[:-1]),
+            "half of the signature": cut(lambda token: token[:-21]),
+            "no signature": cut(lambda token: token.rpartition(".")[0]),
+            "half": cut(lambda token: token[: len(token) // 2]),
+            "header alone": cut(lambda token: token.partition(".")[0]),
+        },
+        (at_login("Invalid"),),
+        token_is_accepted,
+    ),
+    Case(
+        "oversized_refused",
+        "oversized token",
+        {
+            # One that fits a TLS record, so that the answer arrives before the server hangs up
+            "12 KiB": log_in(lambda scene: padded(scene, 12)),
+            "12 KiB in the header": log_in_by_header(lambda scene: f"Bearer {padded(scene, 12)}"),
+            "32 KiB": log_in(lambda scene: padded(scene, 32)),
+        },
+        (Refusal(Stage.HTTP, ("414", "400", "413", "431", HUNG_UP)), at_login("too long|Invalid")),
+        large_token_is_accepted,
+    ),
+)
+
+ROOMS = (
+    Case(
+        "only_focus_creates_rooms",
+        "room that Jicofo did not open",
+        {
+            "join": join_unopened(),
+            "join as Jicofo": join_unopened(FOCUS_NICK),
+            "configuration": configure_unopened,
+            "lobby room": create_elsewhere("lobby"),
+            "breakout room": create_elsewhere("breakout"),
+        },
+        (at_join("", "not-allowed", DROPPED), Refusal(Stage.REQUEST)),
+        room_is_open,
+    ),
+    Case(
+        "focus_nick_refused",
+        "Jicofo's nick",
+        {
+            "change of nick": rename(FOCUS_NICK),
+            "change to x/focus": rename(f"x/{FOCUS_NICK}"),
+            "join": join(valid, FOCUS_NICK),
+            "join as x/focus": join(valid, f"x/{FOCUS_NICK}"),
+        },
+        (at_join("", "conflict", "not-allowed"),),
+        presence_is_heard,
+    ),
+    Case(
+        "room_configuration_refused",
+        "configuration by who does not own the room",
+        {
+            "form": ask_room("get", configuration_form),
+            "password": ask_room("set", password),
+            "destruction": ask_room("set", destruction),
+            "ownership": ask_room("set", ownership),
+            "moderation": ask_room("set", moderation),
+            "kick of the owner": ask_room("set", kick_owner),
+            "kick of Jicofo": ask_room("set", kick(FOCUS_NICK)),
+            "from outside": configure_from_outside,
+        },
+        (Refusal(Stage.REQUEST, ("forbidden", "not-allowed")),),
+        owner_configures,
+    ),
+    Case(
+        "internal_muc_closed",
+        "internal rooms of the bridges",
+        {
+            "join": join_internal(BREWERY),
+            "new room": join_internal(""),
+            "by Jicofo": open_internal(BREWERY),
+            "configuration": configure_internal(BREWERY),
+            "new room by configuration": configure_internal(""),
+            "list of rooms": list_internal(),
+            "list of bridges": list_internal(BREWERY),
+        },
+        (Refusal(Stage.JOIN), Refusal(Stage.REQUEST), Refusal(Stage.FOCUS, ("not-allowed",))),
+        room_is_open,
+    ),
+    *(
+        Case(
+            f"{host}_host_closed",
+            f"login at {host}.",
+            {
+                "offer": look_for_login(host),
+                "PLAIN": log_in_anyway(host, "PLAIN", b"\0focus\0focus"),
+                "SCRAM": log_in_anyway(host, "SCRAM-SHA-1", b"n,,n=focus,r=vestibule"),
+                "ANONYMOUS": log_in_anyway(host, "ANONYMOUS"),
+                "registration": ask_before_login(host, REGISTER),
+                "legacy login": ask_before_login(host, LEGACY_AUTH),
+                "moved stream": move_stream(host),
+            },
+            (
+                Refusal(Stage.STREAM),
+                # What speaks of credentials has tried the password
+                at_login("^(?!.*credentials)", "not-authorized", "invalid-mechanism"),
+                Refusal(Stage.REQUEST),
+            ),
+            token_is_accepted,
+        )
+        for host in ("auth", "recorder")
+    ),
+    Case(
+        "health_room_closed",
+        "rooms of Jicofo's health check",
+        {
+            "join": join_health_room(),
+            "join as Jicofo": join_health_room(FOCUS_NICK),
+            "opened by Jicofo": join_health_room(asked=True),
+            "as x/focus": join_health_room(f"x/{FOCUS_NICK}", asked=True),
+            "of a tenant": join_health_room(tenant=TENANT, asked=True),
+        },
+        (at_join("", "not-allowed", "service-unavailable", "conflict"),),
+        room_is_open,
+    ),
+)
+
+CASES: Mapping[str, Case] = {case.name: case for case in (*TOKENS, *ROOMS)}
+
+
+def choose(names: Iterable[str]) -> list[Case]:
+    """The cases of these names, in the order of the registry.
+
+    Raises ValueError, with a sentence for the operator, on no name at all and on unknown ones.
+    """
+    chosen = set(names)
+    if not chosen:
+        raise ValueError("there is no case to play, and a check of nothing proves nothing")
+    for name in sorted(chosen - CASES.keys()):
+        nearest, *_ = difflib.get_close_matches(name, CASES, n=1, cutoff=0.0)
+        raise ValueError(f"{name} is no access case; the nearest is {nearest}")
+    return [case for name, case in CASES.items() if name in chosen]

@@ -1,0 +1,145 @@
+"""Plays the chosen cases over the transports, several at a time, and judges what comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from .attempts import Attempt
+from .cases import Case
+from .participant import Participant
+from .scene import Entrance, Scene
+from .xmpp import AccessError, Broken, NoAnswer, Refused, Room
+
+_AT_ONCE = 8  # cases: enough to hide the waiting for answers, too few to crowd two cores
+EXPLAINED = 3  # wrong verdicts that are shown in full
+QUIET = 0.5  # seconds of silence between two cases that are played again
+_RETRY = 0.5  # seconds between questions to a Jicofo that is still starting
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one case over one transport."""
+
+    case: Case
+    transport: str
+    got: str
+    ok: bool
+    ms: int  # milliseconds that the attempts took, without the control
+    began: float  # seconds since the epoch, control included
+    ended: float
+
+
+class FocusAbsent(Exception):
+    """Jicofo answers nobody."""
+
+
+async def wait_for_focus(entrances: Sequence[Entrance], patience: float) -> None:
+    """Return once Jicofo opens a room, for it may still be starting.
+
+    Returns early when a valid token is refused: that is for the cases to show.
+
+    Raises FocusAbsent when it did not within ``patience`` seconds, Broken or NoAnswer when the
+    server cannot be reached over any of the transports.
+    """
+    deadline = time.monotonic() + patience
+    unreachable: AccessError | None = None
+    for entrance in entrances:
+        room = entrance.room()
+        try:
+            async with entrance.login(room, entrance.issuer.token(room=room.name)) as somebody:
+                await _ask_until(deadline, somebody, room)
+                return
+        except Refused:
+            return
+        except (Broken, NoAnswer) as error:
+            unreachable = error
+    if unreachable:
+        raise unreachable
+
+
+async def _ask_until(deadline: float, somebody: Participant, room: Room) -> None:
+    while True:
+        try:
+            await somebody.request_conference(room)
+        except (Refused, NoAnswer) as error:
+            if time.monotonic() > deadline:
+                raise FocusAbsent(str(error)) from None
+            await asyncio.sleep(_RETRY)
+        else:
+            return
+
+
+async def play(
+    cases: Sequence[Case], entrances: Sequence[Entrance], announce: Callable[[Verdict], None]
+) -> list[Verdict]:
+    """Play every case through every entrance. ``announce`` hears of each verdict, in this order."""
+    places = asyncio.Semaphore(_AT_ONCE)
+
+    async def judge_in_turn(case: Case, entrance: Entrance) -> Verdict:
+        async with places:
+            return await judge(case, entrance)
+
+    verdicts = []
+    async with asyncio.TaskGroup() as group:
+        games = [
+            group.create_task(judge_in_turn(case, entrance))
+            for case in cases
+            for entrance in entrances
+        ]
+        for game in games:
+            verdicts.append(await game)
+            announce(verdicts[-1])
+    return verdicts
+
+
+async def play_again(
+    wrong: Sequence[Verdict], entrances: Sequence[Entrance]
+) -> list[tuple[Verdict, Verdict]]:
+    """Play the first wrong ones once more, each alone, so that the server's log is about it."""
+    by_transport = {entrance.kind.name: entrance for entrance in entrances}
+    pairs = []
+    for verdict in wrong[:EXPLAINED]:
+        await asyncio.sleep(QUIET)
+        pairs.append((verdict, await judge(verdict.case, by_transport[verdict.transport])))
+    return pairs
+
+
+async def judge(case: Case, entrance: Entrance) -> Verdict:
+    """Play one case: its control, then its attempts while what the control built still stands."""
+    began, started = time.time(), time.perf_counter()
+    try:
+        async with case.control(entrance) as scene:
+            started = time.perf_counter()
+            got, ok = await _try_all(case, scene)
+            ms = _milliseconds_since(started)
+    except AccessError as error:
+        got, ok, ms = f"control failed: {error}", False, _milliseconds_since(started)
+    return Verdict(case, entrance.kind.name, got, ok, ms, began, time.time())
+
+
+async def _try_all(case: Case, scene: Scene) -> tuple[str, bool]:
+    """The first wrong outcome, or that of the first attempt where all are right."""
+    outcomes: list[str] = []
+    for way, attempt in case.attempts.items():
+        outcome, ok = await attempt_once(case, attempt, scene)
+        if not ok:
+            return f"{outcome} [{way}]", False
+        outcomes.append(outcome)
+    return outcomes[0] + (f", {len(outcomes)} ways" if len(outcomes) > 1 else ""), True
+
+
+async def attempt_once(case: Case, attempt: Attempt, scene: Scene) -> tuple[str, bool]:
+    """What came of one attempt, and whether the case expects that."""
+    try:
+        return await attempt(scene), not case.refusals
+    except Refused as refused:
+        return str(refused), any(refusal.covers(refused) for refusal in case.refusals)
+    except (Broken, NoAnswer) as error:
+        return str(error), False
+
+
+def _milliseconds_since(started: float) -> int:
+    return round((time.perf_counter() - started) * 1000)

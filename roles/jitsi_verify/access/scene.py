@@ -1,0 +1,167 @@
+"""The server as a case sees it, and the controls that set the scene for its attempts."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .participant import Participant
+from .tokens import Issuer
+from .transports import Door, Transport
+from .xmpp import MUC_OWNER, Room, element, fresh_name
+
+TENANT, OTHER_TENANT = "tenant-a", "tenant-b"
+
+
+@dataclass(frozen=True)
+class Entrance:
+    """One server as reached over one transport, and whose tokens it accepts."""
+
+    door: Door
+    kind: type[Transport]
+    issuer: Issuer
+    patience: float  # seconds that the server has for each answer
+
+    @property
+    def domain(self) -> str:
+        """The server's main domain."""
+        return self.door.domain
+
+    def room(self, name: str = "", tenant: str = "", component: str = "conference") -> Room:
+        """A room, of a name never used before where none is given."""
+        return Room(name or fresh_name(), self.domain, tenant, component)
+
+    def approach(
+        self, room: Room, token: str | None = None, header: str | None = None
+    ) -> contextlib.AbstractAsyncContextManager[Participant]:
+        """Somebody on the way to ``room`` with a token in the URL, a header, both or none."""
+        query = {"room": room.name, "prefix": room.tenant}
+        if token is not None:
+            query["token"] = token
+        headers = {} if header is None else {"Authorization": header}
+        return Participant.connect(self.kind, self.door, self.patience, query, headers)
+
+    @contextlib.asynccontextmanager
+    async def login(
+        self, room: Room, token: str | None = None, header: str | None = None
+    ) -> AsyncIterator[Participant]:
+        """Somebody who has logged in and stands before ``room``."""
+        async with self.approach(room, token, header) as participant:
+            await participant.login()
+            yield participant
+
+    @contextlib.asynccontextmanager
+    async def enter(
+        self, room: Room, token: str | None = None, header: str | None = None
+    ) -> AsyncIterator[Participant]:
+        """Somebody who has come into ``room`` as clients do: login, Jicofo, join."""
+        async with self.login(room, token, header) as participant:
+            await participant.request_conference(room)
+            await participant.join(room)
+            yield participant
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What an attempt finds: a room, and the people whom the control has brought into it."""
+
+    entrance: Entrance
+    room: Room
+    people: tuple[Participant, ...] = ()
+
+    @property
+    def first(self) -> Participant:
+        """Who came first, and so owns the room."""
+        return self.people[0]
+
+    @property
+    def second(self) -> Participant:
+        """Who came next, and does not."""
+        return self.people[1]
+
+    @property
+    def secret(self) -> str:
+        """What signs tokens here."""
+        return self.entrance.issuer.secret
+
+    def token(self, **changes: Any) -> str:
+        """A token for the room, with changed claims."""
+        return self.entrance.issuer.token(**{"room": self.room.name, **changes})
+
+    def claims(self, **changes: Any) -> dict[str, Any]:
+        """The claims of such a token."""
+        return self.entrance.issuer.claims(**{"room": self.room.name, **changes})
+
+
+Control = Callable[[Entrance], contextlib.AbstractAsyncContextManager[Scene]]
+
+
+@contextlib.asynccontextmanager
+async def nothing(entrance: Entrance) -> AsyncIterator[Scene]:
+    """A room that nobody has opened. Enough where people have to succeed."""
+    yield Scene(entrance, entrance.room())
+
+
+@contextlib.asynccontextmanager
+async def token_is_accepted(entrance: Entrance) -> AsyncIterator[Scene]:
+    """A valid token is accepted."""
+    scene = Scene(entrance, entrance.room())
+    async with entrance.login(scene.room, scene.token()):
+        yield scene
+
+
+@contextlib.asynccontextmanager
+async def header_is_accepted(entrance: Entrance) -> AsyncIterator[Scene]:
+    """A valid token is accepted from the URL, and from the Authorization header as well."""
+    async with (
+        token_is_accepted(entrance) as scene,
+        entrance.login(scene.room, header=f"Bearer {scene.token()}"),
+    ):
+        yield scene
+
+
+@contextlib.asynccontextmanager
+async def large_token_is_accepted(entrance: Entrance) -> AsyncIterator[Scene]:
+    """A token of a kilobyte, larger than usual, is accepted."""
+    scene = Scene(entrance, entrance.room())
+    async with entrance.login(scene.room, scene.token(padding="x" * 1024)):
+        yield scene
+
+
+@contextlib.asynccontextmanager
+async def room_is_open(entrance: Entrance) -> AsyncIterator[Scene]:
+    """Somebody with the right token has entered the room and stays there."""
+    scene = Scene(entrance, entrance.room())
+    async with entrance.enter(scene.room, scene.token()) as first:
+        yield Scene(entrance, scene.room, (first,))
+
+
+@contextlib.asynccontextmanager
+async def tenants_room_is_open(entrance: Entrance) -> AsyncIterator[Scene]:
+    """Somebody with a token of the room's own tenant has entered it and stays there."""
+    scene = Scene(entrance, entrance.room(tenant=OTHER_TENANT))
+    async with entrance.enter(scene.room, scene.token(sub=OTHER_TENANT)) as first:
+        yield Scene(entrance, scene.room, (first,))
+
+
+@contextlib.asynccontextmanager
+async def presence_is_heard(entrance: Entrance) -> AsyncIterator[Scene]:
+    """Two are in the room, and the second updates the presence under the own nick."""
+    async with (
+        room_is_open(entrance) as scene,
+        entrance.enter(scene.room, scene.token()) as second,
+    ):
+        await second.show_presence(scene.room, second.nick)
+        yield Scene(entrance, scene.room, (scene.first, second))
+
+
+@contextlib.asynccontextmanager
+async def owner_configures(entrance: Entrance) -> AsyncIterator[Scene]:
+    """Two are in the room, and the owner is given its configuration."""
+    async with room_is_open(entrance) as scene:
+        await scene.first.wait_for_affiliation(scene.room, "owner")
+        await scene.first.request("get", scene.room.address, element("query", {"xmlns": MUC_OWNER}))
+        async with entrance.enter(scene.room, scene.token()) as second:
+            yield Scene(entrance, scene.room, (scene.first, second))

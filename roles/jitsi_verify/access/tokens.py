@@ -1,0 +1,79 @@
+"""Tokens that a server must accept, and tokens made by hand that it must refuse."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hmac
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+ABSENT: Final = object()  # as value of a claim: the token shall not have it
+
+HEADER: Mapping[str, str] = {"alg": "HS256", "typ": "JWT"}
+
+_VALID_FOR = 600  # seconds
+_SKEW = 60  # seconds that the server's clock may be off without changing a verdict
+
+
+@dataclass(frozen=True)
+class Issuer:
+    """What the server expects of the tokens that it accepts."""
+
+    secret: str = field(repr=False)
+    issuer: str
+    audience: str
+    domain: str
+
+    def claims(self, **changes: Any) -> dict[str, Any]:
+        """Valid claims for the room that ``changes`` name. The value ABSENT removes a claim."""
+        now = int(time.time())
+        claims = {
+            "iss": self.issuer,
+            "aud": self.audience,
+            "sub": self.domain,
+            "iat": now,
+            "nbf": now - _SKEW,
+            "exp": now + _VALID_FOR,
+            "context": {"user": {"id": "vestibule", "name": "Access case"}},
+            **changes,
+        }
+        return {name: value for name, value in claims.items() if value is not ABSENT}
+
+    def token(self, **changes: Any) -> str:
+        """A token signed as agreed, HS256. Valid unless ``changes`` make it otherwise."""
+        claims = json.dumps(self.claims(**changes)).encode()
+        # PyJWS, not encode(): it signs claims that no honest issuer would write
+        return jwt.PyJWS().encode(claims, self.secret, algorithm=HEADER["alg"])
+
+
+def from_now(seconds: int) -> int:
+    """A numeric date (RFC 7519, section 2), in the past where ``seconds`` is negative."""
+    return int(time.time()) + seconds
+
+
+def encode_part(content: bytes) -> str:
+    """One part of a token: base64url without padding (RFC 7515, section 2)."""
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+
+
+def forge(header: object, claims: object, secret: str, digest: str = "sha256") -> str:
+    """A token with any JSON as header and claims and a true HMAC, whatever the header says."""
+    signed = ".".join(encode_part(json.dumps(part).encode()) for part in (header, claims))
+    return f"{signed}.{encode_part(hmac.digest(secret.encode(), signed.encode(), digest))}"
+
+
+def forge_rsa(claims: Mapping[str, Any]) -> str:
+    """A token signed with an RSA key of our own, RS256."""
+    return jwt.PyJWS().encode(json.dumps(claims).encode(), _own_key(), algorithm="RS256")
+
+
+@functools.cache
+def _own_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
