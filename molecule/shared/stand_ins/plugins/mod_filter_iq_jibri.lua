@@ -1,0 +1,2 @@
+-- Stand-in (test double) for Jitsi's mod_filter_iq_jibri: not Jitsi's code.
+-- Loads and does nothing yet.

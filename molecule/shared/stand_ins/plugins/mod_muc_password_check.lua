@@ -1,0 +1,2 @@
+-- Stand-in (test double) for Jitsi's mod_muc_password_check: not Jitsi's code.
+-- Loads and does nothing yet.

@@ -1,0 +1,2 @@
+-- Stand-in (test double) for Jitsi's mod_muc_wait_for_host: not Jitsi's code.
+-- Loads and does nothing yet.

@@ -1,0 +1,5 @@
+-- Stand-in (test double) for Jitsi's mod_speakerstats_component: not Jitsi's code.
+-- Is there and says so, and does nothing yet.
+local util = module:require "util";
+
+util.advertise("speakerstats");

@@ -1,0 +1,2 @@
+-- Stand-in (test double) for Jitsi's mod_token_affiliation: not Jitsi's code.
+-- Loads and does nothing yet.
