@@ -1,0 +1,46 @@
+"""What every test needs: the project's Python on the path, and a way to run a module."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from ansible.module_utils import _internal
+from ansible.module_utils.common import warnings
+from ansible.module_utils.testing import patch_module_args
+
+ROOT = Path(__file__).resolve().parent.parent
+PLUGINS = [
+    *(ROOT / name for name in ("filter_plugins", "library", "lookup_plugins", "scripts")),
+    *sorted(ROOT.glob("roles/*/library")),
+    ROOT / "roles/jitsi_verify",  # holds the package `access`
+]
+sys.path[:0] = [str(folder) for folder in PLUGINS]
+
+
+@pytest.fixture
+def run_module(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., dict[str, Any]]:
+    """Run the ``main`` of a module with its options, and get the result of the task.
+
+    ``_ansible_check_mode``, ``_ansible_diff`` and the like are options as well.
+    """
+    # Once a test has imported a controller's plugin, Ansible prints warnings of modules instead of
+    # returning them. On a target it never does.
+    monkeypatch.setattr(_internal, "is_controller", False)
+
+    def run(module: ModuleType, **options: Any) -> dict[str, Any]:
+        monkeypatch.setattr(warnings, "_global_warnings", {})
+        capsys.readouterr()
+        with patch_module_args(options), pytest.raises(SystemExit):
+            module.main()
+        result: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return result
+
+    return run

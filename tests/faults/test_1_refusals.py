@@ -1,0 +1,246 @@
+"""Stage 1, on a fresh server: what is refused, in which words, and that nothing was touched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import pytest
+from tests.faults.support import Controller, Server, differences
+
+_LONG_SECRET = "kanarienvogel" * 3
+_UNTRUE_CLOCK = """
+import time
+time.time = lambda true=time.time: true() + 45
+"""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _fresh(server: Server) -> None:
+    remedy = "The server is not fresh: molecule destroy, create and prepare --scenario-name faults"
+    assert "package prosody" not in server.snapshot(), remedy
+
+
+@contextmanager
+def as_it_is(server: Server) -> Iterator[dict[str, Any]]:
+    yield {}
+
+
+def released_as(distribution: str, version: str) -> Callable[[Server], Any]:
+    """The server says that it runs another distribution."""
+
+    @contextmanager
+    def pretence(server: Server) -> Iterator[dict[str, Any]]:
+        release = f'NAME="{distribution}"\nID={distribution.lower()}\nVERSION_ID="{version}"\n'
+        server.run("cat > /srv/os-release", stdin=release)
+        server.run("cat > /srv/debian_version", stdin=f"{version}\n")
+        server.run(
+            "mount --bind /srv/os-release /usr/lib/os-release;"
+            "mount --bind /srv/debian_version /etc/debian_version"
+        )
+        try:
+            yield {}
+        finally:
+            server.run("umount /usr/lib/os-release /etc/debian_version")
+
+    return pretence
+
+
+@contextmanager
+def port_taken(server: Server) -> Iterator[dict[str, Any]]:
+    server.run("systemd-run --quiet --collect --unit=intruder -- python3 -m http.server 443")
+    try:
+        server.wait_for_listener(443)
+        yield {}
+    finally:
+        server.run("systemctl stop intruder")
+
+
+@contextmanager
+def clock_ahead(server: Server) -> Iterator[dict[str, Any]]:
+    """Python in the server is 45 s ahead: containers share the clock of the machine."""
+    server.run("install -d /srv/clock && cat > /srv/clock/sitecustomize.py", stdin=_UNTRUE_CLOCK)
+    wrapper = '#!/bin/sh\nPYTHONPATH=/srv/clock exec /usr/bin/python3 "$@"\n'
+    server.run("cat > /srv/clock/python3 && chmod +x /srv/clock/python3", stdin=wrapper)
+    yield {"ansible_python_interpreter": "/srv/clock/python3"}
+
+
+@contextmanager
+def visitor(server: Server) -> Iterator[dict[str, Any]]:
+    """A user who may log in and nothing else."""
+    server.run(
+        "id -u visitor > /dev/null 2>&1 || useradd --create-home visitor;"
+        "cp -a /root/.ssh ~visitor/; chown -R visitor: ~visitor/.ssh"
+    )
+    yield {"ansible_user": "visitor"}
+
+
+@contextmanager
+def visitor_without_become(server: Server) -> Iterator[dict[str, Any]]:
+    with visitor(server) as variables:
+        yield {**variables, "ansible_become": False}
+
+
+@contextmanager
+def visitor_whom_sudo_refuses(server: Server) -> Iterator[dict[str, Any]]:
+    """What sudo says to whoever is not in sudoers; the image has no sudo."""
+    refusal = "#!/bin/sh\necho sudo: a password is required >&2\nexit 1\n"
+    server.run("cat > /srv/sudo && chmod +x /srv/sudo", stdin=refusal)
+    with visitor(server) as variables:
+        yield {**variables, "ansible_become_exe": "/srv/sudo"}
+
+
+REFUSALS = [
+    pytest.param(
+        as_it_is,
+        {"jitsi_domain": None},
+        ["jitsi_domain is not set.", "Put the public name of the server in", "group_vars/all.yml"],
+        id="no domain",
+    ),
+    pytest.param(
+        as_it_is,
+        {"jitsi_domain": "Meet.example.org"},
+        ["jitsi_domain has capital letters.", "Write it in lower case."],
+        id="domain with capitals",
+    ),
+    pytest.param(
+        as_it_is,
+        {"jitsi_features": ["token"]},
+        ["jitsi_features names 'token', which is no feature.", "Did you mean tokens?"],
+        id="unknown feature",
+    ),
+    pytest.param(
+        as_it_is,
+        {"jitsi_token_isuer": "somebody"},
+        ["jitsi_token_isuer is no variable", "Did you mean jitsi_token_issuer?"],
+        id="misspelt variable",
+    ),
+    pytest.param(
+        as_it_is,
+        {"jitsi_web_certficate": "/etc/ssl/meet.pem"},
+        ["jitsi_web_certficate is no variable", "Did you mean jitsi_web_certificate?"],
+        id="misspelt variable of a role",
+    ),
+    pytest.param(
+        as_it_is,
+        {"jitsi_token_secret": _LONG_SECRET[:31]},
+        ["jitsi_token_secret is shorter than 32 characters.", "openssl rand -base64 32"],
+        id="short secret",
+    ),
+    pytest.param(
+        as_it_is,
+        {"jitsi_token_secret": f"{_LONG_SECRET}\n"},
+        ["jitsi_token_secret has a line break", "Remove it."],
+        id="secret with a line break",
+    ),
+    # Before all others that ask the host: this one has to fetch the lists of packages
+    pytest.param(
+        as_it_is,
+        {"prosody_minimum_version": "99"},
+        ["is older than prosody_minimum_version (99).", "Use a newer release"],
+        id="Prosody too old",
+    ),
+    pytest.param(
+        as_it_is,
+        {"jitsi_web_certificate": "/etc/ssl/meet.pem"},
+        ["Only one of jitsi_web_certificate and jitsi_web_certificate_key is set.", "Set both"],
+        id="certificate without its key",
+    ),
+    pytest.param(
+        as_it_is,
+        {"jitsi_web_certificate_key": "/etc/ssl/meet.key"},
+        ["Only one of jitsi_web_certificate and jitsi_web_certificate_key is set.", "Set both"],
+        id="key without its certificate",
+    ),
+    pytest.param(
+        as_it_is,
+        {"jitsi_tokens_repository_url": "http://127.0.0.1:9/apt"},
+        ["http://127.0.0.1:9/apt stable/ cannot be read", "Check jitsi_tokens_repository_url"],
+        id="repository out of reach",
+    ),
+    pytest.param(
+        as_it_is,
+        {"jitsi_tokens_repository_suite": "wrongly-signed/"},
+        ["is not signed by the key in jitsi_tokens_repository_key.", "get the right key"],
+        id="repository signed by a stranger",
+    ),
+    pytest.param(
+        as_it_is,
+        {"jitsi_tokens_repository_key": __file__},
+        ["jitsi_tokens_repository_key holds no ASCII-armoured OpenPGP key", "Give the .asc file"],
+        id="key file that is no key",
+    ),
+    pytest.param(
+        as_it_is,
+        {"jitsi_tokens_repository_key": "stand-ins.asc"},
+        ['jitsi_tokens_repository_key is "stand-ins.asc", which is neither', "Give one of both."],
+        id="key file that is not there",
+    ),
+    pytest.param(
+        released_as("Debian", "12"),
+        {},
+        ["faults runs Debian 12", "which is not supported. Use Debian 13."],
+        id="older Debian",
+    ),
+    pytest.param(
+        released_as("Fedora", "44"),
+        {},
+        ["faults runs Fedora 44, which is not supported. Use Debian 13."],
+        id="other distribution",
+    ),
+    pytest.param(
+        port_taken,
+        {},
+        ["python3 listens on port 443 of faults", "Stop and disable that program"],
+        id="port 443 taken",
+    ),
+    pytest.param(
+        clock_ahead,
+        {},
+        ["The clock of faults is off by 45 s, more than 30 s", "Install an NTP client"],
+        id="clock ahead",
+    ),
+    pytest.param(
+        visitor,
+        {},
+        ["visitor cannot become root on faults (", "sudo: not found", "Connect as root"],
+        id="no root and no sudo",
+    ),
+    pytest.param(
+        visitor_whom_sudo_refuses,
+        {},
+        ["visitor cannot become root on faults (Missing sudo password)", "Connect as root"],
+        id="no root and sudo refuses",
+    ),
+    pytest.param(
+        visitor_without_become,
+        {},
+        ["visitor on faults is not root.", "Connect as root", "ansible_become: true"],
+        id="no root and no become",
+    ),
+]
+
+
+@pytest.mark.parametrize(("situation", "variables", "words"), REFUSALS)
+def test_refused_before_the_host_is_touched(
+    server: Server,
+    controller: Controller,
+    situation: Callable[[Server], AbstractContextManager[dict[str, Any]]],
+    variables: dict[str, Any],
+    words: list[str],
+) -> None:
+    with situation(server) as more:
+        before = server.snapshot()
+        run = controller.deploy(**variables, **more)
+        after = server.snapshot()
+
+    assert run.returncode != 0
+    sentence = run.messages[-1]
+    assert "\n" not in sentence
+    assert [each for each in words if each not in sentence] == [], sentence
+    assert "Traceback" not in run.output
+    assert _LONG_SECRET[:31] not in run.output
+    assert run.recap["failed"] == 1
+    assert differences(before, after) == []
+    assert run.seconds < 30

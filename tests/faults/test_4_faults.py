@@ -1,0 +1,200 @@
+"""Stage 4, on the deployed server: what breaks later, what Vestibule says, and that it mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from tests.faults.support import DOMAIN, Controller, Server, differences
+
+_HOSTS_FILE = f"/etc/prosody/conf.avail/{DOMAIN}.cfg.lua"
+# What the roles put on the server. Programs write their data and logs elsewhere.
+_OURS = (
+    "/etc/apt/",
+    "/etc/jitsi/jicofo/jicofo.conf",
+    "/etc/nginx/",
+    "/etc/prosody/",
+    "/etc/systemd/system/prosody.service.d/",
+    "/etc/vestibule/",
+    "/usr/local/share/",
+    "/var/lib/prosody/",
+)
+
+
+def start_of(server: Server) -> dict[str, str]:
+    """What is another after a restart of Prosody."""
+    shown = server.run("systemctl show --property=ActiveState,MainPID,InvocationID prosody")
+    return dict(line.split("=", 1) for line in shown.splitlines())
+
+
+def our_files(server: Server) -> dict[str, str]:
+    """The files of the roles in a snapshot: content, owner and mode."""
+    names = tuple(f"{kind} {path}" for kind in ("file", "content") for path in _OURS)
+    return {name: state for name, state in server.snapshot().items() if name.startswith(names)}
+
+
+@contextmanager
+def suite(server: Server, name: str) -> Iterator[None]:
+    """The server also knows the packages in this suite of the repository."""
+    source = "/etc/apt/sources.list.d/another-suite.sources"
+    ours = server.run("cat /etc/apt/sources.list.d/vestibule-jitsi.sources")
+    try:
+        server.run(f"cat > {source}; apt-get update", stdin=ours.replace("stable/", f"{name}/"))
+        yield
+    finally:
+        server.run(f"rm {source}")
+
+
+@contextmanager
+def edited(server: Server, edit: str) -> Iterator[None]:
+    """Prosody runs with a hosts file that somebody edited by hand, by this command of sed."""
+    original = server.run(f"cat {_HOSTS_FILE}")
+    server.run(f"sed -i '{edit}' {_HOSTS_FILE}; systemctl restart prosody")
+    assert server.run(f"cat {_HOSTS_FILE}") != original
+    server.wait_for_listener(5280)
+    try:
+        yield
+    finally:
+        server.run(f"cat > {_HOSTS_FILE}; systemctl restart prosody", stdin=original)
+        server.wait_for_listener(5280)
+
+
+def test_a_refused_configuration_leaves_the_old_one_running(
+    server: Server, controller: Controller
+) -> None:
+    before, began = our_files(server), start_of(server)
+    run = controller.deploy(
+        prosody_settings={"cross_domain_bosh": True},
+        # A new key of the same run is not for the old configuration
+        jitsi_token_secret="kanarienvogel" * 3,
+    )
+
+    assert run.returncode != 0
+    assert "`prosodyctl check config` refused the new files" in run.messages[-1]
+    assert "the ones of before are back in place" in run.messages[-1]
+    assert "'cross_domain_bosh' -- instead, use 'http_cors_override'" in run.messages[-1]
+    assert differences(before, our_files(server)) == []
+    assert began["ActiveState"] == "active"
+    assert start_of(server) == began
+
+
+def test_a_run_that_was_cut_off_is_completed_by_the_next(
+    server: Server, controller: Controller
+) -> None:
+    """Cut off between writing the configuration and the restart, by a library that is gone."""
+    library = "/usr/share/lua/5.2/basexx.lua"
+    began = start_of(server)
+    server.run(f"mv {library} {library}.away")
+    cut = controller.deploy(jitsi_token_issuer="renamed")
+    server.run(f"mv {library}.away {library}")
+
+    assert cut.returncode != 0
+    assert "these Lua libraries do not load in Lua 5.4" in cut.messages[-1]
+    assert "basexx" in cut.messages[-1]
+    assert start_of(server) == began
+
+    run = controller.deploy(jitsi_token_issuer="renamed")
+    assert run.returncode == 0, run.output[-3000:]
+    assert start_of(server) != began
+
+
+def test_prosody_stops_itself_without_a_library_and_is_mended(
+    server: Server, controller: Controller
+) -> None:
+    server.run(
+        "rm /usr/local/share/lua/5.4/basexx.lua; systemctl restart prosody;"
+        "timeout 20 sh -c 'while systemctl is-active --quiet prosody; do sleep 0.1; done'"
+    )
+    assert start_of(server)["ActiveState"] == "failed"
+    said = server.run("journalctl --sync; journalctl --unit prosody --lines 200 --output cat")
+    assert "module 'basexx' not found" in said
+    assert f'Unguarded door on {DOMAIN}: authentication "token" is not in effect' in said
+    assert "Prosody stops, because a guard of its doors did not load" in said
+
+    run = controller.deploy()
+    assert run.returncode == 0, run.output[-3000:]
+    assert run.recap["changed"] > 0
+
+
+def test_a_module_that_does_not_load_fails_the_run(controller: Controller) -> None:
+    run = controller.deploy(prosody_modules=["fail_closed", "no_such_module"])
+
+    assert run.returncode != 0
+    assert "Prosody runs, but modules did not load" in run.messages[-1]
+    assert "error Unable to load module 'no_such_module'" in run.messages[-1]
+    assert "Install what the lines name as missing, then restart Prosody." in run.messages[-1]
+    assert controller.deploy("--skip-tags=jitsi_verify").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "flag", "version"),
+    [
+        pytest.param("stable", "--reinstall", "1.0.1-1~standin", id="installed again"),
+        pytest.param("next", "--only-upgrade", "1.0.2-1~standin", id="upgraded"),
+    ],
+)
+def test_packages_leave_our_files_alone(
+    server: Server, controller: Controller, name: str, flag: str, version: str
+) -> None:
+    packages = ("jitsi-meet-prosody", "jitsi-meet-tokens", "jicofo")
+    before, began = our_files(server), start_of(server)
+    with suite(server, name):
+        said = server.run(
+            f"DEBIAN_FRONTEND=noninteractive apt-get install --yes {flag} {' '.join(packages)}"
+        )
+    assert [each for each in packages if f"Setting up {each} ({version})" not in said] == []
+    assert differences(before, our_files(server)) == []
+    assert start_of(server) == began
+
+    run = controller.deploy()
+    assert run.returncode == 0, run.output[-3000:]
+    assert run.recap["changed"] == 0
+
+
+def test_a_changed_password_is_brought_back(server: Server, controller: Controller) -> None:
+    account = f"cat /var/lib/prosody/auth%2e{DOMAIN.replace('.', '%2e')}/accounts/focus.dat"
+    server.run(f"prosodyctl passwd focus@auth.{DOMAIN}", stdin="hijacked\nhijacked\n")
+    hijacked, began = server.run(account), start_of(server)
+    run = controller.deploy()
+
+    # The access cases need Jicofo, which had to log in again
+    assert run.returncode == 0, run.output[-3000:]
+    assert start_of(server) != began
+    assert server.run(account) != hijacked
+
+
+@pytest.mark.parametrize(
+    ("edit", "case"),
+    [
+        pytest.param('s/"token_verification",//', "wrong_room_refused", id="rooms are not checked"),
+        pytest.param(
+            "s/allow_empty_token = false/allow_empty_token = true/",
+            "no_token_refused",
+            id="no token is needed",
+        ),
+        pytest.param(
+            's/"muc_filter_access",\\?//', "internal_muc_closed", id="bridges' rooms are open"
+        ),
+        pytest.param('s/"local_login",\\?//', "auth_host_closed", id="auth. is open"),
+    ],
+)
+def test_an_opened_door_fails_the_proof(
+    server: Server, controller: Controller, edit: str, case: str
+) -> None:
+    with edited(server, edit):
+        run = controller.play("verify.yml", jitsi_domain=DOMAIN)
+
+    assert run.returncode != 0
+    assert "verdicts are wrong: " in run.messages[-1]
+    assert f"{case} over websocket: " in run.output
+    assert f"{case} over bosh: " in run.output
+
+
+def test_an_opened_door_is_closed_again(server: Server, controller: Controller) -> None:
+    before = our_files(server)
+    with edited(server, "s/allow_empty_token = false/allow_empty_token = true/"):
+        run = controller.deploy()
+
+        assert run.returncode == 0, run.output[-3000:]
+        assert differences(before, our_files(server)) == []

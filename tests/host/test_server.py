@@ -1,0 +1,115 @@
+"""What a deployed server looks like from inside. Shared by every scenario; changes nothing."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from testinfra.host import Host
+
+DOMAIN = "meet.example.org"
+PROSODY_LISTENERS = {"127.0.0.1:5222", "127.0.0.1:5280"}
+
+
+def listeners(host: Host, process: str) -> set[str]:
+    """Local addresses with port on which ``process`` listens."""
+    lines = host.check_output("ss -Hltnp").splitlines()
+    assert lines
+    return {line.split()[3] for line in lines if f'"{process}"' in line}
+
+
+@pytest.mark.parametrize("name", ["prosody", "jicofo", "nginx"])
+def test_services_run_and_start_at_boot(host: Host, name: str) -> None:
+    service = host.service(name)
+    assert service.is_running
+    assert service.is_enabled
+
+
+def test_prosody_listens_on_the_loopback_only(host: Host) -> None:
+    pid = host.check_output("systemctl show prosody --property=MainPID --value")
+    lines = host.check_output("ss -Hltnp").splitlines()
+    found = {line.split()[3] for line in lines if f"pid={pid}," in line}
+    assert found == PROSODY_LISTENERS
+
+
+def test_the_web_server_listens_on_its_two_ports_only(host: Host) -> None:
+    assert listeners(host, "nginx") == {"0.0.0.0:80", "0.0.0.0:443", "[::]:80", "[::]:443"}
+
+
+def plain_http(host: Host, path: str) -> str:
+    """What port 80 answers, on a server that has no HTTP client."""
+    request = f"GET {path} HTTP/1.0\\r\\nHost: {DOMAIN}\\r\\n\\r\\n".replace("%", "%%")
+    answer: str = host.check_output(
+        f"bash -c 'exec 3<>/dev/tcp/127.0.0.1/80; printf \"{request}\" >&3; cat <&3'"
+    )
+    return answer
+
+
+def test_plain_http_is_only_a_redirect(host: Host) -> None:
+    answer = plain_http(host, "/room?jwt=x")
+    assert answer.startswith("HTTP/1.1 301")
+    # The token in the query is not repeated on the plain connection
+    assert re.search(rf"^Location: https://{DOMAIN}/room\r?$", answer, re.MULTILINE)
+
+
+def test_a_line_break_in_a_path_makes_no_header(host: Host) -> None:
+    answer = plain_http(host, "/%0d%0aX-Injected:yes")
+    assert "%0d%0aX-Injected" in answer
+    assert "\nX-Injected" not in answer
+
+
+def test_prosody_serves_only_the_hosts_of_the_model(host: Host) -> None:
+    """The distribution's example host would offer a login to people."""
+    files = set(host.file("/etc/prosody/conf.d").listdir())
+    assert files == {f"{DOMAIN}.cfg.lua", f"{DOMAIN}.secrets.cfg.lua"}
+
+
+@pytest.mark.parametrize(
+    ("path", "user", "group", "mode"),
+    [
+        (f"/etc/prosody/conf.avail/{DOMAIN}.cfg.lua", "root", "prosody", 0o640),
+        (f"/etc/prosody/conf.avail/{DOMAIN}.secrets.cfg.lua", "root", "prosody", 0o640),
+        (f"/var/lib/prosody/auth.{DOMAIN}.key", "prosody", "prosody", 0o600),
+        ("/etc/jitsi/jicofo/jicofo.conf", "jicofo", "jitsi", 0o640),
+        (f"/etc/vestibule/web/{DOMAIN}.key", "root", "root", 0o600),
+    ],
+)
+def test_secret_files_are_read_by_their_program_only(
+    host: Host, path: str, user: str, group: str, mode: int
+) -> None:
+    file = host.file(path)
+    assert (file.user, file.group, file.mode) == (user, group, mode)
+
+
+def test_the_hosts_file_has_no_secret(host: Host) -> None:
+    secret = re.search(
+        r'app_secret = "([^"]+)"',
+        host.file(f"/etc/prosody/conf.avail/{DOMAIN}.secrets.cfg.lua").content_string,
+    )
+    assert secret
+    assert secret[1] not in host.file(f"/etc/prosody/conf.avail/{DOMAIN}.cfg.lua").content_string
+
+
+def test_java_trusts_the_certificate_of_prosody(host: Host) -> None:
+    fingerprint = host.check_output(
+        f"openssl x509 -in /var/lib/prosody/auth.{DOMAIN}.crt -noout -fingerprint -sha256"
+    ).partition("=")[2]
+    assert fingerprint
+    assert fingerprint in host.check_output("keytool -list -cacerts -storepass changeit")
+
+
+@pytest.mark.parametrize("library", ["basexx", "inspect", "cjson.safe", "openssl.pkey", "ssl"])
+def test_libraries_load_in_the_lua_that_runs_prosody(host: Host, library: str) -> None:
+    interpreter = host.check_output("sed -n '1s/.* //p' /usr/bin/prosody")
+    assert interpreter.startswith("lua")
+    assert host.run(f"{interpreter} -e 'require \"{library}\"'").rc == 0
+
+
+def test_no_token_is_in_a_log(host: Host) -> None:
+    """The access cases have just sent dozens of them."""
+    assert host.run("journalctl --unit prosody --grep 'Client connected|BOSH|token' -n 1").rc == 0
+    found = host.run(
+        "{ journalctl --unit prosody --unit nginx --unit jicofo --no-pager;"
+        " cat /var/log/nginx/* /var/log/jitsi/*; } | grep -c eyJ"
+    )
+    assert found.stdout.strip() == "0"

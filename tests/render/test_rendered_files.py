@@ -1,0 +1,176 @@
+"""What the templates make, read back by the languages that it is written in."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lupa import lua54
+from pyhocon import ConfigFactory
+
+ROOT = Path(__file__).parents[2]
+PLAYBOOK = str(ROOT / "tests/render/render.yml")
+DOMAIN = "meet.example.org"
+HOSTILE = 'it\'s "quoted", \\ ]] --[[ 100 % $x ${y} #{z} {{ ü € 日本 }} and long enough'
+# Prosody evaluates its configuration in such an environment (core/configmanager.lua)
+PROSODY = """
+return function(text)
+    local result, here = { ["*"] = {} }, "*"
+    local function open(name, kind)
+        here = name
+        result[name] = result[name] or {}
+        result[name].kind = kind
+    end
+    local functions = {
+        VirtualHost = function(name) open(name, "VirtualHost") end,
+        Component = function(name)
+            open(name, "Component")
+            return function(module) result[name].component = module end
+        end,
+        Include = function(pattern) result["*"].Include = pattern end,
+    }
+    local environment = setmetatable({}, {
+        __index = function(_, key) return functions[key] end,
+        __newindex = function(_, key, value) result[here][key] = value end,
+    })
+    local chunk, problem = load(text, "=configuration", "t", environment)
+    if not chunk then error(problem) end
+    chunk()
+    return result
+end
+"""
+
+
+def to_python(value: Any) -> Any:
+    """A Lua value as Python has it: a table with only 1..n as keys is a list."""
+    if lua54.lua_type(value) != "table":
+        return value
+    keys = list(value)
+    if keys and keys == list(range(1, len(keys) + 1)):
+        return [to_python(value[key]) for key in keys]
+    return {key: to_python(value[key]) for key in keys}
+
+
+@pytest.fixture(name="rendered", scope="session")
+def _rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("rendered")
+    values = {
+        "root": str(ROOT),
+        "output": str(output),
+        "jitsi_domain": DOMAIN,
+        "jitsi_token_secret": HOSTILE,
+        "jicofo_password": HOSTILE,
+    }
+    extra = output / "extra.json"
+    # `!unsafe` keeps Jinja from reading the hostile secret, as it does for an inventory
+    lines = [f"{name}: !unsafe {json.dumps(value)}" for name, value in values.items()]
+    extra.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    done = subprocess.run(
+        ["ansible-playbook", "-i", "localhost,", "-c", "local", "-e", f"@{extra}", PLAYBOOK],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return output
+
+
+def prosody(path: Path) -> dict[str, Any]:
+    """What Prosody would read from the file: settings by host, ``*`` for the global ones."""
+    lua = lua54.LuaRuntime(encoding="utf-8")
+    result: dict[str, Any] = to_python(lua.execute(PROSODY)(path.read_text(encoding="utf-8")))
+    return result
+
+
+@pytest.fixture(name="model")
+def _model(rendered: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((rendered / "model.json").read_text(encoding="utf-8"))
+    return content
+
+
+def test_the_hosts_file_says_what_the_model_says(rendered: Path, model: dict[str, Any]) -> None:
+    read = prosody(rendered / "hosts.cfg.lua")
+    assert read["*"].keys() == model["prosody"]["settings"].keys()
+    for name, host in model["prosody"]["hosts"].items():
+        expected = {"kind": host["kind"], **host["settings"]}
+        if "component" in host:
+            expected["component"] = host["component"]
+        if host["modules"]:
+            expected["modules_enabled"] = host["modules"]
+        assert read[name] == expected
+    assert read.keys() == {"*", *model["prosody"]["hosts"]}
+
+
+def test_a_hostile_secret_arrives_unharmed_in_lua(rendered: Path) -> None:
+    read = prosody(rendered / "secrets.cfg.lua")
+    assert read == {"*": {}, DOMAIN: {"kind": "VirtualHost", "app_secret": HOSTILE}}
+
+
+def test_a_hostile_password_arrives_unharmed_in_hocon(rendered: Path) -> None:
+    conf = ConfigFactory.parse_file(rendered / "jicofo.conf")
+    assert conf.get_string("jicofo.xmpp.client.password") == HOSTILE
+    assert conf.get_string("jicofo.xmpp.client.domain") == f"auth.{DOMAIN}"
+    assert conf.get_bool("jicofo.authentication.enabled") is False
+
+
+def test_the_secret_is_in_its_own_file_only(rendered: Path) -> None:
+    for name in ("hosts.cfg.lua", "prosody.cfg.lua", "config.js", "site.conf"):
+        assert "日本" not in (rendered / name).read_text(encoding="utf-8"), name
+
+
+def test_config_js_is_an_object(rendered: Path) -> None:
+    text = (rendered / "config.js").read_text(encoding="utf-8")
+    found = re.search(r"^var config = (\{.*\});$", text, re.MULTILINE | re.DOTALL)
+    assert found
+    assert json.loads(found[1])["hosts"]["domain"] == DOMAIN
+
+
+def test_prosody_takes_no_connection_from_outside(rendered: Path) -> None:
+    read = prosody(rendered / "prosody.cfg.lua")["*"]
+    assert read["interfaces"] == ["127.0.0.1"]
+    assert read["http_interfaces"] == ["127.0.0.1"]
+    assert read["modules_disabled"] == ["s2s", "offline"]
+    for ports in ("https_ports", "component_ports", "c2s_direct_tls_ports"):
+        assert not read[ports]
+    assert "debug" not in read["log"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"internal.auth.{DOMAIN}",
+        f'Component "focus.{DOMAIN}" "client_proxy"',
+        f'Component "polls.{DOMAIN}"',
+        '--"polls";',
+        "unlimited_jids",
+        "component_admins_as_room_owners = ",
+        'VirtualHost "jigasi.meet.jitsi"',
+        f'Component "conference.{DOMAIN}" "muc"\n    restrict_room_creation',
+    ],
+)
+def test_the_maintainer_scripts_find_what_they_look_for(rendered: Path, text: str) -> None:
+    """Otherwise they edit the file (upstream: debian/jitsi-meet-prosody.postinst)."""
+    assert text in (rendered / "hosts.cfg.lua").read_text(encoding="utf-8")
+
+
+def test_the_token_package_finds_tokens_switched_on(rendered: Path) -> None:
+    """Upstream: debian/jitsi-meet-tokens.postinst."""
+    text = (rendered / "hosts.cfg.lua").read_text(encoding="utf-8")
+    assert re.search(r'^\s*authentication\s*=\s*"token" -- do not delete me', text, re.MULTILINE)
+    assert 'Include "conf.d/*.cfg.lua"' in (rendered / "prosody.cfg.lua").read_text(
+        encoding="utf-8"
+    )
+
+
+def test_the_log_of_the_web_server_has_no_query(rendered: Path) -> None:
+    text = (rendered / "site.conf").read_text(encoding="utf-8")
+    formats = re.findall(r"^log_format (?:.*?);", text, re.MULTILINE | re.DOTALL)
+    assert len(formats) == 1
+    assert not re.search(r"\$(request|request_uri|args|query_string)\b", formats[0])
+    assert text.count("access_log ") == text.count(" vestibule;") == 2
+    assert text.count("error_log ") == text.count(" emerg;") == 2

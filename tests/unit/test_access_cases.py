@@ -1,0 +1,86 @@
+"""The registry: every refusal has a control, and every case that a feature names can be played."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from access.cases import CASES, ROOMS, TOKENS, Case, Refusal, choose
+from access.scene import nothing
+from access.xmpp import Refused, Stage
+
+FEATURES = sorted((Path(__file__).parents[2] / "roles/jitsi_access/features").glob("*.yml"))
+
+
+def promised() -> set[str]:
+    """Names of the cases that the feature files say to prove them."""
+    names = set()
+    for path in FEATURES:
+        for entry in yaml.safe_load(path.read_text(encoding="utf-8")).get("proves", []):
+            names.add(entry if isinstance(entry, str) else entry["case"])
+    return names
+
+
+def test_there_are_cases() -> None:
+    assert len(CASES) >= 31
+    assert len(CASES) == len(TOKENS) + len(ROOMS), "two cases have one name"
+
+
+def test_features_promise_the_cases_that_there_are() -> None:
+    assert promised() == set(CASES)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_every_case_tries_something(case: Case) -> None:
+    assert case.attempts
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_every_refusal_has_a_control(case: Case) -> None:
+    assert bool(case.refusals) == (case.control is not nothing)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_names_and_expectations_agree(case: Case) -> None:
+    must_enter = case.name.endswith(("_enters", "_insensitive"))
+    assert (case.expected == "enters") == must_enter
+
+
+REFUSAL = Refusal(Stage.LOGIN, ("not-allowed", "not-authorized"), "exp.* missing")
+
+
+@pytest.mark.parametrize(
+    ("refused", "covered"),
+    [
+        (Refused(Stage.LOGIN, "not-allowed", "exp claim is missing"), True),
+        (Refused(Stage.LOGIN, "not-authorized", "'exp' claim is missing"), True),
+        (Refused(Stage.LOGIN, "not-allowed", "Invalid signature"), False),
+        (Refused(Stage.LOGIN, "temporary-auth-failure", "exp claim is missing"), False),
+        (Refused(Stage.JOIN, "not-allowed", "exp claim is missing"), False),
+        (Refused(Stage.LOGIN, "not-allowed"), False),
+    ],
+)
+def test_only_the_expected_refusal_counts(refused: Refused, covered: bool) -> None:
+    assert REFUSAL.covers(refused) is covered
+
+
+def test_a_refusal_without_conditions_takes_any() -> None:
+    assert Refusal(Stage.JOIN).covers(Refused(Stage.JOIN, "conflict"))
+    assert not Refusal(Stage.JOIN).covers(Refused(Stage.STREAM, "conflict"))
+
+
+def test_cases_are_played_once_and_in_the_order_of_the_registry() -> None:
+    names = ["expired_refused", "valid_token_enters", "expired_refused"]
+    assert [case.name for case in choose(names)] == ["valid_token_enters", "expired_refused"]
+
+
+def test_an_unknown_case_is_answered_with_the_nearest() -> None:
+    with pytest.raises(ValueError, match=r"expird_refused is no access case.* expired_refused"):
+        choose(["valid_token_enters", "expird_refused"])
+
+
+def test_no_case_at_all_is_refused() -> None:
+    with pytest.raises(ValueError, match="no case"):
+        choose([])

@@ -1,0 +1,267 @@
+"""Module ``host_probe``: it tells what is there, and says nothing about what is not."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils import basic
+
+import host_probe
+
+RunModule = Callable[..., dict[str, Any]]
+
+POLICY = """\
+prosody:
+  Installed: (none)
+  Candidate: 13.0.1-1+deb13u1
+  Version table:
+     13.0.1-1+deb13u1 500
+        500 http://deb.example.org trixie/main amd64 Packages
+gone:
+  Installed: 1.0
+  Candidate: (none)
+  Version table:
+     1.0 100
+        100 /var/lib/dpkg/status
+jicofo:
+  Installed: (none)
+  Candidate: 1.0-1120-1
+  Version table:
+     1.0-1120-1 500
+"""
+PACMAN_INFO = """\
+Repository      : extra
+Name            : prosody
+Version         : 1:13.0.2-1
+Description     : Lightweight XMPP server
+
+Repository      : extra
+Name            : lua-basexx
+Version         : 0.4.1-2
+"""
+
+
+@pytest.fixture
+def bare_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for programs, and no other program anywhere."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(
+        basic.AnsibleModule,
+        "get_bin_path",
+        lambda module, name: str(path) if (path := tmp_path / Path(name).name).exists() else None,
+    )
+    return tmp_path
+
+
+def program(folder: Path, name: str, prints: str) -> Path:
+    """A program that writes down its arguments, one call a line, and prints a text."""
+    path = folder / name
+    path.write_text(f'#!/bin/sh\necho "$@" >>"$0.calls"\n/bin/cat <<"END"\n{prints}\nEND\n')
+    path.chmod(0o755)
+    return path
+
+
+def install_prosody(folder: Path, shebang: str, version: str | None = "13.0.1\n") -> None:
+    library = folder / "lib"
+    library.mkdir()
+    if version is not None:
+        (library / "prosody.version").write_text(version)
+    (folder / "prosody").write_text(f"{shebang}\n-- Prosody\nCFG_SOURCEDIR='{library}';\n")
+
+
+def probe(run_module: RunModule, **options: Any) -> dict[str, Any]:
+    result = run_module(host_probe, **options)
+    assert result["changed"] is False
+    facts: dict[str, Any] = result["ansible_facts"]["vestibule"]
+    return facts
+
+
+def test_a_bare_host_is_no_error(bare_host: Path, run_module: RunModule) -> None:
+    facts = probe(run_module, candidates=["prosody"])
+    assert facts["uid"] == os.geteuid()
+    assert (facts["packages"], facts["candidates"]) == ({}, {})
+    assert (facts["lua"], facts["prosody_version"]) == (None, None)
+    assert facts["clock_offset"] is None
+
+
+def test_installed_packages_of_debian(bare_host: Path, run_module: RunModule) -> None:
+    program(
+        bare_host,
+        "dpkg-query",
+        "prosody\t13.0.1-1\tinstalled\nnginx\t1.26\tconfig-files\nlua5.4\t5.4.7\tinstalled",
+    )
+    assert probe(run_module)["packages"] == {"prosody": "13.0.1-1", "lua5.4": "5.4.7"}
+
+
+def test_installed_packages_of_arch(bare_host: Path, run_module: RunModule) -> None:
+    program(bare_host, "pacman", "prosody 1:13.0.2-1\nlua 5.4.8-1")
+    assert probe(run_module)["packages"] == {"prosody": "1:13.0.2-1", "lua": "5.4.8-1"}
+
+
+def test_candidates_are_asked_for_once_and_for_missing_packages_only(
+    bare_host: Path, run_module: RunModule
+) -> None:
+    program(bare_host, "dpkg-query", "nginx\t1.26\tinstalled")
+    apt_cache = program(bare_host, "apt-cache", POLICY)
+    facts = probe(run_module, candidates=["nginx", "prosody", "gone", "jicofo"])
+    assert facts["candidates"] == {"prosody": "13.0.1-1+deb13u1", "jicofo": "1.0-1120-1"}
+    assert Path(f"{apt_cache}.calls").read_text() == "policy -- prosody gone jicofo\n"
+
+
+def test_no_candidates_are_asked_for_where_nothing_is_missing(
+    bare_host: Path, run_module: RunModule
+) -> None:
+    program(bare_host, "dpkg-query", "nginx\t1.26\tinstalled")
+    apt_cache = program(bare_host, "apt-cache", POLICY)
+    assert probe(run_module, candidates=["nginx"])["candidates"] == {}
+    assert not Path(f"{apt_cache}.calls").exists()
+
+
+def test_candidates_of_arch(bare_host: Path, run_module: RunModule) -> None:
+    """Where a name is unknown, pacman prints the others and fails."""
+    program(bare_host, "pacman", PACMAN_INFO)
+    (bare_host / "pacman").write_text((bare_host / "pacman").read_text() + '[ "$1" = -Q ]\n')
+    facts = probe(run_module, candidates=["prosody", "lua-basexx", "jicofo"])
+    assert facts["candidates"] == {"prosody": "1:13.0.2-1", "lua-basexx": "0.4.1-2"}
+
+
+def test_a_broken_package_manager_is_no_empty_host(bare_host: Path, run_module: RunModule) -> None:
+    broken = bare_host / "dpkg-query"
+    broken.write_text("#!/bin/sh\necho 'dpkg-query: error: database is locked' >&2\nexit 2\n")
+    broken.chmod(0o755)
+    result = run_module(host_probe)
+    assert result["failed"] and "database is locked" in result["msg"]
+
+
+@pytest.mark.parametrize(
+    "shebang",
+    ["#!/usr/bin/env lua5.4", "#!/usr/bin/lua5.4", "#! /usr/bin/env -S lua5.4"],
+)
+def test_lua_is_the_one_that_prosody_starts_with(
+    shebang: str, bare_host: Path, run_module: RunModule
+) -> None:
+    install_prosody(bare_host, shebang)
+    interpreter = program(bare_host, "lua5.4", "Lua 5.4")
+    facts = probe(run_module)
+    assert facts["lua"] == {"version": "5.4", "interpreter": str(interpreter)}
+    assert facts["prosody_version"] == "13.0.1"
+
+
+@pytest.mark.parametrize("shebang", ["#!/usr/bin/env lua5.4", "-- no shebang", "#!/usr/bin/env"])
+def test_lua_is_null_where_it_cannot_be_known(
+    shebang: str, bare_host: Path, run_module: RunModule
+) -> None:
+    install_prosody(bare_host, shebang, version=None)
+    facts = probe(run_module)
+    assert (facts["lua"], facts["prosody_version"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("family", "address"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
+)
+def test_a_listening_socket_is_found_with_its_process(
+    family: socket.AddressFamily, address: str, run_module: RunModule
+) -> None:
+    with socket.socket(family) as server:
+        server.bind((address, 0))
+        server.listen()
+        with socket.create_connection(server.getsockname()[:2]):
+            found = own_listeners(run_module, server)
+        # One, though the accepting end of the connection has the same address and port.
+        assert found == [
+            {
+                "address": address,
+                "port": server.getsockname()[1],
+                "process": Path("/proc/self/comm").read_text().strip(),
+                "pid": os.getpid(),
+            }
+        ]
+
+
+def own_listeners(run_module: RunModule, server: socket.socket) -> list[dict[str, Any]]:
+    port = server.getsockname()[1]
+    return [listener for listener in probe(run_module)["listeners"] if listener["port"] == port]
+
+
+def test_an_unknown_owner_is_null(run_module: RunModule, monkeypatch: pytest.MonkeyPatch) -> None:
+    def listdir(path: str) -> list[str]:
+        if path.endswith("/fd"):
+            raise PermissionError(path)
+        return real(path)
+
+    real: Callable[[str], list[str]] = os.listdir
+    monkeypatch.setattr(os, "listdir", listdir)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        (listener,) = own_listeners(run_module, server)
+    assert (listener["process"], listener["pid"]) == (None, None)
+
+
+def test_a_shared_socket_belongs_to_its_oldest_process(run_module: RunModule) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        held, release = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(release)
+            os.read(held, 1)
+            os._exit(0)
+        try:
+            (listener,) = own_listeners(run_module, server)
+            assert listener["pid"] == min(os.getpid(), child)
+        finally:
+            os.close(release)
+            os.close(held)
+            os.waitpid(child, 0)
+
+
+@pytest.mark.parametrize(
+    ("packed", "address"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("0.0.0.0", "0.0.0.0"),
+        ("2001:db8::5", "2001:db8::5"),
+        ("::", "::"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+    ],
+)
+def test_addresses_of_the_kernel(packed: str, address: str) -> None:
+    family = socket.AF_INET6 if ":" in packed else socket.AF_INET
+    number = socket.inet_pton(family, packed)
+    words = memoryview(number).cast("I")  # native byte order, as the kernel prints them
+    assert host_probe.parse_address("".join(f"{word:08X}" for word in words)) == address
+
+
+def test_the_clock_is_compared_with_the_controller(run_module: RunModule) -> None:
+    facts = probe(run_module, controller_time=time.time() - 3600)
+    assert facts["epoch"] == pytest.approx(time.time(), abs=5)
+    assert facts["clock_offset"] == pytest.approx(3600, abs=5)
+
+
+def test_check_mode_tells_the_same(run_module: RunModule) -> None:
+    facts = probe(run_module, _ansible_check_mode=True)
+    assert facts["uid"] == os.geteuid()
+
+
+def test_services_are_those_that_run_and_start_at_boot() -> None:
+    """As systemctl of systemd 257 prints them."""
+    lists = {
+        "list-units": "nginx.service loaded active running A web server\n"
+        "cron.service loaded active running Cron\n",
+        "list-unit-files": "nginx.service enabled enabled\nprosody.service enabled enabled\n",
+    }
+
+    class Module:
+        """The two methods of AnsibleModule that are called."""
+
+        def get_bin_path(self, name: str) -> str:
+            return f"/usr/bin/{name}"
+
+        def run_command(self, argv: list[str]) -> tuple[int, str, str]:
+            return 0, lists[argv[1]], ""
+
+    assert host_probe.services(Module()) == ["nginx"]

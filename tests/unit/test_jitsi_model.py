@@ -1,0 +1,185 @@
+"""The model: features merge as documented, and what makes no sense is refused in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jitsi_model import ModelError, build_model, check_names, choose, load_features
+
+FEATURES = Path(__file__).parents[2] / "roles/jitsi_access/features"
+DOMAIN = {"jitsi_domain": "meet.example.org"}
+
+
+@pytest.fixture(name="features")
+def _features() -> dict[str, Any]:
+    return load_features(str(FEATURES))
+
+
+@pytest.fixture(name="model")
+def _model(features: dict[str, Any]) -> dict[str, Any]:
+    return build_model(features, DOMAIN)
+
+
+def with_feature(features: dict[str, Any], **extra: Any) -> dict[str, Any]:
+    """The real features and one more, called ``extra``."""
+    return {**features, "extra": {"summary": "For this test.", **extra}}
+
+
+def test_every_muc_keeps_its_rooms_in_memory(model: dict[str, Any]) -> None:
+    mucs = [host for host in model["prosody"]["hosts"].values() if host.get("component") == "muc"]
+    assert len(mucs) == 4
+    assert {host["settings"].get("storage") for host in mucs} == {"memory"}
+
+
+def test_no_muc_prefix_has_a_hyphen(model: dict[str, Any]) -> None:
+    names = [name for name in model["names"].values() if name.endswith(".meet.example.org")]
+    assert names
+    assert not [name for name in names if "-" in name.removesuffix(".meet.example.org")]
+
+
+def test_tokens_are_verified_at_login_and_at_the_join(model: dict[str, Any]) -> None:
+    hosts = model["prosody"]["hosts"]
+    main = hosts["meet.example.org"]
+    assert main["settings"]["authentication"] == "token"
+    assert main["settings"]["allow_empty_token"] is False
+    assert "token_guard" in main["modules"]
+    assert "token_verification" in hosts["conference.meet.example.org"]["modules"]
+    assert "token_verification" not in hosts["breakout.meet.example.org"]["modules"]
+
+
+def test_prosody_stops_without_a_guard(model: dict[str, Any]) -> None:
+    required = model["prosody"]["settings"]["fail_closed_required"]
+    assert "fail_closed" in model["prosody"]["modules"]
+    assert "token_verification" in required["conference.meet.example.org"]
+    assert "muc_filter_access" in required["internal.auth.meet.example.org"]
+    assert required["auth.meet.example.org"] == ["local_login"]
+
+
+def test_room_creation_is_restricted_on_the_first_line(model: dict[str, Any]) -> None:
+    # The maintainer script of jitsi-meet-prosody looks at the two lines below the Component
+    settings = model["prosody"]["hosts"]["conference.meet.example.org"]["settings"]
+    assert next(iter(settings)) == "restrict_room_creation"
+
+
+def test_the_secret_is_not_in_the_model(features: dict[str, Any]) -> None:
+    secret = "a canary of more than thirty-two characters"
+    model = build_model(features, {**DOMAIN, "jitsi_token_secret": secret})
+    assert secret not in repr(model)
+    assert "token_secret" not in model["options"]
+
+
+def test_cases_follow_the_options(features: dict[str, Any]) -> None:
+    strict = build_model(features, {**DOMAIN, "jitsi_token_wildcard_room": False})
+    assert "wildcard_room_refused" in strict["cases"]
+    assert "wildcard_room_enters" not in strict["cases"]
+    settings = strict["prosody"]["hosts"]["meet.example.org"]["settings"]
+    assert settings["token_guard_wildcard_room"] is False
+
+
+def test_lists_append_without_duplicates(features: dict[str, Any]) -> None:
+    more = with_feature(features, prosody={"hosts": {"main": {"modules": ["bosh", "extra"]}}})
+    model = build_model(more, {**DOMAIN, "jitsi_features": ["extra"]})
+    modules = model["prosody"]["hosts"]["meet.example.org"]["modules"]
+    assert modules.count("bosh") == 1
+    assert modules[-1] == "extra"
+
+
+def test_a_second_setter_is_refused_with_both_files(features: dict[str, Any]) -> None:
+    clash = {"hosts": {"main": {"settings": {"authentication": "anonymous"}}}}
+    more = with_feature(features, prosody=clash)
+    with pytest.raises(ModelError, match=r"features tokens and extra both set .*authentication"):
+        build_model(more, {**DOMAIN, "jitsi_features": ["extra"]})
+
+
+def test_a_name_of_digits_stays_a_text(features: dict[str, Any]) -> None:
+    model = build_model(features, {**DOMAIN, "jitsi_token_issuer": "123"})
+    assert model["prosody"]["hosts"]["meet.example.org"]["settings"]["app_id"] == "123"
+
+
+def test_an_unmet_requirement_is_refused(features: dict[str, Any]) -> None:
+    more = {**with_feature(features, requires=["other"]), "other": {"summary": "Needed."}}
+    with pytest.raises(ModelError, match=r"extra, which requires other. Add other"):
+        choose(more, ["extra"])
+
+
+def test_a_contradiction_is_refused_with_its_reason(features: dict[str, Any]) -> None:
+    more = with_feature(features, conflicts={"tokens": "It opens every room."})
+    with pytest.raises(ModelError, match=r"both extra and tokens. It opens every room."):
+        choose(more, ["extra"])
+
+
+def test_an_option_of_a_feature_that_is_off_is_refused(features: dict[str, Any]) -> None:
+    more = with_feature(features, options={"limit": {"type": "bool", "default": True}})
+    with pytest.raises(ModelError, match=r"jitsi_limit belongs to the feature extra, which is off"):
+        build_model(more, {**DOMAIN, "jitsi_limit": False})
+
+
+def test_an_unknown_key_of_a_host_is_refused(features: dict[str, Any]) -> None:
+    more = with_feature(features, prosody={"hosts": {"main": {"setings": {}}}})
+    with pytest.raises(ModelError, match=r"unknown key setings"):
+        build_model(more, {**DOMAIN, "jitsi_features": ["extra"]})
+
+
+def test_an_unknown_name_inside_a_feature_is_an_error(features: dict[str, Any]) -> None:
+    more = with_feature(features, jicofo={"conference": "{{ names.nowhere }}"})
+    with pytest.raises(ModelError, match=r"extra.jicofo"):
+        build_model(more, {**DOMAIN, "jitsi_features": ["extra"]})
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        pytest.param({}, "jitsi_domain is not set. Put the public name", id="no domain"),
+        pytest.param({"jitsi_domain": "meet"}, "not a fully qualified", id="no FQDN"),
+        pytest.param({"jitsi_domain": "Meet.example.org"}, "capital letters", id="capitals"),
+        pytest.param({"jitsi_domain": "my_meet.example.org"}, "underscore", id="underscore"),
+        pytest.param({"jitsi_domain": "meet.example.org:443"}, "has a port", id="port"),
+        pytest.param({"jitsi_domain": "192.0.2.1"}, "looks like an address", id="address"),
+        pytest.param({"jitsi_domain": "-a.example.org"}, "not a fully qualified", id="hyphen"),
+        pytest.param({"jitsi_domain": "meet.example.org\n"}, "not a fully", id="line break"),
+        pytest.param({"jitsi_domain": ".".join(["a" * 60] * 4)}, "too long", id="too long"),
+        pytest.param(
+            {**DOMAIN, "jitsi_domian": "x"}, "jitsi_domian.*Did you mean jitsi_domain", id="typo"
+        ),
+        pytest.param(
+            {**DOMAIN, "jitsi_features": ["token"]}, "'token'.*Did you mean tokens", id="feature"
+        ),
+        pytest.param({**DOMAIN, "jitsi_features": "tokens"}, "must be a list", id="no list"),
+        pytest.param(
+            {**DOMAIN, "jitsi_features": ["tokens", "tokens"]}, "tokens twice", id="doubled"
+        ),
+        pytest.param({**DOMAIN, "jitsi_token_secret": "x" * 31}, "shorter than 32", id="short"),
+        pytest.param({**DOMAIN, "jitsi_token_secret": "x" * 40 + "\n"}, "line break", id="newline"),
+        pytest.param({**DOMAIN, "jitsi_token_issuer": "*"}, "everybody", id="any issuer"),
+        pytest.param({**DOMAIN, "jitsi_token_audience": "*"}, "everybody", id="any audience"),
+        pytest.param(
+            {**DOMAIN, "jitsi_token_wildcard_room": "no"}, "true or false", id="quoted boolean"
+        ),
+    ],
+)
+def test_bad_input_is_refused_in_words(
+    features: dict[str, Any], given: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ModelError, match=words):
+        build_model(features, given)
+
+
+def test_a_refused_secret_is_not_quoted(features: dict[str, Any]) -> None:
+    with pytest.raises(ModelError) as refused:
+        build_model(features, {**DOMAIN, "jitsi_token_secret": "canary"})
+    assert "canary" not in str(refused.value)
+
+
+@pytest.mark.parametrize("secret", ['it\'s "quoted" \\ and 100 % odd: ' + "x" * 8, "ä" * 32])
+def test_odd_secrets_are_taken(features: dict[str, Any], secret: str) -> None:
+    assert build_model(features, {**DOMAIN, "jitsi_token_secret": secret})
+
+
+def test_a_misspelt_role_variable_is_refused(features: dict[str, Any]) -> None:
+    known = ["jitsi_web_certificate"]
+    check_names(features, ["jitsi_domain", "jitsi_web_certificate"], known)
+    with pytest.raises(ModelError, match=r"Did you mean jitsi_web_certificate"):
+        check_names(features, ["jitsi_web_certficate"], known)

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import resource
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import rig
+
+UNIFIED = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"
+HYBRID = (
+    "31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755\n"
+    "35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n"
+    "41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("mountinfo", "unified"),
+    [
+        pytest.param(UNIFIED, True, id="version 2 alone"),
+        pytest.param(HYBRID, False, id="version 1 with an empty version 2 beside it"),
+        pytest.param("", False, id="no cgroups at all"),
+    ],
+)
+def test_cgroups_are_told_apart(mountinfo: str, unified: bool) -> None:
+    assert rig.cgroups_are_unified(mountinfo) is unified
+
+
+@pytest.mark.parametrize(
+    ("target", "count"), [("/sys/fs/cgroup", 1), ("/sys/fs", 0), ("/sys/fs/cgroup/unified", 1)]
+)
+def test_mounts_are_counted_at_their_own_place(target: str, count: int) -> None:
+    assert rig.mounts_at(target, HYBRID) == count
+    assert rig.mounts_at(target, HYBRID * 2) == 2 * count
+
+
+@pytest.mark.parametrize("asked", ["demo", "192.0.2.10"])
+def test_ssh_takes_the_key_and_insists_on_the_host_key(tmp_path: Path, asked: str) -> None:
+    """By name and by address, as people and as Ansible ask; read by ssh itself."""
+    folder = tmp_path / "with a blank"
+    folder.mkdir()
+    file = folder / "ssh_config"
+    file.write_text(
+        rig.ssh_config("demo", "192.0.2.10", folder / "key", folder / "known_hosts"), "utf-8"
+    )
+    listed = subprocess.run(
+        ["ssh", "-G", "-F", file, asked], capture_output=True, text=True, check=True
+    )
+    options = dict(line.split(" ", 1) for line in listed.stdout.splitlines())
+    assert options["hostname"] == "192.0.2.10"
+    assert options["user"] == "root"
+    assert options["identityfile"] == str(folder / "key")
+    assert options["identitiesonly"] == "yes"
+    assert options["userknownhostsfile"] == str(folder / "known_hosts")
+    assert options["stricthostkeychecking"] == "true"
+
+
+@pytest.mark.parametrize("field", ["packages", "masked_units", "hooks"])
+def test_another_recipe_is_another_image(field: str) -> None:
+    image = rig.IMAGES["debian13"]
+    changed = dataclasses.replace(image, **{field: getattr(image, field)[:-1]})
+    assert changed.tag != image.tag
+    assert changed.tag.partition(":")[0] == image.tag.partition(":")[0]
+
+
+def test_each_image_is_found_by_its_own_name() -> None:
+    assert rig.IMAGES
+    assert all(name == image.name for name, image in rig.IMAGES.items())
+
+
+def test_checkouts_share_nothing(tmp_path: Path) -> None:
+    one, other = rig.Rig(tmp_path / "one"), rig.Rig(tmp_path / "other")
+    assert one.runtime != other.runtime
+    assert one.storage != other.storage
+
+
+def test_limits_stay_within_what_this_process_may_have() -> None:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    assert rig.limit_within(resource.RLIMIT_NOFILE, 1) == "1:1"
+    if hard != resource.RLIM_INFINITY:
+        assert rig.limit_within(resource.RLIMIT_NOFILE, hard + 1) == f"{hard}:{hard}"
+
+
+@pytest.mark.parametrize("text", ["", "Demo", "a b", "../x", "démo", "a_b", "--", "-a"])
+def test_names_that_are_no_host_names_are_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="small letters"):
+        rig.host_name(text)
+
+
+@pytest.mark.parametrize("text", ["demo", "default", "a-1"])
+def test_host_names_are_taken(text: str) -> None:
+    assert rig.host_name(text) == text
+
+
+def test_what_comes_after_the_dashes_is_the_command() -> None:
+    options = rig.parse_arguments(["exec", "--", "podman", "ps", "--all"])
+    assert options.command == ["podman", "ps", "--all"]
+
+
+def test_a_failed_program_is_named_with_its_reason(tmp_path: Path) -> None:
+    with pytest.raises(rig.RigError, match=r"^No luck: the last word$"):
+        rig.Rig(tmp_path).run(
+            ["sh", "-c", r"printf '%s\n' first 'the last word' '' ' dmesg(1) may' >&2; exit 3"],
+            failure="No luck",
+        )
+
+
+def test_without_root_and_sudo_one_sentence_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(rig.RigError, match="run this as root or install sudo"):
+        rig.Rig(tmp_path).privileged(["mount"])
