@@ -1,0 +1,230 @@
+"""Measures the whole thing: deployment, no-op, verification and minting, as ratios in one run.
+
+Run it as ``scripts/bench``. Ratios compare two things measured one after the other on the same
+machine, so they can be compared between machines; seconds cannot.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+BUILD = ROOT / "build/bench"
+BIN = Path(sys.executable).parent
+RIG = [sys.executable, str(ROOT / "molecule/shared/rig.py")]
+# Secret and audience of the tokens that are minted for the measurement
+SECRET, ISSUER, AUDIENCE, DOMAIN = "b" * 43, "vestibule", "jitsi", "meet.example.org"
+
+# What the roles write, copied from the server that they deployed
+APT = "/etc/apt/keyrings /etc/apt/sources.list.d /etc/apt/preferences.d"
+PROSODY = (
+    "/etc/prosody/prosody.cfg.lua /etc/prosody/conf.avail /etc/prosody/conf.d"
+    " /etc/systemd/system/prosody.service.d /usr/local/share/vestibule /usr/local/share/lua"
+)
+JICOFO = "/etc/jitsi/jicofo/jicofo.conf"
+WEB = "/etc/nginx/sites-available /etc/nginx/sites-enabled /etc/vestibule"
+
+# The same packages and files without Ansible, in the same order
+SHELL = f"""
+set -eu
+trap 'echo "failed at: $BASH_COMMAND" >&2' ERR
+export DEBIAN_FRONTEND=noninteractive
+install() {{ apt-get install -qq -y --no-install-recommends "$@" > /dev/null; }}
+certificate() {{
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 820 \
+        -subj "/CN=$1" -addext "subjectAltName=DNS:$1" -keyout "$2.key" -out "$2.crt" 2> /dev/null
+}}
+printf '#!/bin/sh\\nexit 101\\n' > /usr/sbin/policy-rc.d
+chmod +x /usr/sbin/policy-rc.d
+tar x -C / -f /root/apt.tar
+apt-get update -qq
+install prosody openssl
+tar x -C / -f /root/prosody.tar
+for host in {DOMAIN} auth.{DOMAIN}; do
+    certificate "$host" "/var/lib/prosody/$host"
+    chown prosody: "/var/lib/prosody/$host".*
+done
+printf 'jitsi-videobridge jitsi-videobridge/jvb-hostname string {DOMAIN}\\n
+jitsi-meet-web-config jitsi-meet/cert-choice select Generate a new self-signed certificate\\n' \
+    | debconf-set-selections
+install jitsi-meet-prosody jitsi-meet-tokens
+for account in focus jvb; do
+    prosodyctl register "$account" auth.{DOMAIN} {SECRET} > /dev/null
+done
+prosodyctl mod_roster_command subscribe focus.{DOMAIN} focus@auth.{DOMAIN} > /dev/null
+systemctl daemon-reload
+systemctl enable --quiet --now prosody
+groupadd --system jitsi
+useradd --system --gid jitsi --home-dir /usr/share/jicofo --shell /bin/bash jicofo
+tar x -C / -f /root/jicofo.tar
+sed -i 's/"password": "[^"]*"/"password": "{SECRET}"/' {JICOFO}
+install openjdk-21-jre-headless jicofo
+cp /var/lib/prosody/auth.{DOMAIN}.crt /usr/local/share/ca-certificates/
+update-ca-certificates > /dev/null 2>&1
+systemctl restart jicofo
+install nginx
+tar x -C / -f /root/web.tar
+nginx -t 2> /dev/null
+rm /usr/sbin/policy-rc.d
+systemctl enable --quiet nginx
+systemctl start nginx
+until bash -c ': < /dev/tcp/127.0.0.1/8888' 2> /dev/null; do sleep 0.1; done
+"""
+
+
+def say(words: str) -> None:
+    """A line of progress, apart from the result."""
+    print(f"bench: {words}", file=sys.stderr, flush=True)
+
+
+def seconds(action: Callable[[], object]) -> float:
+    """How long it takes."""
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def run(argv: list[str], **options: Any) -> str:
+    """What a program prints. Ends the measurement where the program fails."""
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False, **options)
+    if done.returncode != 0:
+        raise SystemExit(
+            f"bench: {shlex.join(argv[:4])} … failed:\n{(done.stdout + done.stderr)[-3000:]}"
+        )
+    output: str = done.stdout
+    return output
+
+
+class Server:
+    """A fresh server of the rig, with the stand-in repository on it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        run([*RIG, "down", name])
+        address = run([*RIG, "up", name]).split()[-1]
+        self._ssh = ["-F", str(ROOT / f"build/rig/hosts/{name}/ssh_config")]
+        self.inventory = BUILD / name / "hosts.json"
+        self.inventory.parent.mkdir(parents=True, exist_ok=True)
+        variables = {
+            "jitsi_domain": DOMAIN,
+            "jitsi_tokens_repository_url": "http://127.0.0.1:8099/apt",
+            "jitsi_tokens_repository_key": str(ROOT / "build/stand-ins/apt/stand-ins.asc"),
+        }
+        host = {
+            "ansible_host": address,
+            "ansible_user": "root",
+            "ansible_ssh_common_args": shlex.join(self._ssh),
+        }
+        content = {"all": {"children": {"rig": {"hosts": {name: host}}}, "vars": variables}}
+        self.inventory.write_text(json.dumps(content), encoding="utf-8")
+        self.play("molecule/shared/prepare.yml")
+
+    def ssh(self, script: str, **options: Any) -> str:
+        """Run a script there, as one command."""
+        return run(["ssh", *self._ssh, self.name, script], **options)
+
+    def play(self, playbook: str, *options: str) -> str:
+        """Run a playbook against this server alone."""
+        return run([str(BIN / "ansible-playbook"), "-i", str(self.inventory), playbook, *options])
+
+    def copy_to(self, other: Server, name: str, paths: str) -> None:
+        """Put an archive of these paths on the other server, as /root/<name>.tar."""
+        archive = subprocess.run(
+            ["ssh", *self._ssh, self.name, f"tar c -C / {paths} 2> /dev/null"],
+            capture_output=True,
+            check=True,
+        ).stdout
+        subprocess.run(
+            ["ssh", *other._ssh, other.name, f"cat > /root/{name}.tar"],
+            input=archive,
+            check=True,
+        )
+
+
+def measure_servers(repeats: int) -> dict[str, float]:
+    """Deployment against a shell script, no-op against the gathering of facts, verification."""
+    deploy = ("playbooks/site.yml", "--skip-tags", "jitsi_verify")
+    ours = Server("bench-ansible")
+    say("fresh deployment with Ansible")
+    fresh = seconds(lambda: ours.play(*deploy))
+
+    theirs = Server("bench-shell")
+    for name, paths in (("apt", APT), ("prosody", PROSODY), ("jicofo", JICOFO), ("web", WEB)):
+        ours.copy_to(theirs, name, paths)
+    say("the same with a shell script")
+    shell = seconds(lambda: theirs.ssh(SHELL))
+
+    say("a run that has nothing to do, and the gathering of facts")
+    setup_argv = [str(BIN / "ansible"), "-i", str(ours.inventory), "all", "-m", "setup"]
+    setup = statistics.median(seconds(lambda: run(setup_argv)) for _ in range(repeats))
+    noop = statistics.median(seconds(lambda: ours.play(*deploy)) for _ in range(repeats))
+
+    say("the access cases")
+    verify = seconds(lambda: ours.play("playbooks/verify.yml"))
+    for name in (ours.name, theirs.name):
+        run([*RIG, "down", name])
+    return {
+        "fresh_over_shell": fresh / shell,
+        "fresh_seconds": fresh,
+        "shell_seconds": shell,
+        "noop_over_setup": noop / setup,
+        "noop_seconds": noop,
+        "verify_seconds": verify,
+    }
+
+
+def measure_minting(tokens: int) -> dict[str, float]:
+    """Tokens a second from the filter, as a share of what PyJWT alone makes of the same claims."""
+    sys.path.insert(0, str(ROOT / "filter_plugins"))
+    import jwt  # noqa: PLC0415 — beside it
+
+    import jitsi_jwt  # noqa: PLC0415 — found by the path above
+
+    def ours() -> str:
+        token: str = jitsi_jwt.FilterModule().filters()["jitsi_jwt"](
+            {"room": "standup"}, secret=SECRET, issuer=ISSUER, audience=AUDIENCE, domain=DOMAIN
+        )
+        return token
+
+    claims = jwt.decode(ours(), SECRET, algorithms=["HS256"], audience=AUDIENCE)
+
+    def alone() -> str:
+        return jwt.encode(claims, SECRET, algorithm="HS256")
+
+    def repeat(make: Callable[[], str]) -> Callable[[], object]:
+        return lambda: [make() for _ in range(tokens)]
+
+    say("minting")
+    filtered = statistics.median(seconds(repeat(ours)) for _ in range(3))
+    plain = statistics.median(seconds(repeat(alone)) for _ in range(3))
+    return {"mint_over_pyjwt": plain / filtered, "mint_per_second": tokens / filtered}
+
+
+def main() -> None:
+    """Measure, then print a table or one JSON object."""
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of the short ones (median)")
+    parser.add_argument("--no-servers", action="store_true", help="measure minting alone")
+    options = parser.parse_args()
+    figures = measure_minting(5_000)
+    if not options.no_servers:
+        figures |= measure_servers(options.repeats)
+    if options.json:
+        print(json.dumps(figures))
+        return
+    for name, value in figures.items():
+        print(f"{name:<18} {value:10.2f}")
+
+
+if __name__ == "__main__":
+    main()
