@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
+import shlex
 import subprocess
 import urllib.parse
 from collections.abc import Callable
@@ -20,6 +21,7 @@ import yaml
 from tests.faults import leaks
 from tests.faults.support import DOMAIN, INVENTORY, NAME, ROOT, Controller, Deployment, Server
 
+from jitsi_jwt import jitsi_jwt
 from to_lua import to_lua
 
 # Everything that can go wrong in Lua, JSON, YAML, a shell and a format string
@@ -59,7 +61,7 @@ def test_a_secret_of_special_characters_works(watched: Watched) -> None:
 def test_no_secret_in_the_output(watched: Watched) -> None:
     assert "TASK [prosody : Configure | Write the keys]" in watched.run.output
     assert leaks.found_in(watched.run.output, watched.secrets) == set()
-    assert "eyJ" not in watched.run.output
+    assert not leaks.TOKEN.search(watched.run.output)
 
 
 def test_no_secret_in_a_command_line_or_environment_of_the_server(watched: Watched) -> None:
@@ -100,8 +102,10 @@ def test_no_secret_in_what_the_controller_keeps(controller: Controller, watched:
 def test_no_token_in_a_log(server: Server, watched: Watched) -> None:
     """The access cases have sent dozens, in ways that make servers log them."""
     assert "/xmpp-websocket" in server.run(f"cat /var/log/nginx/{DOMAIN}.log")
-    assert "eyJ" not in leaks.journal(server)
-    assert server.run("grep --recursive --text --files-with-matches eyJ /var/log", ok=(1,)) == ""
+    assert not leaks.TOKEN.search(leaks.journal(server))
+    pattern = shlex.quote(leaks.TOKEN.pattern)
+    search = f"grep --recursive --text --files-with-matches --extended-regexp {pattern} /var/log"
+    assert server.run(search, ok=(1,)) == ""
 
 
 # Controls: every search above finds what is there
@@ -146,6 +150,22 @@ def test_control_processes_are_seen(server: Server, script: str) -> None:
         subprocess.run(["sh", "-c", script], input=_PLANTED["planted"], text=True, check=True)
     assert leaks.found_in(there.text, _PLANTED) == {"planted"}
     assert leaks.found_in(here.text, _PLANTED) == {"planted"}
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        pytest.param(slice(None), id="whole token"),
+        pytest.param(slice(0, 1), id="header alone"),
+        pytest.param(slice(1, None), id="claims and signature"),
+    ],
+)
+def test_control_a_token_is_found(part: slice) -> None:
+    claims = {"room": "standup"}
+    token = jitsi_jwt(
+        claims, secret=_TOKEN_SECRET, issuer="vestibule", audience="jitsi", domain=DOMAIN
+    )
+    assert leaks.TOKEN.search(f"GET /?token={'.'.join(token.split('.')[part])} HTTP/1.1")
 
 
 def test_control_the_journal_is_searched(server: Server) -> None:
