@@ -6,7 +6,7 @@ import difflib
 import functools
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -71,6 +71,8 @@ ALWAYS_ON = ("base", "tokens")
 _FEATURE_KEYS = frozenset(
     {
         "summary",
+        "default",
+        "yields_to",
         "requires",
         "conflicts",
         "options",
@@ -96,6 +98,7 @@ _HOST_KEYS = frozenset(
 _EXPRESSION = re.compile(r"\{\{((?:(?!\}\}).)*)\}\}")
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,254}")
+_URL = re.compile(r"https://[^\s\"'\\<>`]{1,2000}")
 _MIN_SECRET = 32  # characters: RFC 7518 section 3.2 asks for a key as long as the hash
 _MAX_DOMAIN = 253  # characters, RFC 1035
 _LONGEST_PREFIX = "internal.auth."
@@ -177,12 +180,30 @@ def _check_list(variable: str, value: Any) -> list[Any]:
     return value
 
 
+def _check_int(variable: str, value: Any, *, minimum: int, maximum: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ModelError(f"{variable} must be a whole number, without quotes.")
+    if not minimum <= value <= maximum:
+        raise ModelError(f"{variable} must be between {minimum} and {maximum}.")
+    return value
+
+
+def _check_url(variable: str, value: Any) -> str:
+    if value != "" and (not isinstance(value, str) or not _URL.fullmatch(value)):
+        raise ModelError(
+            f"{variable} must be an https address without spaces or quotes, e.g."
+            " https://login.example.org/{room}."
+        )
+    return str(value)
+
+
 _CHECKS: dict[str, _Check] = {
     "domain": _check_domain,
     "name": _check_name,
     "secret": _check_secret,
     "bool": _check_bool,
     "list": _check_list,
+    "url": _check_url,
 }
 
 
@@ -207,19 +228,43 @@ def load_features(folder: str) -> dict[str, Any]:
     return features
 
 
-def choose(features: Mapping[str, Any], wanted: list[Any]) -> list[str]:
-    """Names of the features that are on, or an error on unknown, doubled or clashing ones."""
-    optional = [name for name in features if name not in ALWAYS_ON]
-    for position, name in enumerate(wanted):
+def _check_feature_names(variable: str, features: Mapping[str, Any], wanted: Iterable[Any]) -> None:
+    seen = set()
+    for name in wanted:
         if not isinstance(name, str) or name not in features:
+            optional = ", ".join(each for each in features if each not in ALWAYS_ON)
             raise ModelError(
-                f"jitsi_features names {name!r}, which is no feature."
-                f"{nearest(str(name), features)}"
-                f" The optional features are: {', '.join(optional) or 'none yet'}."
+                f"{variable} names {name!r}, which is no feature.{nearest(str(name), features)}"
+                f" The optional features are: {optional}."
             )
-        if name in wanted[:position]:
-            raise ModelError(f"jitsi_features names {name} twice. Remove one.")
-    chosen = [*ALWAYS_ON, *(name for name in wanted if name not in ALWAYS_ON)]
+        if name in seen:
+            raise ModelError(f"{variable} names {name} twice. Remove one.")
+        seen.add(name)
+
+
+def choose(
+    features: Mapping[str, Any], wanted: list[Any], unwanted: Sequence[Any] = ()
+) -> list[str]:
+    """Names of the features that are on, or an error on unknown, doubled or clashing ones."""
+    _check_feature_names("jitsi_features", features, wanted)
+    _check_feature_names("jitsi_features_off", features, unwanted)
+    for name in unwanted:
+        if name in wanted:
+            raise ModelError(
+                f"{name} is both in jitsi_features and in jitsi_features_off. Remove one."
+            )
+        if not features[name].get("default"):
+            raise ModelError(
+                f"jitsi_features_off names {name}, which is not on by default. Remove it."
+            )
+    by_default = [
+        name
+        for name, feature in features.items()
+        if feature.get("default")
+        and name not in (*wanted, *unwanted)
+        and not any(other in wanted for other in feature.get("yields_to", []))
+    ]
+    chosen = [*ALWAYS_ON, *by_default, *(name for name in wanted if name not in ALWAYS_ON)]
     for name in chosen:
         for other in features[name].get("requires", []):
             if other not in chosen:
@@ -263,7 +308,12 @@ def read_options(
         for option, spec in features[name].get("options", {}).items():
             variable = f"jitsi_{option}"
             value = given.get(variable, spec.get("default"))
-            options[option] = _CHECKS[spec["type"]](variable, value)
+            if spec["type"] == "int":
+                options[option] = _check_int(
+                    variable, value, minimum=spec["min"], maximum=spec["max"]
+                )
+            else:
+                options[option] = _CHECKS[spec["type"]](variable, value)
     return options
 
 
@@ -337,7 +387,8 @@ def build_model(features: Mapping[str, Any], given: Mapping[str, Any]) -> dict[s
     """
     check_names(features, given, ())
     wanted = _check_list("jitsi_features", given.get("jitsi_features", []))
-    chosen = choose(features, wanted)
+    unwanted = _check_list("jitsi_features_off", given.get("jitsi_features_off", []))
+    chosen = choose(features, wanted, unwanted)
     options = read_options(features, chosen, given)
 
     public = {key: value for key, value in options.items() if "secret" not in key}
@@ -345,7 +396,7 @@ def build_model(features: Mapping[str, Any], given: Mapping[str, Any]) -> dict[s
     names: dict[str, str] = {}
     for name in chosen:
         names.update(options_only.apply(features[name].get("names", {}), f"{name}.names"))
-    substituter = _Substituter({"options": public, "names": names})
+    substituter = _Substituter({"options": public, "names": names, "features": chosen})
 
     merger = _Merger()
     model: dict[str, Any] = {"prosody": {}, "jicofo": {}, "web": {}}
@@ -362,7 +413,9 @@ def build_model(features: Mapping[str, Any], given: Mapping[str, Any]) -> dict[s
 
     prosody = model["prosody"]
     prosody["hosts"] = {
-        host["name"]: _finish_host(key, host) for key, host in prosody["hosts"].items()
+        host["name"]: _finish_host(key, host)
+        for key, host in prosody["hosts"].items()
+        if "name" in host  # a feature may add to a host of another one, which is off
     }
     prosody.setdefault("settings", {})["fail_closed_required"] = _required(prosody["hosts"])
     prosody["modules"] = [*prosody.pop("guards", []), *prosody.get("modules", [])]

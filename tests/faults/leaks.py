@@ -13,8 +13,8 @@ from pathlib import Path
 from tests.faults.support import Server
 
 _SAMPLER = Path(__file__).with_name("sample_processes.py").read_text(encoding="utf-8")
-# A token or a beginning of one (RFC 7519): base64url of `{"alg"`, of `{"typ"`, or of any `{"` up to a
-# dot. `eyJ` alone also stands in the hashes and keys that -vvv shows, once in many runs.
+# A token or a beginning of one (RFC 7519): base64url of `{"alg"`, of `{"typ"`, or of any `{"` up to
+# a dot. `eyJ` alone also stands in the hashes and keys that -vvv shows, once in many runs.
 TOKEN = re.compile(r"eyJ(hbGci|0eXAi|[A-Za-z0-9_-]{8,}[.])")
 _WORD = re.compile(r"[A-Za-z0-9_-]{16,}")
 

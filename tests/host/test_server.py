@@ -110,6 +110,7 @@ def test_no_token_is_in_a_log(host: Host) -> None:
     assert host.run("journalctl --unit prosody --grep 'Client connected|BOSH|token' -n 1").rc == 0
     found = host.run(
         "{ journalctl --unit prosody --unit nginx --unit jicofo --no-pager;"
-        " cat /var/log/nginx/* /var/log/jitsi/*; } | grep -Ec 'eyJ(hbGci|0eXAi|[A-Za-z0-9_-]{8,}[.])'"
+        " cat /var/log/nginx/* /var/log/jitsi/*; }"
+        " | grep -Ec 'eyJ(hbGci|0eXAi|[A-Za-z0-9_-]{8,}[.])'"
     )
     assert found.stdout.strip() == "0"
