@@ -1,0 +1,160 @@
+"""Archives of plugins: what is wrong with one is said, and nothing of it is unpacked."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+import plugin_archive
+from plugin_archive import ArchiveError, get, inspect, sha256_of
+
+_TREE = (
+    "plugins/mod_auth_token.lua",
+    "plugins/mod_token_verification.lua",
+    "plugins/mod_extra.lua",
+    "plugins/util.lib.lua",
+    "plugins/token/util.lib.lua",
+)
+
+
+def pack(path: Path, names: tuple[str, ...] = _TREE, **odd: Any) -> Path:
+    """A tarball with these files, and one more member that has the attributes ``odd``."""
+    with tarfile.open(path, "w:gz") as archive:
+        for name in names:
+            member = tarfile.TarInfo(name)
+            member.size = 3
+            archive.addfile(member, io.BytesIO(b"-- "))
+        if odd:
+            member = tarfile.TarInfo(odd.pop("name", "plugins/odd"))
+            for key, value in odd.items():
+                setattr(member, key, value)
+            archive.addfile(member)
+    return path
+
+
+def try_it(source: str, tmp_path: Path, *, sha256: str = "", modules: tuple[str, ...] = ()) -> Any:
+    return get(source, sha256, modules, tmp_path / "cache", 5)
+
+
+def test_a_good_archive_is_named_by_its_sum(tmp_path: Path) -> None:
+    path = pack(tmp_path / "a.tar.gz")
+    found = try_it(str(path), tmp_path, sha256=sha256_of(path).upper(), modules=("extra",))
+    assert found["path"] == str(path)
+    assert found["sha256"] == sha256_of(path)
+    assert "token/util.lib.lua" in found["files"]
+
+
+def test_names_that_begin_with_a_dot_are_the_same(tmp_path: Path) -> None:
+    path = pack(tmp_path / "a.tar.gz", tuple(f"./{name}" for name in _TREE))
+    assert "mod_auth_token.lua" in inspect(path)
+
+
+@pytest.mark.parametrize(
+    ("odd", "words"),
+    [
+        pytest.param({"name": "/etc/cron.d/x"}, "leads out of its folder", id="absolute"),
+        pytest.param({"name": "plugins/../../x"}, "leads out of its folder", id="dots"),
+        pytest.param({"type": tarfile.SYMTYPE, "linkname": "/etc"}, "is a link", id="symlink"),
+        pytest.param({"type": tarfile.LNKTYPE, "linkname": "x"}, "is a link", id="hard link"),
+        pytest.param({"type": tarfile.CHRTYPE}, "is a link or a device", id="device"),
+        pytest.param({"type": tarfile.FIFOTYPE}, "is a link or a device", id="pipe"),
+        pytest.param({"name": "other/x"}, "no single folder", id="two folders"),
+    ],
+)
+def test_a_dangerous_archive_is_refused(tmp_path: Path, odd: dict[str, Any], words: str) -> None:
+    path = pack(tmp_path / "a.tar.gz", **odd)
+    with pytest.raises(ArchiveError, match=words):
+        inspect(path)
+
+
+@pytest.mark.parametrize(
+    ("names", "modules", "words"),
+    [
+        pytest.param(_TREE[1:], (), r"lacks mod_auth_token\.lua\.", id="without auth_token"),
+        pytest.param(_TREE, ("muc_wait_for_host",), "lacks mod_muc_wait_for_host", id="feature"),
+        pytest.param(("plugins/readme",), (), "no single folder", id="something else"),
+        pytest.param(("mod_auth_token.lua",), (), "no single folder", id="no folder"),
+        pytest.param((), (), "no single folder", id="empty"),
+    ],
+)
+def test_an_archive_without_the_modules_is_refused(
+    tmp_path: Path, names: tuple[str, ...], modules: tuple[str, ...], words: str
+) -> None:
+    with pytest.raises(ArchiveError, match=words):
+        inspect(pack(tmp_path / "a.tar.gz", names), modules)
+
+
+def test_an_archive_that_grows_too_large_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = pack(tmp_path / "a.tar.gz")
+    monkeypatch.setattr(plugin_archive, "_MAX_UNPACKED", 10)
+    with pytest.raises(ArchiveError, match="far larger"):
+        inspect(path)
+
+
+@pytest.mark.parametrize("keep", [0, 40])
+def test_half_an_archive_is_refused(tmp_path: Path, keep: int) -> None:
+    path = pack(tmp_path / "a.tar.gz")
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(ArchiveError, match="cannot be read as a tarball"):
+        inspect(path)
+
+
+def test_another_sum_is_refused(tmp_path: Path) -> None:
+    path = pack(tmp_path / "a.tar.gz")
+    with pytest.raises(ArchiveError, match=r"but jitsi_tokens_archive_sha256 is 0{64}\."):
+        try_it(str(path), tmp_path, sha256="0" * 64)
+
+
+@pytest.mark.parametrize(
+    ("source", "sha256", "words"),
+    [
+        pytest.param("nowhere.tar", "", "is no file on this controller", id="no file"),
+        pytest.param("nowhere.tar", "abc", "is no SHA-256", id="no sum"),
+        pytest.param("http://example.org/a.tar", "", "begin with https", id="plain http"),
+        pytest.param("https://example.org/a.tar", "", "sha256 is empty", id="address, no sum"),
+    ],
+)
+def test_a_wrong_variable_is_named(tmp_path: Path, source: str, sha256: str, words: str) -> None:
+    with pytest.raises(ArchiveError, match=words):
+        try_it(source, tmp_path, sha256=sha256)
+
+
+def test_a_fetched_archive_is_checked_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = pack(tmp_path / "a.tar.gz")
+    asked = []
+
+    class Answer(io.BytesIO):
+        headers: ClassVar[dict[str, str]] = {}
+
+    def open_url(url: str, timeout: int) -> Answer:
+        asked.append((url, timeout))
+        return Answer(path.read_bytes())
+
+    monkeypatch.setattr(plugin_archive, "open_url", open_url)
+    url = "https://example.org/a.tar.gz"
+    first = try_it(url, tmp_path, sha256=sha256_of(path))
+    assert try_it(url, tmp_path, sha256=sha256_of(path)) == first
+    assert asked == [(url, 5)]
+    with pytest.raises(ArchiveError, match="has the SHA-256"):
+        try_it(url, tmp_path, sha256="0" * 64)
+    assert [file.name for file in (tmp_path / "cache").iterdir()] == [f"{sha256_of(path)}.tar"]
+
+
+def test_an_address_that_does_not_answer_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def open_url(url: str, timeout: int) -> None:
+        raise OSError("timed out")
+
+    monkeypatch.setattr(plugin_archive, "open_url", open_url)
+    with pytest.raises(ArchiveError, match=r"cannot be fetched \(timed out\)"):
+        try_it("https://example.org/a.tar", tmp_path, sha256="0" * 64)
+    assert list((tmp_path / "cache").iterdir()) == []
