@@ -24,6 +24,7 @@ from xml.etree import ElementTree
 
 from slixmpp import JID, ClientXMPP
 from slixmpp.exceptions import IqError, IqTimeout
+from slixmpp.xmlstream import XMLStream
 from slixmpp.xmlstream.handler import Callback, CoroutineCallback
 from slixmpp.xmlstream.matcher import MatchXPath
 
@@ -125,7 +126,10 @@ class Focus:
 
     def connect(self) -> None:
         """Open the connection; whatever ends it opens it again."""
-        self.client.connect(self.settings.client["hostname"], self.settings.client["port"])
+        # As ClientXMPP.connect does; its own arguments are others in slixmpp 1.8 (Debian 12)
+        self.client.dns_service = None
+        address = self.settings.client["hostname"], self.settings.client["port"]
+        XMLStream.connect(self.client, *address)
 
     @property
     def bridges(self) -> int:
