@@ -67,7 +67,7 @@ groupadd --system jitsi
 useradd --system --gid jitsi --home-dir /usr/share/jicofo --shell /bin/bash jicofo
 tar x -C / -f /root/jicofo.tar
 sed -i 's/"password": "[^"]*"/"password": "{SECRET}"/' {JICOFO}
-install openjdk-21-jre-headless jicofo
+install default-jre-headless jicofo
 cp /var/lib/prosody/auth.{DOMAIN}.crt /usr/local/share/ca-certificates/
 update-ca-certificates > /dev/null 2>&1
 systemctl restart jicofo

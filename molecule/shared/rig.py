@@ -82,10 +82,11 @@ class Image:
         return f"localhost/vestibule-{self.name}:{digest[:12]}"
 
 
-IMAGES = {
-    "debian13": Image(
-        name="debian13",
-        suite="trixie",
+def debian(name: str, suite: str) -> Image:
+    """A Debian server; releases differ in the suite alone."""
+    return Image(
+        name=name,
+        suite=suite,
         packages=(
             "ca-certificates",
             "dbus",
@@ -113,17 +114,22 @@ IMAGES = {
             "apt-daily-upgrade.timer",
         ),
         hooks=(
-            # Every server makes host keys of its own. sshd-keygen.service would do so on the first
-            # boot only, and podman fills in /etc/machine-id: no boot looks like the first.
+            # Every server makes host keys of its own. Debian 12 makes them when the package is
+            # installed, 13 on the first boot only, and podman fills in /etc/machine-id: no boot
+            # looks like the first.
             'rm -f "$1"/etc/ssh/ssh_host_*_key "$1"/etc/ssh/ssh_host_*_key.pub',
-            'mkdir "$1"/etc/systemd/system/sshd-keygen.service.d',
-            "printf '%s\\n' '[Unit]' 'ConditionFirstBoot='"
-            ' > "$1"/etc/systemd/system/sshd-keygen.service.d/every-boot.conf',
+            'mkdir "$1"/etc/systemd/system/ssh.service.d',
+            "printf '%s\\n' '[Service]' 'ExecStartPre=' 'ExecStartPre=ssh-keygen -A'"
+            " 'ExecStartPre=/usr/sbin/sshd -t' > \"$1\"/etc/systemd/system/ssh.service.d/keys.conf",
             'chroot "$1" passwd --quiet --lock root',
             "printf '%s\\n' 'PermitRootLogin prohibit-password' 'PasswordAuthentication no'"
             " 'KbdInteractiveAuthentication no' > \"$1\"/etc/ssh/sshd_config.d/keys-only.conf",
         ),
-    ),
+    )
+
+
+IMAGES = {
+    image.name: image for image in (debian("debian12", "bookworm"), debian("debian13", "trixie"))
 }
 
 

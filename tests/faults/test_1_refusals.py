@@ -178,15 +178,15 @@ REFUSALS = [
         id="key file that is not there",
     ),
     pytest.param(
-        released_as("Debian", "12"),
+        released_as("Debian", "11"),
         {},
-        ["faults runs Debian 12", "which is not supported. Use Debian 13."],
+        ["faults runs Debian 11", "which is not supported. Use Debian 12 or 13."],
         id="older Debian",
     ),
     pytest.param(
         released_as("Fedora", "44"),
         {},
-        ["faults runs Fedora 44, which is not supported. Use Debian 13."],
+        ["faults runs Fedora 44, which is not supported. Use Debian 12 or 13."],
         id="other distribution",
     ),
     pytest.param(
