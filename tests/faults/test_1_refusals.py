@@ -167,6 +167,12 @@ REFUSALS = [
     ),
     pytest.param(
         as_it_is,
+        {"jitsi_tokens_repository_fingerprint": "0" * 40},
+        ["jitsi_tokens_repository_key has the fingerprint", "Do not install from it before"],
+        id="key with another fingerprint",
+    ),
+    pytest.param(
+        as_it_is,
         {"jitsi_tokens_repository_key": __file__},
         ["jitsi_tokens_repository_key holds no ASCII-armoured OpenPGP key", "Give the .asc file"],
         id="key file that is no key",

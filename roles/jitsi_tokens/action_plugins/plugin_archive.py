@@ -7,7 +7,6 @@ its one top folder, so that unpacking it as root on a server writes there and no
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import tarfile
 import tempfile
@@ -185,7 +184,7 @@ def get(
             " the path of a file on this controller."
         )
     else:
-        path = Path(os.path.expanduser(source))
+        path = Path(source).expanduser()
         if not path.is_file():
             raise ArchiveError(
                 f'jitsi_tokens_archive is "{source}", which is no file on this controller. Give'
