@@ -1,5 +1,6 @@
 -- Stand-in (test double) for Jitsi's util.lib.lua: not Jitsi's code.
 -- What the modules beside this file share.
+local http_server = require "net.http.server";
 local jid = require "util.jid";
 
 local util = {};
@@ -30,6 +31,14 @@ function util.get_room_from_jid(address)
 	return muc and muc.get_room_from_jid(address);
 end
 
+-- Room of a meeting by its plain name; without a tenant "" or nil.
+function util.get_room_by_name_and_subdomain(name, tenant)
+	if tenant and tenant ~= "" and tenant ~= muc_base then
+		name = "[" .. tenant .. "]" .. name;
+	end
+	return util.get_room_from_jid(jid.join(name, muc_domain));
+end
+
 function util.starts_with(text, start)
 	return text ~= nil and text:sub(1, #start) == start;
 end
@@ -45,6 +54,35 @@ end
 -- Jicofo is known by its nick alone
 function util.is_focus(nick)
 	return util.ends_with(nick, "/focus");
+end
+
+-- And outside of rooms by the name of its account, whatever the host
+function util.is_focus_jid(address)
+	return jid.node(address) == "focus";
+end
+
+-- Whether the x element of a MUC's presence carries a status code.
+function util.presence_check_status(x, code)
+	for status in x and x:childtags("status") or function () end do
+		if status.attr.code == code then
+			return true;
+		end
+	end
+	return false;
+end
+
+-- Features are those of a token or granted ones; without any, moderators may everything.
+function util.is_feature_allowed(name, features, is_moderator)
+	if features then
+		return features[name] == true or features[name] == "true";
+	end
+	return is_moderator;
+end
+
+-- Address of a person, behind a proxy too.
+function util.get_ip(session)
+	local request = session.conn and http_server.get_request_from_conn(session.conn);
+	return request and request.ip or session.ip;
 end
 
 -- Tenant (or nil) and plain name in the node of a room: [tenant]name or name.
@@ -96,6 +134,24 @@ function util.process_host_module(name, callback)
 	else
 		prosody.events.add_handler("host-activated", process, -100);
 	end
+end
+
+-- Calls back with the context of a MUC component and its MUC, now or as soon as both are there.
+function util.process_muc(name, callback)
+	util.process_host_module(name, function (context)
+		local function process()
+			callback(context, prosody.hosts[name].modules.muc);
+		end
+		if prosody.hosts[name].modules.muc then
+			process();
+			return;
+		end
+		context:hook("module-loaded", function (event)
+			if event.module == "muc" then
+				process();
+			end
+		end);
+	end);
 end
 
 -- Lets the main host tell clients about this component (mod_features_identity).
