@@ -17,12 +17,10 @@ since() {
 # What says most about a failure: what Ansible calls fatal, else the last lines.
 # excerpt FIRST_BYTE_IN_LOG
 excerpt() {
-  echo
-  if tail -c "+$1" "$log" | grep -q '^fatal: '; then
-    tail -c "+$1" "$log" | sed -n '/^fatal: /,/^PLAY RECAP/p' | grep -v '^PLAY RECAP'
-  else
-    tail -c "+$1" "$log"
-  fi | tail -n 25 | sed 's/^/    /'
+  local output fatal
+  output=$(tail -c "+$1" "$log")
+  fatal=$(sed -n '/^fatal: /,/^PLAY RECAP/{/^PLAY RECAP/!p}' <<<"$output")
+  printf '\n%s\n' "${fatal:-$output}" | tail -n 25 | sed 's/^/    /'
   printf '\n  Full log: %s\n\n' "$log"
 }
 
