@@ -9,6 +9,7 @@ import secrets
 import xml.etree.ElementTree as ET
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 from .transports import Door, Transport
@@ -19,6 +20,7 @@ from .xmpp import (
     FOCUS,
     MUC,
     MUC_USER,
+    NICK,
     PING,
     SASL,
     STANZA_ERRORS,
@@ -40,6 +42,7 @@ SUCCESS = qualified(SASL, "success")
 FAILURE = qualified(SASL, "failure")
 CHALLENGE = qualified(SASL, "challenge")
 IQ = qualified(CLIENT, "iq")
+MESSAGE = qualified(CLIENT, "message")
 PRESENCE = qualified(CLIENT, "presence")
 
 SELF_PRESENCE = "110"  # status code of one's own presence, XEP-0045
@@ -48,6 +51,29 @@ FOCUS_NICK = "focus"
 _RESOURCE_LENGTH = 8  # characters of the user's name that Jitsi's clients take as nick
 _FOCUS_RETRY = 0.25  # seconds
 _MAX_UNREAD = 1000  # stanzas
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a room makes of somebody (XEP-0045, section 5)."""
+
+    role: str
+    affiliation: str
+
+    @property
+    def moderates(self) -> bool:
+        """Whether they may throw people out."""
+        return self.role == "moderator" or self.affiliation in ("owner", "admin")
+
+
+@dataclass(frozen=True)
+class Departure:
+    """How somebody came to leave a room, by the status codes of XEP-0045, section 15.6.2."""
+
+    codes: frozenset[str]
+    destroyed: bool  # the whole room is gone
+    moved_to: str  # address of the room to enter instead, if the room named one
+
 
 Predicate = Callable[[ET.Element], bool]
 _Answer = TypeVar("_Answer")
@@ -69,7 +95,7 @@ class Participant:
         self._unread: deque[ET.Element] = deque(maxlen=_MAX_UNREAD)
         self._waiting: list[tuple[Predicate, asyncio.Future[ET.Element]]] = []
         self._ended: AccessError | None = None
-        self._affiliations: dict[Room, str] = {}  # as of the last join or presence of one's own
+        self._standings: dict[str, Standing] = {}  # by the room's address, as of what arrived last
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -123,13 +149,14 @@ class Participant:
         answer = await self.request("set", "", element("bind", {"xmlns": BIND}))
         self.jid = answer.findtext(f"{qualified(BIND, 'bind')}/{qualified(BIND, 'jid')}", "")
 
-    async def login(self) -> None:
-        """Log in on the main domain, where the URL's token stands for a password."""
-        mechanisms = await self.open(self._domain)
+    async def login(self, host: str = "") -> None:
+        """Log in on ``host``, or on the main domain, where the URL's token is the password."""
+        host = host or self._domain
+        mechanisms = await self.open(host)
         if "ANONYMOUS" not in mechanisms:
             raise Refused(Stage.STREAM, "no-mechanism", "the host offers no login with a token")
         await self.authenticate("ANONYMOUS")
-        await self.bind(self._domain)
+        await self.bind(host)
 
     async def send(self, stanza: str) -> None:
         """Send one element."""
@@ -178,13 +205,76 @@ class Participant:
     async def join(self, room: Room, nick: str = "", address: str = "") -> None:
         """Join ``room`` as ``nick``, by ``address`` where that is not the usual one."""
         nick = nick or self.nick
-        await self._announce(address or room.address, nick, element("x", {"xmlns": MUC}))
+        await self._announce(
+            address or room.address,
+            nick,
+            element("x", {"xmlns": MUC}),
+            element("nick", {"xmlns": NICK}, "Access case"),  # the lobby asks for a name
+        )
         await self._admitted(room, nick)
 
     async def show_presence(self, room: Room, nick: str) -> None:
         """Update the presence in a room joined before. Another nick asks for a change of nick."""
         await self._announce(room.address, nick)
         await self._admitted(room, nick)
+
+    async def leave(self, room: Room) -> None:
+        """Leave a room joined before, and return when the room has noticed."""
+        address = f"{room.address}/{self.nick}"
+        await self.send(
+            element("presence", {"xmlns": CLIENT, "to": address, "type": "unavailable"})
+        )
+        await self.wait_for_departure(room)
+
+    async def wait_in_lobby(self, room: Room) -> Refused:
+        """Try to join ``room``, and go where its refusal says that people wait.
+
+        Returns that refusal. Raises Refused where it names no lobby, and when ``room`` lets in.
+        """
+        try:
+            await self.join(room)
+        except Refused as refused:
+            lobby = refused.details.get("lobbyroom")
+            if not lobby:
+                raise
+            await self.join(room.lobby, address=lobby)
+            return refused
+        raise Refused(Stage.JOIN, "not-held", "the room lets in at once")
+
+    async def invite(self, room: Room, somebody: str) -> None:
+        """Send ``somebody``, a full JID, an invitation through ``room`` (XEP-0045, section 7.8.2).
+
+        It admits who waits in the lobby.
+        """
+        invitation = element("x", {"xmlns": MUC_USER}, element("invite", {"to": somebody}))
+        await self.send(element("message", {"xmlns": CLIENT, "to": room.address}, invitation))
+
+    async def wait_for_invitation(self, room: Room) -> None:
+        """Wait to be invited into ``room``."""
+        invite = f"{qualified(MUC_USER, 'x')}/{qualified(MUC_USER, 'invite')}"
+        await self.wait_for(
+            lambda stanza: (
+                stanza.tag == MESSAGE and room.sent(stanza) and stanza.find(invite) is not None
+            ),
+            "an invitation",
+        )
+
+    def standing(self, room: Room) -> Standing:
+        """What ``room`` makes of this participant, by the last presence that arrived."""
+        for address in (room.address, room.mapped_address):
+            if address.lower() in self._standings:
+                return self._standings[address.lower()]
+        return Standing("none", "none")
+
+    async def settle(self, room: Room) -> None:
+        """Return once Jicofo and ``room`` have handled what happened so far.
+
+        Both handle stanzas in their order. So after Jicofo's answer to a question and the room's to
+        a presence, what either of them made of earlier events has arrived as well.
+        """
+        with contextlib.suppress(Refused):
+            await self.request_conference(room)
+        await self.show_presence(room, self.nick)
 
     async def try_to_join(self, room: str) -> bool:
         """Whether a join of the room at this address is answered with one's own presence.
@@ -215,11 +305,12 @@ class Participant:
 
     async def wait_for_affiliation(self, room: Room, affiliation: str) -> None:
         """Wait until ``room`` has told this participant of an affiliation with it."""
-        if self._affiliations.get(room) == affiliation:
+        if self.standing(room).affiliation == affiliation:
             return
         await self.wait_for(
             lambda stanza: (
-                _is_own_presence(stanza, room, self.nick) and _affiliation(stanza) == affiliation
+                _is_own_presence(stanza, room, self.nick)
+                and _standing(stanza).affiliation == affiliation
             ),
             f"the affiliation {affiliation}",
         )
@@ -236,8 +327,42 @@ class Participant:
             f"the occupant {nick}",
         )
 
-    async def wait_for(self, predicate: Predicate, awaited: str) -> ET.Element:
-        """The first stanza not read so far that fits. ``awaited`` names it in an error."""
+    async def wait_for_moderation(self, room: Room) -> None:
+        """Wait until ``room`` has made this participant a moderator."""
+        if self.standing(room).moderates:
+            return
+        await self.wait_for(
+            lambda stanza: (
+                _is_own_presence(stanza, room, self.nick) and _standing(stanza).moderates
+            ),
+            "the moderator's role",
+        )
+
+    async def wait_for_departure(self, room: Room, nick: str = "", within: float = 0) -> Departure:
+        """Wait until ``nick``, or this participant, has left ``room``."""
+        nick = nick or self.nick
+        presence = await self.wait_for(
+            lambda stanza: (
+                stanza.tag == PRESENCE
+                and stanza.get("type") == "unavailable"
+                and room.sent(stanza)
+                and stanza.get("from", "").endswith(f"/{nick}")
+            ),
+            f"the leaving of {nick}",
+            within,
+        )
+        destroy = presence.find(f"{qualified(MUC_USER, 'x')}/{qualified(MUC_USER, 'destroy')}")
+        return Departure(
+            _codes(presence),
+            destroy is not None,
+            destroy.get("jid", "") if destroy is not None else "",
+        )
+
+    async def wait_for(self, predicate: Predicate, awaited: str, within: float = 0) -> ET.Element:
+        """The first stanza not read so far that fits. ``awaited`` names it in an error.
+
+        ``within`` is in seconds, where the server's own clock takes longer than an answer does.
+        """
         for stanza in self._unread:
             if predicate(stanza):
                 self._unread.remove(stanza)
@@ -246,7 +371,7 @@ class Participant:
             raise self._ended
         arrival: asyncio.Future[ET.Element] = asyncio.get_running_loop().create_future()
         self._waiting.append((predicate, arrival))
-        return await self._in_time(arrival, awaited)
+        return await self._in_time(arrival, awaited, within)
 
     async def _announce(self, room: str, nick: str, *children: str) -> None:
         await self.send(element("presence", {"xmlns": CLIENT, "to": f"{room}/{nick}"}, *children))
@@ -261,20 +386,23 @@ class Participant:
         )
         if answer.get("type") == "error":
             raise stanza_refusal(Stage.JOIN, answer)
-        self._affiliations[room] = _affiliation(answer)
 
-    async def _in_time(self, answer: Awaitable[_Answer], awaited: str) -> _Answer:
+    async def _in_time(
+        self, answer: Awaitable[_Answer], awaited: str, within: float = 0
+    ) -> _Answer:
+        patience = within or self._patience
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(patience):
                 return await answer
         except TimeoutError:
-            raise NoAnswer(awaited, self._patience) from None
+            raise NoAnswer(awaited, patience) from None
 
     async def _read(self) -> None:
         """Hand every stanza to whoever waits for it, or keep it for somebody who will."""
         try:
             while True:
                 stanza = await self._transport.receive()
+                self._note_standing(stanza)
                 if _is_question(stanza):
                     await self._transport.send(_not_implemented(stanza))
                 elif not self._hand_over(stanza):
@@ -284,6 +412,14 @@ class Participant:
             for _, arrival in self._waiting:
                 if not arrival.done():
                     arrival.set_exception(error)
+
+    def _note_standing(self, stanza: ET.Element) -> None:
+        if stanza.tag == PRESENCE and SELF_PRESENCE in _codes(stanza):
+            room = stanza.get("from", "").partition("/")[0].lower()
+            if stanza.get("type") is None:
+                self._standings[room] = _standing(stanza)
+            else:
+                self._standings.pop(room, None)
 
     def _hand_over(self, stanza: ET.Element) -> bool:
         self._waiting = [entry for entry in self._waiting if not entry[1].done()]
@@ -326,13 +462,18 @@ def _is_own_presence(stanza: ET.Element, room: Room, nick: str) -> bool:
         and stanza.get("type") is None
         and room.sent(stanza)
         and stanza.get("from", "").endswith(f"/{nick}")
-        and any(
-            status.get("code") == SELF_PRESENCE
-            for status in stanza.iter(qualified(MUC_USER, "status"))
-        )
+        and SELF_PRESENCE in _codes(stanza)
     )
 
 
-def _affiliation(presence: ET.Element) -> str:
+def _codes(presence: ET.Element) -> frozenset[str]:
+    """The status codes of a presence (XEP-0045, section 15.6.2)."""
+    return frozenset(
+        status.get("code", "") for status in presence.iter(qualified(MUC_USER, "status"))
+    )
+
+
+def _standing(presence: ET.Element) -> Standing:
     item = presence.find(f"{qualified(MUC_USER, 'x')}/{qualified(MUC_USER, 'item')}")
-    return item.get("affiliation", "none") if item is not None else "none"
+    attributes = item.attrib if item is not None else {}
+    return Standing(attributes.get("role", "none"), attributes.get("affiliation", "none"))

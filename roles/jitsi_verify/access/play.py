@@ -84,14 +84,18 @@ async def play(
 
     verdicts = []
     async with asyncio.TaskGroup() as group:
-        games = [
-            group.create_task(judge_in_turn(case, entrance))
-            for case in cases
+        # What waits for the server's clock begins at once and takes nobody's place
+        games = {
+            (case.name, entrance.kind.name): group.create_task(
+                judge(case, entrance) if case.slow else judge_in_turn(case, entrance)
+            )
+            for case in sorted(cases, key=lambda case: not case.slow)
             for entrance in entrances
-        ]
-        for game in games:
-            verdicts.append(await game)
-            announce(verdicts[-1])
+        }
+        for case in cases:
+            for entrance in entrances:
+                verdicts.append(await games[case.name, entrance.kind.name])
+                announce(verdicts[-1])
     return verdicts
 
 
@@ -123,7 +127,7 @@ async def judge(case: Case, entrance: Entrance) -> Verdict:
 async def _try_all(case: Case, scene: Scene) -> tuple[str, bool]:
     """The first wrong outcome, or that of the first attempt where all are right."""
     outcomes: list[str] = []
-    for way, attempt in case.attempts.items():
+    for way, attempt in case.attempts_with(scene.entrance.features).items():
         outcome, ok = await attempt_once(case, attempt, scene)
         if not ok:
             return f"{outcome} [{way}]", False
@@ -134,11 +138,12 @@ async def _try_all(case: Case, scene: Scene) -> tuple[str, bool]:
 async def attempt_once(case: Case, attempt: Attempt, scene: Scene) -> tuple[str, bool]:
     """What came of one attempt, and whether the case expects that."""
     try:
-        return await attempt(scene), not case.refusals
+        outcome = await attempt(scene)
     except Refused as refused:
         return str(refused), any(refusal.covers(refused) for refusal in case.refusals)
     except (Broken, NoAnswer) as error:
         return str(error), False
+    return outcome, not case.refusals and outcome == case.outcome
 
 
 def _milliseconds_since(started: float) -> int:

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from .participant import Participant
-from .tokens import Issuer
+from .tokens import Issuer, context
 from .transports import Door, Transport
-from .xmpp import MUC_OWNER, Room, element, fresh_name
+from .xmpp import MUC_OWNER, Refused, Room, element, fresh_name
 
 TENANT, OTHER_TENANT = "tenant-a", "tenant-b"
 
 
 @dataclass(frozen=True)
 class Entrance:
-    """One server as reached over one transport, and whose tokens it accepts."""
+    """One server as reached over one transport, what it has, and whose tokens it accepts."""
 
     door: Door
     kind: type[Transport]
     issuer: Issuer
     patience: float  # seconds that the server has for each answer
+    features: frozenset[str] = frozenset()
+    options: Mapping[str, Any] = field(default_factory=dict)  # jitsi_x of the inventory, by x
 
     @property
     def domain(self) -> str:
@@ -33,11 +35,35 @@ class Entrance:
         """A room, of a name never used before where none is given."""
         return Room(name or fresh_name(), self.domain, tenant, component)
 
+    @property
+    def guest_host(self) -> str:
+        """The XMPP host on which guests log in."""
+        return f"guest.{self.domain}"
+
+    def token(self, room: Room, **changes: Any) -> str:
+        """An owner's token for ``room``, with changed claims."""
+        return self.issuer.token(
+            **{"room": room.name, "sub": room.tenant or self.domain, **changes}
+        )
+
+    def member_token(self, room: Room, **changes: Any) -> str:
+        """The token of somebody who shall not moderate ``room``."""
+        return self.token(room, **{"context": context("member"), **changes})
+
     def approach(
-        self, room: Room, token: str | None = None, header: str | None = None
+        self,
+        room: Room,
+        token: str | None = None,
+        header: str | None = None,
+        previous: str | None = None,
     ) -> contextlib.AbstractAsyncContextManager[Participant]:
-        """Somebody on the way to ``room`` with a token in the URL, a header, both or none."""
+        """Somebody on the way to ``room`` with a token in the URL, a header, both or none.
+
+        ``previous`` names the session that they say to have had before.
+        """
         query = {"room": room.name, "prefix": room.tenant}
+        if previous is not None:
+            query["previd"] = previous
         if token is not None:
             query["token"] = token
         headers = {} if header is None else {"Authorization": header}
@@ -45,12 +71,24 @@ class Entrance:
 
     @contextlib.asynccontextmanager
     async def login(
-        self, room: Room, token: str | None = None, header: str | None = None
+        self,
+        room: Room,
+        token: str | None = None,
+        header: str | None = None,
+        *,
+        host: str = "",
+        previous: str | None = None,
     ) -> AsyncIterator[Participant]:
         """Somebody who has logged in and stands before ``room``."""
-        async with self.approach(room, token, header) as participant:
-            await participant.login()
+        async with self.approach(room, token, header, previous) as participant:
+            await participant.login(host)
             yield participant
+
+    def guest(
+        self, room: Room, token: str | None = None, previous: str | None = None
+    ) -> contextlib.AbstractAsyncContextManager[Participant]:
+        """A guest who has logged in and stands before ``room``."""
+        return self.login(room, token, host=self.guest_host, previous=previous)
 
     @contextlib.asynccontextmanager
     async def enter(
@@ -61,6 +99,31 @@ class Entrance:
             await participant.request_conference(room)
             await participant.join(room)
             yield participant
+
+    @contextlib.asynccontextmanager
+    async def subordinate(self, room: Room, moderator: Participant) -> AsyncIterator[Participant]:
+        """Somebody who is in ``room`` beside its moderator, and does not moderate it.
+
+        Where every token makes a moderator, that takes a guest.
+        """
+        guest = "jicofo_login" in self.features
+        arrival = self.guest(room) if guest else self.login(room, self.member_token(room))
+        async with arrival as somebody:
+            await bring_in(somebody, room, moderator)
+            yield somebody
+
+
+async def bring_in(somebody: Participant, room: Room, moderator: Participant) -> None:
+    """Join ``room``, through its lobby where that is on. ``moderator`` is in the room."""
+    try:
+        await somebody.join(room)
+    except Refused as refused:
+        if "lobbyroom" not in refused.details:
+            raise
+        await somebody.wait_in_lobby(room)
+        await moderator.invite(room, somebody.jid)
+        await somebody.wait_for_invitation(room)
+        await somebody.join(room)
 
 
 @dataclass(frozen=True)
@@ -73,7 +136,7 @@ class Scene:
 
     @property
     def first(self) -> Participant:
-        """Who came first, and so owns the room."""
+        """Who came first with an owner's token, and so moderates the room."""
         return self.people[0]
 
     @property
@@ -87,8 +150,12 @@ class Scene:
         return self.entrance.issuer.secret
 
     def token(self, **changes: Any) -> str:
-        """A token for the room, with changed claims."""
+        """An owner's token for the room, with changed claims. Its sub is the main domain."""
         return self.entrance.issuer.token(**{"room": self.room.name, **changes})
+
+    def member_token(self, **changes: Any) -> str:
+        """The token of somebody who shall not moderate the room, with changed claims."""
+        return self.token(**{"context": context("member"), **changes})
 
     def claims(self, **changes: Any) -> dict[str, Any]:
         """The claims of such a token."""
@@ -163,5 +230,5 @@ async def owner_configures(entrance: Entrance) -> AsyncIterator[Scene]:
     async with room_is_open(entrance) as scene:
         await scene.first.wait_for_affiliation(scene.room, "owner")
         await scene.first.request("get", scene.room.address, element("query", {"xmlns": MUC_OWNER}))
-        async with entrance.enter(scene.room, scene.token()) as second:
+        async with entrance.subordinate(scene.room, scene.first) as second:
             yield Scene(entrance, scene.room, (scene.first, second))

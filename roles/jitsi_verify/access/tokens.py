@@ -22,6 +22,14 @@ _VALID_FOR = 600  # seconds
 _SKEW = 60  # seconds that the server's clock may be off without changing a verdict
 
 
+def context(affiliation: str = "owner", **more: Any) -> dict[str, Any]:
+    """The context claim of an owner, or of somebody else. ``more`` stands beside the user."""
+    return {
+        "user": {"id": "vestibule", "name": "Access case", "affiliation": affiliation},
+        **more,
+    }
+
+
 @dataclass(frozen=True)
 class Issuer:
     """What the server expects of the tokens that it accepts."""
@@ -32,7 +40,10 @@ class Issuer:
     domain: str
 
     def claims(self, **changes: Any) -> dict[str, Any]:
-        """Valid claims for the room that ``changes`` name. The value ABSENT removes a claim."""
+        """Valid claims of an owner for the room that ``changes`` name.
+
+        The value ABSENT removes a claim.
+        """
         now = int(time.time())
         claims = {
             "iss": self.issuer,
@@ -41,7 +52,7 @@ class Issuer:
             "iat": now,
             "nbf": now - _SKEW,
             "exp": now + _VALID_FOR,
-            "context": {"user": {"id": "vestibule", "name": "Access case"}},
+            "context": context(),
             **changes,
         }
         return {name: value for name, value in claims.items() if value is not ABSENT}

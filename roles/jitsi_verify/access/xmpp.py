@@ -5,8 +5,9 @@ from __future__ import annotations
 import secrets
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from types import MappingProxyType
 from xml.sax.saxutils import escape, quoteattr
 
 CLIENT = "jabber:client"
@@ -26,6 +27,7 @@ DISCO_ITEMS = "http://jabber.org/protocol/disco#items"
 REGISTER = "jabber:iq:register"
 LEGACY_AUTH = "jabber:iq:auth"
 FOCUS = "http://jitsi.org/protocol/focus"
+NICK = "http://jabber.org/protocol/nick"
 
 MAX_MESSAGE = 256 * 1024  # bytes that one answer of the server may have
 
@@ -43,16 +45,28 @@ class Stage(StrEnum):
     FOCUS = "focus"
     JOIN = "join"
     REQUEST = "request"
+    ROLE = "role"
 
 
 class Refused(AccessError):
-    """The server said no, in so many words."""
+    """The server said no, in so many words.
 
-    def __init__(self, stage: Stage, condition: str, text: str = "") -> None:
+    ``details`` maps the names of the elements beside the condition to their text, for example
+    ``lobbyroom`` to an address.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        condition: str,
+        text: str = "",
+        details: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         super().__init__(stage, condition, text)
         self.stage = stage
         self.condition = condition
         self.text = text
+        self.details = details
 
     def __str__(self) -> str:
         # Details in brackets ("120 sec since expired") differ from run to run
@@ -127,13 +141,15 @@ def refusal(stage: Stage, error: ET.Element, namespace: str) -> Refused:
     ``<text/>`` (RFC 6120, sections 4.9.2, 6.5 and 8.3.2).
     """
     prefix = f"{{{namespace}}}"
-    condition, words = "undefined-condition", ""
+    condition, words, details = "undefined-condition", "", {}
     for child in error:
         if child.tag == f"{prefix}text":
             words = child.text or ""
         elif child.tag.startswith(prefix):
             condition = child.tag.removeprefix(prefix)
-    return Refused(stage, condition, words)
+        else:
+            details[child.tag.rpartition("}")[2]] = child.text or ""
+    return Refused(stage, condition, words, details)
 
 
 def stanza_refusal(stage: Stage, stanza: ET.Element) -> Refused:
@@ -173,6 +189,11 @@ class Room:
         """Address under which the MUC component keeps the room."""
         tenant = f"[{self.tenant}]" if self.tenant else ""
         return f"{tenant}{self.name}@{self.component}.{self.domain}"
+
+    @property
+    def lobby(self) -> Room:
+        """Where people wait for admission to this room."""
+        return replace(self, component="lobby")
 
     def sent(self, stanza: ET.Element) -> bool:
         """Whether the room, or one of its occupants, is the sender of ``stanza``."""

@@ -39,6 +39,8 @@ _ARGUMENTS: dict[str, Any] = {
     "certificate": {"type": "str", "required": True},
     "certificate_path": {"type": "str", "required": True},
     "cases": {"type": "list", "elements": "str", "required": True},
+    "features": {"type": "list", "elements": "str", "required": True},
+    "options": {"type": "dict", "required": True},
     "token": {
         "type": "dict",
         "required": True,
@@ -126,11 +128,15 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core comes with
         )
         token = arguments["token"]
         issuer = Issuer(token["secret"], token["issuer"], token["audience"], domain)
+        features = frozenset(arguments["features"])
 
         async def from_the_door() -> tuple[list[Verdict], list[tuple[Verdict, Verdict]]]:
             address, port, patience = (arguments[each] for each in ("address", "port", "timeout"))
             async with front_door(domain, address, port, certificate) as door:
-                entrances = [Entrance(door, kind, issuer, patience) for kind in TRANSPORTS.values()]
+                entrances = [
+                    Entrance(door, kind, issuer, patience, features, arguments["options"])
+                    for kind in TRANSPORTS.values()
+                ]
                 await wait_for_focus(entrances, arguments["focus_timeout"])
                 show.line(f"access cases on {domain}, as the server answers:")
                 verdicts = await play(cases, entrances, show.verdict)

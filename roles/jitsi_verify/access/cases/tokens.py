@@ -1,126 +1,35 @@
-"""The access cases: one registry of what is tried, what has to happen, and the control.
-
-A refusal alone proves little, for a dead server refuses everybody. So every case that expects a
-refusal has a control: the same request with one thing right. It is played first, has to succeed,
-and stays in place while the attempts run, so that the room which must stay closed does exist.
-
-Conditions and words of the refusals are those of Prosody and Jitsi's plugins, seen on real ones.
-Alternatives are the answers of different versions to the same attempt.
-"""
+"""Tokens: which ones log in, and which room they open."""
 
 from __future__ import annotations
 
-import difflib
-import re
 import secrets
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 
-from .attempts import (
-    BREWERY,
-    DROPPED,
+from ..attempts import (
     Attempt,
-    ask_before_login,
-    ask_room,
     claim,
-    configuration_form,
-    configure_from_outside,
-    configure_internal,
-    configure_unopened,
-    create_elsewhere,
-    destruction,
     enter,
     enter_by_header,
     head,
     join,
-    join_health_room,
-    join_internal,
-    join_unopened,
-    kick,
-    kick_owner,
-    list_internal,
     log_in,
-    log_in_anyway,
     log_in_by_header,
     log_in_without_token,
-    look_for_login,
-    moderation,
-    move_stream,
-    open_internal,
-    ownership,
-    password,
-    rename,
     valid,
 )
-from .participant import FOCUS_NICK
-from .scene import (
+from ..scene import (
     TENANT,
-    Control,
     Scene,
     header_is_accepted,
     large_token_is_accepted,
-    nothing,
-    owner_configures,
-    presence_is_heard,
     room_is_open,
     tenants_room_is_open,
     token_is_accepted,
 )
-from .tokens import ABSENT, HEADER, forge, forge_rsa, from_now
-from .transports import HUNG_UP
-from .xmpp import LEGACY_AUTH, REGISTER, Refused, Stage, fresh_name
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """An answer that counts as the expected refusal.
-
-    ``conditions`` empty: whatever the server calls it. ``words`` is a regular expression.
-    """
-
-    stage: Stage
-    conditions: tuple[str, ...] = ()
-    words: str = ""
-
-    def covers(self, refused: Refused) -> bool:
-        """Whether this is what the server said."""
-        return (
-            refused.stage == self.stage
-            and (not self.conditions or refused.condition in self.conditions)
-            and re.search(self.words, refused.text) is not None
-        )
-
-
-@dataclass(frozen=True)
-class Case:
-    """One thing that people try in one or more ways.
-
-    All ``attempts`` have to meet one of the ``refusals``, or succeed where there are none.
-    """
-
-    name: str
-    words: str
-    attempts: Mapping[str, Attempt]
-    refusals: tuple[Refusal, ...] = ()
-    control: Control = nothing
-
-    @property
-    def expected(self) -> str:
-        """What has to happen, for people."""
-        if not self.refusals:
-            return "enters"
-        conditions = [refusal.conditions[0] for refusal in self.refusals if refusal.conditions]
-        return f"refused: {' or '.join(conditions)}" if conditions else "refused"
-
-
-def at_login(words: str, *conditions: str) -> Refusal:
-    """A SASL failure that says so, not-allowed where no conditions are given."""
-    return Refusal(Stage.LOGIN, conditions or ("not-allowed",), words)
-
-
-def at_join(words: str, *conditions: str) -> Refusal:
-    """A presence error that says so, not-allowed where no conditions are given."""
-    return Refusal(Stage.JOIN, conditions or ("not-allowed",), words)
+from ..tokens import ABSENT, HEADER, forge, forge_rsa, from_now
+from ..transports import HUNG_UP
+from ..xmpp import Stage, fresh_name
+from .case import Case, Refusal, at_join, at_login
 
 
 def tampered(scene: Scene) -> str:
@@ -299,7 +208,7 @@ TOKENS = (
         "wrong_issuer_refused",
         "token of another issuer",
         {
-            "other": claim(iss="somebody-else"),
+            "other": log_in(lambda scene: scene.token(iss=fresh_name())),
             "capitals": log_in(
                 lambda scene: scene.token(iss=scene.entrance.issuer.issuer.swapcase())
             ),
@@ -312,7 +221,7 @@ TOKENS = (
         "wrong_audience_refused",
         "token for another audience",
         {
-            "other": claim(aud="somebody-else"),
+            "other": log_in(lambda scene: scene.token(aud=fresh_name())),
             "list": log_in(lambda scene: scene.token(aud=[scene.entrance.issuer.audience])),
             "wildcard": claim(aud="*"),
         },
@@ -434,114 +343,3 @@ TOKENS = (
         large_token_is_accepted,
     ),
 )
-
-ROOMS = (
-    Case(
-        "only_focus_creates_rooms",
-        "room that Jicofo did not open",
-        {
-            "join": join_unopened(),
-            "join as Jicofo": join_unopened(FOCUS_NICK),
-            "configuration": configure_unopened,
-            "lobby room": create_elsewhere("lobby"),
-            "breakout room": create_elsewhere("breakout"),
-        },
-        (at_join("", "not-allowed", DROPPED), Refusal(Stage.REQUEST)),
-        room_is_open,
-    ),
-    Case(
-        "focus_nick_refused",
-        "Jicofo's nick",
-        {
-            "change of nick": rename(FOCUS_NICK),
-            "change to x/focus": rename(f"x/{FOCUS_NICK}"),
-            "join": join(valid, FOCUS_NICK),
-            "join as x/focus": join(valid, f"x/{FOCUS_NICK}"),
-        },
-        (at_join("", "conflict", "not-allowed"),),
-        presence_is_heard,
-    ),
-    Case(
-        "room_configuration_refused",
-        "configuration by who does not own the room",
-        {
-            "form": ask_room("get", configuration_form),
-            "password": ask_room("set", password),
-            "destruction": ask_room("set", destruction),
-            "ownership": ask_room("set", ownership),
-            "moderation": ask_room("set", moderation),
-            "kick of the owner": ask_room("set", kick_owner),
-            "kick of Jicofo": ask_room("set", kick(FOCUS_NICK)),
-            "from outside": configure_from_outside,
-        },
-        (Refusal(Stage.REQUEST, ("forbidden", "not-allowed")),),
-        owner_configures,
-    ),
-    Case(
-        "internal_muc_closed",
-        "internal rooms of the bridges",
-        {
-            "join": join_internal(BREWERY),
-            "new room": join_internal(""),
-            "by Jicofo": open_internal(BREWERY),
-            "configuration": configure_internal(BREWERY),
-            "new room by configuration": configure_internal(""),
-            "list of rooms": list_internal(),
-            "list of bridges": list_internal(BREWERY),
-        },
-        (Refusal(Stage.JOIN), Refusal(Stage.REQUEST), Refusal(Stage.FOCUS, ("not-allowed",))),
-        room_is_open,
-    ),
-    *(
-        Case(
-            f"{host}_host_closed",
-            f"login at {host}.",
-            {
-                "offer": look_for_login(host),
-                "PLAIN": log_in_anyway(host, "PLAIN", b"\0focus\0focus"),
-                "SCRAM": log_in_anyway(host, "SCRAM-SHA-1", b"n,,n=focus,r=vestibule"),
-                "ANONYMOUS": log_in_anyway(host, "ANONYMOUS"),
-                "registration": ask_before_login(host, REGISTER),
-                "legacy login": ask_before_login(host, LEGACY_AUTH),
-                "moved stream": move_stream(host),
-            },
-            (
-                Refusal(Stage.STREAM),
-                # What speaks of credentials has tried the password
-                at_login("^(?!.*credentials)", "not-authorized", "invalid-mechanism"),
-                Refusal(Stage.REQUEST),
-            ),
-            token_is_accepted,
-        )
-        for host in ("auth", "recorder")
-    ),
-    Case(
-        "health_room_closed",
-        "rooms of Jicofo's health check",
-        {
-            "join": join_health_room(),
-            "join as Jicofo": join_health_room(FOCUS_NICK),
-            "opened by Jicofo": join_health_room(asked=True),
-            "as x/focus": join_health_room(f"x/{FOCUS_NICK}", asked=True),
-            "of a tenant": join_health_room(tenant=TENANT, asked=True),
-        },
-        (at_join("", "not-allowed", "service-unavailable", "conflict"),),
-        room_is_open,
-    ),
-)
-
-CASES: Mapping[str, Case] = {case.name: case for case in (*TOKENS, *ROOMS)}
-
-
-def choose(names: Iterable[str]) -> list[Case]:
-    """The cases of these names, in the order of the registry.
-
-    Raises ValueError, with a sentence for the operator, on no name at all and on unknown ones.
-    """
-    chosen = set(names)
-    if not chosen:
-        raise ValueError("there is no case to play, and a check of nothing proves nothing")
-    for name in sorted(chosen - CASES.keys()):
-        nearest, *_ = difflib.get_close_matches(name, CASES, n=1, cutoff=0.0)
-        raise ValueError(f"{name} is no access case; the nearest is {nearest}")
-    return [case for name, case in CASES.items() if name in chosen]
