@@ -90,7 +90,9 @@ def test_lists_append_without_duplicates(features: dict[str, Any]) -> None:
 def test_a_second_setter_is_refused_with_both_files(features: dict[str, Any]) -> None:
     clash = {"hosts": {"main": {"settings": {"authentication": "anonymous"}}}}
     more = with_feature(features, prosody=clash)
-    with pytest.raises(ModelError, match=r"features tokens and extra both set .*authentication"):
+    with pytest.raises(
+        ModelError, match=r"Both the feature tokens and the feature extra set .*authentication"
+    ):
         build_model(more, {**DOMAIN, "jitsi_features": ["extra"]})
 
 
