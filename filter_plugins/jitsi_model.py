@@ -224,8 +224,9 @@ def _check_by_host(variable: str, value: Any, spec: Mapping[str, Any]) -> dict[s
     return value
 
 
-def _check_host_modules(variable: str, value: Any, spec: Mapping[str, Any]) -> dict[str, list[str]]:
-    for key, modules in _check_by_host(variable, value, spec).items():
+def _check_host_modules(variable: str, value: Any, spec: Mapping[str, Any]) -> dict[str, Any]:
+    hosts = _check_by_host(variable, value, spec)
+    for key, modules in hosts.items():
         if not isinstance(modules, list) or not all(
             isinstance(each, str) and _MODULE.fullmatch(each) for each in modules
         ):
@@ -233,11 +234,12 @@ def _check_host_modules(variable: str, value: Any, spec: Mapping[str, Any]) -> d
                 f"{variable}.{key} must be a list of names of modules, without mod_ and .lua, e.g."
                 f" {variable}: {spec['example']}."
             )
-    return value
+    return hosts
 
 
 def _check_host_settings(variable: str, value: Any, spec: Mapping[str, Any]) -> dict[str, Any]:
-    for key, settings in _check_by_host(variable, value, spec).items():
+    hosts = _check_by_host(variable, value, spec)
+    for key, settings in hosts.items():
         if not isinstance(settings, dict) or not all(
             isinstance(each, str) and _SETTING.fullmatch(each) for each in settings
         ):
@@ -246,11 +248,16 @@ def _check_host_settings(variable: str, value: Any, spec: Mapping[str, Any]) -> 
                 f" values, e.g. {variable}: {spec['example']}."
             )
         for name, each in settings.items():
-            if each is None:
+            if _has_nothing(each):
                 raise ModelError(
                     f"{variable}.{key}.{name} has no value. Give it one, or remove it."
                 )
-    return value
+    return hosts
+
+
+def _has_nothing(value: Any) -> bool:
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return value is None or any(_has_nothing(each) for each in inside)
 
 
 def _check_url(variable: str, value: Any, _spec: Mapping[str, Any]) -> str:

@@ -1,0 +1,123 @@
+"""Filter ``jitsi_explain``: what a model will deploy, in words for a terminal."""
+
+from __future__ import annotations
+
+import itertools
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+DOCUMENTATION = r"""
+name: jitsi_explain
+short_description: Say in words what a model of jitsi_model will deploy
+description:
+  - Returns the features and why each is on or off, the hosts of Prosody with their purpose, a
+    table of who may do what, the warnings, and the access cases.
+options:
+  _input:
+    description: The model, from P(jitsi_model#filter).
+    type: dict
+    required: true
+  width:
+    description: Longest line. Ansible indents what it shows.
+    type: int
+    default: 91
+"""
+
+EXAMPLES = r"""
+- name: Explain what would be deployed
+  ansible.builtin.debug:
+    msg: "{{ {'jitsi_domain': 'meet.example.org'} | jitsi_model | jitsi_explain }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The lines.
+  type: list
+  elements: str
+"""
+
+_PEOPLE = {
+    "nobody": "without a token",
+    "guest": "a guest",
+    "member": "a member's token",
+    "owner": "an owner's token",
+}
+
+
+def _columns(rows: Sequence[Sequence[str]], width: int) -> Iterator[str]:
+    """Rows of texts as columns. The first ones are as wide as they need, the last one wraps."""
+    widths = [max(map(len, column)) + 2 for column in zip(*(row[:-1] for row in rows), strict=True)]
+    indent = 2 + sum(widths)
+    for *cells, text in rows:
+        head = "".join(cell.ljust(size) for cell, size in zip(cells, widths, strict=True))
+        wrapped = textwrap.wrap(text, max(width - indent, 20)) or [""]
+        yield f"  {head}{wrapped[0]}"
+        yield from (" " * indent + line for line in wrapped[1:])
+
+
+def _grid(rows: Sequence[Sequence[str]], width: int) -> Iterator[str]:
+    """Rows of texts as a table whose cells wrap, the first row its head."""
+    first = max(len(row[0]) for row in rows) + 2
+    size = (width - 2 - first) // (len(rows[0]) - 1)
+    for row in rows:
+        cells = [[row[0]], *(textwrap.wrap(cell, size - 2) for cell in row[1:])]
+        for line in itertools.zip_longest(*cells, fillvalue=""):
+            head, *others = line
+            yield f"  {head.ljust(first)}{''.join(each.ljust(size) for each in others)}".rstrip()
+
+
+def _word(cell: bool | str) -> str:
+    return cell if isinstance(cell, str) else "yes" if cell else "no"
+
+
+def who_may_what(may: Mapping[str, Mapping[str, bool | str]]) -> list[list[str]]:
+    """The table of actor and action, its head first. What no feature allows is refused."""
+    actors = [actor for actor in _PEOPLE if actor in may]
+    # Owners first: whatever there is to do, they have a line for it
+    actions = dict.fromkeys(action for actor in reversed(actors) for action in may[actor])
+    return [
+        ["", *(_PEOPLE[actor] for actor in actors)],
+        *(
+            [action, *(_word(may[actor].get(action, False)) for actor in actors)]
+            for action in actions
+        ),
+    ]
+
+
+def explain(model: Mapping[str, Any], width: int) -> list[str]:
+    """The lines, at most ``width`` characters each where words allow it."""
+
+    def section(title: str, lines: Iterable[str]) -> list[str]:
+        return ["", title, *lines]
+
+    hosts = model["prosody"]["hosts"]
+    cases = model["cases"]
+    lines = [f"{model['names']['domain']}: what will be deployed"]
+    lines += section("Features", _columns(list(model["why"].items()), width))
+    if model["off"]:
+        lines += section("Off, though on by default", _columns(list(model["off"].items()), width))
+    purposes = [(name, host["purpose"]) for name, host in hosts.items()]
+    lines += section("Hosts of Prosody", _columns(purposes, width))
+    lines += section("Who may do what", _grid(who_may_what(model["may"]), width))
+    if model["warnings"]:
+        lines += section("Warnings", _columns([("-", each) for each in model["warnings"]], width))
+    words = textwrap.wrap(", ".join(cases), width - 2)
+    return lines + section(f"{len(cases)} access cases prove it", (f"  {each}" for each in words))
+
+
+def jitsi_explain(model: Mapping[str, Any], width: int = 91) -> list[str]:
+    """Ansible's shell around `explain`."""
+    if not isinstance(model, Mapping) or "why" not in model:
+        raise AnsibleFilterError("jitsi_explain takes the model that jitsi_model returns.")
+    return explain(model, width)
+
+
+class FilterModule:
+    """Registers the filter."""
+
+    def filters(self) -> dict[str, Any]:
+        """Name to function."""
+        return {"jitsi_explain": jitsi_explain}
