@@ -3,19 +3,23 @@
 -- Before it: a token that is no JWT, too long, or has claims of the wrong type is refused. Left to
 -- auth_token and token_verification, some of those end in a Lua error and no answer at all.
 -- After it: a token without `exp` would be valid for ever and is refused, and so are wildcards that
--- the operator switched off. Then the token is forgotten, because token_verification writes it into
--- the log when it denies a join; the other modules only ask whether there was one.
+-- the operator switched off, and tenants that are not listed. Then the token is forgotten, because
+-- token_verification writes it into the log when it denies a join; the other modules only ask whether
+-- there was one. Its features are kept apart for mod_recording_guard, as others change them.
 --
 -- Options (VirtualHost):
 --   token_guard_max_bytes       longest accepted token, 8192 bytes
 --   token_guard_wildcard_room   whether the room claim may be "*", true
 --   token_guard_wildcard_sub    whether the sub claim may be "*", true
+--   token_guard_tenants         names that the sub claim may have besides the domain and "*"; empty
+--                               for any
 local base64 = require "util.encodings".base64;
 local json = require "util.json";
 
 local max_bytes = module:get_option_number("token_guard_max_bytes", 8192);
 local wildcard_room = module:get_option_boolean("token_guard_wildcard_room", true);
 local wildcard_sub = module:get_option_boolean("token_guard_wildcard_sub", true);
+local tenants = module:get_option_set("token_guard_tenants", {}) / string.lower;
 
 local FORGOTTEN = "(verified, not kept)";
 
@@ -95,11 +99,19 @@ module:hook_global("post-jitsi-authentication", function (session)
 	if not claims or claims.exp == nil then
 		return refuse("exp claim is missing");
 	end
-	if not wildcard_room and claims.room == "*" then
+	-- With context.room.regex the claim is a pattern, and may fit every room as well
+	local context_room = claims.context and claims.context.room;
+	local regex = context_room and context_room.regex;
+	if not wildcard_room and (claims.room == "*" or regex == true or regex == "true") then
 		return refuse("room claim may not be a wildcard");
 	end
 	if not wildcard_sub and claims.sub == "*" then
 		return refuse("sub claim may not be a wildcard");
 	end
+	local sub = claims.sub:lower();
+	if not tenants:empty() and sub ~= "*" and sub ~= module.host and not tenants:contains(sub) then
+		return refuse("sub claim names no tenant of this server");
+	end
+	session.token_guard_features = session.jitsi_meet_context_features;
 	session.auth_token = FORGOTTEN;
 end, -1000);
