@@ -23,6 +23,7 @@ from .xmpp import (
     NICK,
     PING,
     SASL,
+    SMACKS,
     STANZA_ERRORS,
     STREAMS,
     AccessError,
@@ -142,6 +143,15 @@ class Participant:
             raise refusal(Stage.LOGIN, answer, SASL)
         return answer
 
+    async def ask_for_smacks(self, request: str) -> ET.Element:
+        """Enable stream management or resume a stream (XEP-0198), and return what that brought."""
+        await self.send(request)
+        answers = [qualified(SMACKS, name) for name in ("enabled", "resumed", "failed")]
+        answer = await self.wait_for(_is(*answers), "the answer to stream management")
+        if answer.tag == answers[-1]:
+            raise refusal(Stage.REQUEST, answer, STANZA_ERRORS)
+        return answer
+
     async def bind(self, host: str) -> None:
         """Restart the stream after a login and become addressable at ``host``."""
         await self._in_time(self._transport.restart(host), "the stream")
@@ -202,14 +212,17 @@ class Participant:
         except TimeoutError:
             raise NoAnswer("a room from Jicofo", self._patience) from None
 
-    async def join(self, room: Room, nick: str = "", address: str = "") -> None:
+    async def join(
+        self, room: Room, nick: str = "", address: str = "", *, named: bool = True
+    ) -> None:
         """Join ``room`` as ``nick``, by ``address`` where that is not the usual one."""
         nick = nick or self.nick
+        name = element("nick", {"xmlns": NICK}, "Access case")  # the lobby asks for it
         await self._announce(
             address or room.address,
             nick,
             element("x", {"xmlns": MUC}),
-            element("nick", {"xmlns": NICK}, "Access case"),  # the lobby asks for a name
+            *([name] if named else []),
         )
         await self._admitted(room, nick)
 
@@ -279,21 +292,27 @@ class Participant:
     async def try_to_join(self, room: str) -> bool:
         """Whether a join of the room at this address is answered with one's own presence.
 
-        For rooms whose server may drop a join without a word. Prosody handles the stanzas of one
-        stream in their order, so once it answers a later request, nothing more will come.
+        For rooms whose server may drop a join without a word.
         """
         await self._announce(room, self.nick, element("x", {"xmlns": MUC}))
-        with contextlib.suppress(Refused):
-            await self.request("get", self._domain, element("ping", {"xmlns": PING}))
         answers = [
             stanza
-            for stanza in self._unread
+            for stanza in await self.hear()
             if stanza.tag == PRESENCE and stanza.get("from", "").startswith(f"{room.lower()}/")
         ]
         for answer in answers:
             if answer.get("type") == "error":
                 raise stanza_refusal(Stage.JOIN, answer)
         return bool(answers)
+
+    async def hear(self) -> list[ET.Element]:
+        """What has arrived and nobody waited for, when all that was sent so far is handled.
+
+        Prosody handles the stanzas of one stream in their order.
+        """
+        with contextlib.suppress(Refused):
+            await self.request("get", self._domain, element("ping", {"xmlns": PING}))
+        return list(self._unread)
 
     async def sees(self, address: str) -> bool:
         """Whether there is anything at this address, as far as the server tells."""
