@@ -3,9 +3,10 @@
 
 A conference focus without media. It logs in to Prosody as ``jicofo.conf`` says, trusts whom Java
 trusts, opens the rooms that clients ask for, makes somebody owner of a room that has none, and
-leaves a room with the last person. It is stricter than the real one in two points: TLS with a
-certificate that is good for ``xmpp.client.domain`` is always required, and it does not start with
-``authentication.enabled``, which it cannot do.
+leaves a room with the last person. With authentication of type JWT, the users of one domain open
+rooms and own them. It is stricter than the real one in two points: TLS with a certificate that is
+good for ``xmpp.client.domain`` is always required, and it does not start with another type of
+authentication.
 
 Usage: jicofo.py JICOFO_CONF
 """
@@ -18,6 +19,9 @@ import logging
 import ssl
 import subprocess
 import sys
+import time
+import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from xml.etree import ElementTree
@@ -35,6 +39,8 @@ DATA = "jabber:x:data"
 RECONNECT_DELAY = 1.0  # seconds, as the real one
 REPLY_TIMEOUT = 15  # seconds
 ROOM_PATIENCE = 15.0  # seconds until a room that nobody enters is left
+SESSION_LIFETIME = 60.0  # seconds, of a JWT session in the real one
+MOVING = "switch_room"  # status of who goes from one room of a meeting to another
 
 log = logging.getLogger("jicofo")
 
@@ -48,14 +54,18 @@ class Settings:
     conference: dict[str, Any]
     rest: dict[str, Any]
     health: dict[str, Any]
+    trusted_domains: frozenset[str]  # of recorders and gateways, which are no people
+    login_domain: str | None  # whose users are authenticated; None if everybody may open rooms
 
     @classmethod
     def read(cls, path: str) -> Settings:
         """Read a file with the HOCON parser that the package depends on."""
         argv = ["hocon", "--json", "--file", path, "get", "jicofo"]
         content = json.loads(subprocess.run(argv, check=True, capture_output=True).stdout)
-        if content.get("authentication", {}).get("enabled"):
-            sys.exit("This stand-in does not know authentication")
+        authentication = {"type": "NONE"} | content.get("authentication", {})
+        enabled = authentication.get("enabled", False) and authentication["type"] != "NONE"
+        if enabled and authentication["type"] != "JWT":
+            sys.exit(f"This stand-in does not know authentication by {authentication['type']}")
         return cls(
             client={"hostname": "localhost", "port": 5222, "username": "focus"}
             | content["xmpp"]["client"],
@@ -63,6 +73,8 @@ class Settings:
             conference={"enable-auto-owner": True} | content.get("conference", {}),
             rest={"enabled": True, "host": "127.0.0.1", "port": 8888} | content.get("rest", {}),
             health={"enabled": False} | content.get("health", {}),
+            trusted_domains=frozenset(content["xmpp"].get("trusted-domains", [])),
+            login_domain=authentication["login-url"] if enabled else None,
         )
 
 
@@ -79,17 +91,87 @@ def trust_of_java() -> ssl.SSLContext:
     return context
 
 
+class Rejected(Exception):
+    """A request that is not granted, by its condition of RFC 6120 and what to say about it."""
+
+    def __init__(self, condition: str, text: str, detail: str = "") -> None:
+        """Keep what makes the error. ``detail`` is an element of the focus protocol."""
+        super().__init__(text)
+        self.condition, self.text, self.detail = condition, text, detail
+
+
+@dataclass
+class Session:
+    """Somebody who logged in on the domain of authentication."""
+
+    machine: str
+    identity: str  # bare JID of the login
+    room: str
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    jid: JID | None = (
+        None  # who uses it now: a guest may go on with the session of the same machine
+    )
+    used: float = field(default_factory=time.monotonic)
+
+
+class Authority:
+    """Knows who is authenticated. Sessions end with their conference and after a minute."""
+
+    def __init__(self, domain: str) -> None:
+        """Start without sessions. The users of ``domain`` are authenticated."""
+        self.domain = domain
+        self._sessions: dict[str, Session] = {}
+
+    def authenticate(self, asker: JID, conference: ElementTree.Element) -> Session | None:
+        """Return the session of who asks for a conference, a new one if need be.
+
+        Raises Rejected when the request names a session that is not theirs, or no machine.
+        """
+        self._expire()
+        wanted, machine = conference.get("session-id", ""), conference.get("machine-uid", "")
+        session = self._sessions.get(wanted)
+        if wanted and session is None:
+            raise Rejected("not-acceptable", "invalid session", "session-invalid")
+        if session and session.machine != machine:
+            raise Rejected("not-acceptable", "machine UID mismatch or empty")
+        if session is None and asker.domain == self.domain:
+            if not machine:
+                raise Rejected("not-acceptable", "Missing mandatory attribute 'machine-uid'")
+            session = Session(machine, asker.bare, conference.get("room", ""))
+            self._sessions[session.id] = session
+        if session:
+            session.jid, session.used = asker, time.monotonic()
+        return session
+
+    def knows(self, jid: JID) -> bool:
+        """Whether somebody has a session."""
+        self._expire()
+        return any(session.jid == jid for session in self._sessions.values())
+
+    def end(self, room: str) -> None:
+        """Forget the sessions of a conference that is over."""
+        self._keep(lambda session: JID(session.room).bare != room)
+
+    def _expire(self) -> None:
+        oldest = time.monotonic() - SESSION_LIFETIME
+        self._keep(lambda session: session.used > oldest)
+
+    def _keep(self, wanted: Callable[[Session], bool]) -> None:
+        self._sessions = {key: entry for key, entry in self._sessions.items() if wanted(entry)}
+
+
 @dataclass
 class Room:
     """A room that the focus is in or enters."""
 
     address: str
     keeps_open: bool = False  # the brewery is neither moderated nor left
+    main: str | None = None  # address of the meeting, if this is one of its breakout rooms
     people: dict[str, tuple[str, str]] = field(default_factory=dict)  # nick: JID, affiliation
     owner: str | None = None  # nick
     entered: asyncio.Future[None] = field(default_factory=asyncio.Future)
     opened: asyncio.Task[None] = field(init=False)
-    granted: asyncio.Task[None] | None = None
+    grants: dict[str, asyncio.Task[None]] = field(default_factory=dict)  # by bare JID
     patience: asyncio.TimerHandle | None = None
 
 
@@ -103,6 +185,8 @@ class Focus:
         self.user = JID(f"{self.nick}@{settings.client['domain']}")
         self.rooms: dict[str, Room] = {}
         self.is_registered = False
+        login_domain = settings.login_domain
+        self.authority = Authority(login_domain) if login_domain else None
         self._retry: asyncio.TimerHandle | None = None
 
         trust = trust_of_java()
@@ -151,7 +235,8 @@ class Focus:
     def _stop(self, reason: object) -> None:
         log.error("Not connected: %s. Trying again in %s s", reason, RECONNECT_DELAY)
         self.is_registered = False
-        for room in list(self.rooms.values()):
+        rooms, self.rooms = self.rooms, {}
+        for room in rooms.values():
             self._forget(room)
         self.client.cancel_connection_attempt()
         if self._retry:
@@ -161,52 +246,103 @@ class Focus:
     async def _answer(self, question: Any) -> None:
         """Answer a client that wants to enter a room, once the focus is in it."""
         conference = question.xml.find(f"{{{FOCUS}}}conference")
-        room = JID(conference.get("room", "")).bare
-        if not room:
+        address = JID(conference.get("room", "")).bare
+        asker = self._asker(question)
+        log.info("Conference request for %s from %s", address, asker)
+        try:
+            session = self._authenticate(address, asker, conference)
+        except Rejected as rejected:
             reply = question.reply()
-            reply["error"]["condition"] = "bad-request"
+            reply["error"]["condition"] = rejected.condition
+            reply["error"]["text"] = rejected.text
+            if rejected.detail:
+                detail = ElementTree.Element(f"{{{FOCUS}}}{rejected.detail}")
+                reply["error"].xml.append(detail)
             reply.send()
             return
-        log.info("Conference request for %s from %s", room, question["from"])
         try:
-            await self._open(room)
+            room = self.rooms.get(address) or await self._open(address)
         except OSError as error:
             # Like the real one it leaves the client without an answer
-            log.warning("Cannot open %s: %s", room, error)
+            log.warning("Cannot open %s: %s", address, error)
             return
+        self._lose_patience_later(room, only_again=True)
+        self._manage(room)
         reply = question.reply(clear=True)
-        attributes = {"room": conference.get("room"), "ready": "true", "focusjid": str(self.user)}
+        attributes = {
+            "room": conference.get("room"),
+            # Who asks while the focus is on its way has to ask again
+            "ready": "true" if room.opened.done() else "false",
+            "focusjid": str(self.user),
+        }
+        if session:
+            attributes |= {"identity": session.identity, "session-id": session.id}
         answer = ElementTree.Element(f"{{{FOCUS}}}conference", attributes)
-        for name in ("authentication", "visitors-supported"):
-            ElementTree.SubElement(answer, f"{{{FOCUS}}}property", {"name": name, "value": "false"})
+        properties = (
+            {"authentication": "true", "externalAuth": "true"}
+            if self.authority
+            else {"authentication": "false"}
+        )
+        for name, value in {**properties, "visitors-supported": "false"}.items():
+            ElementTree.SubElement(answer, f"{{{FOCUS}}}property", {"name": name, "value": value})
         reply.append(answer)
         reply.send()
 
-    async def _open(self, address: str, keeps_open: bool = False) -> None:
+    def _asker(self, question: Any) -> JID:
+        """Who asks: the proxy puts them into its resource."""
+        sender = question["from"]
+        is_proxy = sender.domain == self.settings.client.get("client-proxy")
+        return JID(sender.resource) if is_proxy else sender
+
+    def _authenticate(
+        self, address: str, asker: JID, conference: ElementTree.Element
+    ) -> Session | None:
+        """Return the session of who asks, if there are such. Raises Rejected for a bad request."""
+        if not address:
+            raise Rejected("bad-request", "No 'room' specified.")
+        is_breakout = JID(address).domain.startswith("breakout.")
+        if self.authority is None or is_breakout:
+            return None
+        session = self.authority.authenticate(asker, conference)
+        is_open = address in self.rooms or self._has_breakout_rooms(address)
+        if session is None and not is_open:
+            raise Rejected("not-authorized", "not authorized user domain")
+        return session
+
+    def _has_breakout_rooms(self, address: str) -> bool:
+        return any(room.main == address for room in self.rooms.values())
+
+    async def _open(self, address: str, keeps_open: bool = False) -> Room:
         """Enter a room, which creates it where it is not there, and wait until that is done."""
-        room = self.rooms.get(address)
-        if room is None:
-            room = self.rooms[address] = Room(address, keeps_open)
-            room.opened = asyncio.create_task(self._enter(room))
-        elif room.patience:
-            self._lose_patience_later(room)
+        room = self.rooms[address] = Room(address, keeps_open)
+        room.opened = asyncio.create_task(self._enter(room))
         try:
             await asyncio.shield(room.opened)
         except OSError:
             self._forget(room)
             raise
+        return room
 
     async def _enter(self, room: Room) -> None:
         presence = self.client.make_presence(pto=f"{room.address}/{self.nick}")
         presence.append(ElementTree.Element(f"{{{MUC}}}x"))
         presence.send()
         await asyncio.wait_for(room.entered, REPLY_TIMEOUT)
+        if not room.keeps_open:
+            room.main = await self._main_room(room)
         # Everybody shall see everybody's address
         await self._configure(room, {"muc#roomconfig_whois": "anyone"})
         log.info("Joined %s", room.address)
-        if not room.keeps_open:
-            self._elect(room)
+        if not room.keeps_open and not room.people:
             self._lose_patience_later(room)
+
+    async def _main_room(self, room: Room) -> str | None:
+        """Ask a room whose breakout room it is."""
+        iq = self.client.make_iq_get(ito=room.address)
+        iq.append(ElementTree.Element(f"{{{MUC}#owner}}query"))
+        answer = await self._ask(iq, room)
+        path = f".//{{{DATA}}}field[@var='muc#roominfo_breakout_main_room']/{{{DATA}}}value"
+        return answer.xml.findtext(path) or None
 
     async def _configure(self, room: Room, values: dict[str, str]) -> None:
         query = ElementTree.Element(f"{{{MUC}#owner}}query")
@@ -219,10 +355,13 @@ class Focus:
     async def _set(self, room: Room, query: ElementTree.Element) -> None:
         iq = self.client.make_iq_set(ito=room.address)
         iq.append(query)
+        await self._ask(iq, room)
+
+    async def _ask(self, iq: Any, room: Room) -> Any:
         try:
-            await iq.send(timeout=REPLY_TIMEOUT)
+            return await iq.send(timeout=REPLY_TIMEOUT)
         except (IqError, IqTimeout) as error:
-            raise OSError(f"{room.address} does not take {query.tag}") from error
+            raise OSError(f"{room.address} does not take {iq['type']} {iq.xml[0].tag}") from error
 
     def _see(self, presence: Any) -> None:
         """Note who comes to a room and who leaves it."""
@@ -244,27 +383,56 @@ class Focus:
             room.people.pop(nick, None)
             if room.owner == nick:
                 room.owner = None
-            if not room.people and not room.keeps_open:
-                log.info("The last person left %s", room.address)
-                self._leave(room)
-            self._elect(room)
+            self._leave_if_empty(room, is_moving=presence["status"] == MOVING)
+            self._manage(room)
         elif item is not None:
             room.people[nick] = (item.get("jid", ""), item.get("affiliation", ""))
             if room.patience:
                 room.patience.cancel()
                 room.patience = None
+            self._manage(room)
+
+    def _leave_if_empty(self, room: Room, is_moving: bool = False) -> None:
+        """End the conference of a room without people, unless they are in its breakout rooms."""
+        if room.people or room.keeps_open or self._has_breakout_rooms(room.address):
+            return
+        if is_moving:
+            self._lose_patience_later(room)
+            return
+        log.info("The last person left %s", room.address)
+        self._leave(room)
+
+    def _manage(self, room: Room) -> None:
+        """Make those people owners of a room who shall be."""
+        if room.keeps_open or not room.entered.done() or self.rooms.get(room.address) is not room:
+            return
+        if self.authority:
+            for jid, affiliation in room.people.values():
+                if affiliation != "owner" and self.authority.knows(JID(jid)):
+                    self._grant(room, jid)
+        elif self.settings.conference["enable-auto-owner"] and room.main is None:
             self._elect(room)
 
     def _elect(self, room: Room) -> None:
-        """Make the person who is longest in a room its owner, if it has none and may have one."""
-        wanted = self.settings.conference["enable-auto-owner"] and not room.keeps_open
-        if not wanted or room.owner or not room.people or room.address not in self.rooms:
+        """Make the person who is longest in a room its owner, if it has none."""
+        people = {
+            nick: (jid, affiliation)
+            for nick, (jid, affiliation) in room.people.items()
+            if JID(jid).domain not in self.settings.trusted_domains
+        }
+        if room.owner or not people:
             return
-        owners = (nick for nick, (_, affiliation) in room.people.items() if affiliation == "owner")
+        owners = (nick for nick, (_, affiliation) in people.items() if affiliation == "owner")
         room.owner = next(owners, None)
         if room.owner is None:
-            room.owner, (jid, _) = next(iter(room.people.items()))
-            room.granted = asyncio.create_task(self._grant_ownership(room, JID(jid).bare))
+            room.owner, (jid, _) = next(iter(people.items()))
+            self._grant(room, jid)
+
+    def _grant(self, room: Room, jid: str) -> None:
+        bare = JID(jid).bare
+        under_way = room.grants.get(bare)
+        if under_way is None or under_way.done():
+            room.grants[bare] = asyncio.create_task(self._grant_ownership(room, bare))
 
     async def _grant_ownership(self, room: Room, jid: str) -> None:
         query = ElementTree.Element(f"{{{MUC}#admin}}query")
@@ -276,23 +444,35 @@ class Focus:
         except OSError as error:
             log.warning("Failed to make %s owner: %s", jid, error)
 
-    def _lose_patience_later(self, room: Room) -> None:
+    def _lose_patience_later(self, room: Room, only_again: bool = False) -> None:
         if room.patience:
             room.patience.cancel()
+        elif only_again:
+            return
         loop = asyncio.get_running_loop()
-        room.patience = loop.call_later(ROOM_PATIENCE, self._leave, room)
+        room.patience = loop.call_later(ROOM_PATIENCE, self._lose_patience, room)
+
+    def _lose_patience(self, room: Room) -> None:
+        room.patience = None
+        self._leave_if_empty(room)
 
     def _leave(self, room: Room) -> None:
         self.client.send_presence(pto=f"{room.address}/{self.nick}", ptype="unavailable")
         self._forget(room)
 
     def _forget(self, room: Room) -> None:
-        if self.rooms.get(room.address) is room:
-            del self.rooms[room.address]
         if room.patience:
             room.patience.cancel()
         if not room.entered.done():
             room.entered.set_exception(ConnectionError("gone"))
+        if self.rooms.get(room.address) is not room:
+            return
+        del self.rooms[room.address]
+        if self.authority:
+            self.authority.end(room.address)
+        main_room = self.rooms.get(room.main or "")
+        if main_room:
+            self._leave_if_empty(main_room)
 
 
 async def serve_http(focus: Focus) -> None:
