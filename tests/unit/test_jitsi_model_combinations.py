@@ -1,0 +1,233 @@
+"""Every combination of features: the allowed keep the contract, and all others are refused."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from access.cases import CASES
+from jitsi_model import ALWAYS_ON, FEATURES, ModelError, build_model, load_features
+
+ROOT = Path(__file__).parents[2]
+DOMAIN = {"jitsi_domain": "meet.example.org"}
+
+# They add a host of their own and do nothing else, which is tested below: all on or all off
+PLAIN = frozenset({"av_moderation", "end_conference", "filesharing", "polls", "speakerstats"})
+
+OURS = frozenset(
+    path.stem.removeprefix("mod_") for path in ROOT.glob("roles/jitsi_tokens/files/*/mod_*.lua")
+)
+PROSODY = frozenset({"bosh", "external_services", "muc", "ping", "smacks", "websocket"})
+# Of jitsi/jitsi-meet, resources/prosody-plugins, August 2026
+UPSTREAM = frozenset(
+    {
+        "av_moderation_component",
+        "client_proxy",
+        "conference_duration",
+        "end_conference",
+        "features_identity",
+        "filesharing_component",
+        "filter_iq_jibri",
+        "filter_iq_rayo",
+        "limits_exception",
+        "muc_breakout_rooms",
+        "muc_domain_mapper",
+        "muc_filter_access",
+        "muc_hide_all",
+        "muc_lobby_rooms",
+        "muc_max_occupants",
+        "muc_meeting_id",
+        "muc_password_whitelist",
+        "muc_rate_limit",
+        "muc_resource_validate",
+        "muc_wait_for_host",
+        "persistent_lobby",
+        "polls_component",
+        "rate_limit",
+        "room_metadata_component",
+        "speakerstats_component",
+        "token_affiliation",
+        "token_verification",
+    }
+)
+# Where upstream reads what: the token module on the host of the login, the rest in the MUC
+ON_MAIN = ("app_id", "asap_", "allow_empty_token", "enable_domain_verification")
+ON_CONFERENCE = ("token_verification_allowlist", "wait_for_host_disable_auto_owners")
+
+
+def interacting() -> list[str]:
+    return sorted(set(load_features(FEATURES)) - set(ALWAYS_ON) - PLAIN)
+
+
+def is_allowed(on: frozenset[str]) -> bool:
+    """The contract in words of its own."""
+    return (
+        len(on & {"affiliation", "jicofo_login", "first_is_owner"}) == 1
+        and ("jicofo_login" not in on or "guests" in on)
+        and ("owner_party" not in on or "affiliation" in on)
+        and ("lobby_always" not in on or {"lobby", "affiliation"} <= on)
+    )
+
+
+def combinations() -> Iterator[frozenset[str]]:
+    names = interacting()
+    for size in range(len(names) + 1):
+        for some in itertools.combinations(names, size):
+            yield frozenset(some)
+            yield frozenset(some) | PLAIN
+
+
+def inventory(on: frozenset[str]) -> dict[str, Any]:
+    defaults = {name for name, each in load_features(FEATURES).items() if each.get("default")}
+    return {
+        **DOMAIN,
+        "jitsi_features": sorted(on),
+        "jitsi_features_off": sorted(defaults - on),
+    }
+
+
+@functools.cache
+def models() -> dict[frozenset[str], dict[str, Any]]:
+    features = load_features(FEATURES)
+    return {on: build_model(features, inventory(on)) for on in combinations() if is_allowed(on)}
+
+
+def hosts_of(model: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    keys = {address: key for key, address in model["names"].items()}
+    keys[model["names"]["domain"]] = "main"
+    for name, host in model["prosody"]["hosts"].items():
+        yield keys[name], host
+
+
+def test_there_are_thousands() -> None:
+    assert len(models()) > 2000
+
+
+def test_the_features_are_those_asked_for() -> None:
+    assert not [on for on, model in models().items() if set(model["features"]) != on | {*ALWAYS_ON}]
+
+
+def test_every_other_combination_is_refused() -> None:
+    features = load_features(FEATURES)
+    forbidden = [on for on in combinations() if not is_allowed(on)]
+    assert forbidden
+    taken = []
+    for on in forbidden:
+        try:
+            build_model(features, inventory(on))
+        except ModelError:
+            continue
+        taken.append(sorted(on))
+    assert taken == []
+
+
+@pytest.mark.parametrize("name", sorted(PLAIN))
+def test_a_plain_component_is_a_host_and_nothing_else(name: str) -> None:
+    features = load_features(FEATURES)
+    everything = build_model(features, DOMAIN)
+    without = build_model(features, {**DOMAIN, "jitsi_features_off": [name]})
+    hosts, fewer = everything["prosody"].pop("hosts"), without["prosody"].pop("hosts")
+    assert len(hosts) == len(fewer) + 1
+    assert fewer.items() <= hosts.items()
+    for part in ("prosody", "jicofo", "web"):
+        assert everything[part] == without[part]
+    others = {each: content for each, content in features.items() if each != name}
+    assert f"'{name}'" not in repr(others).replace(f"'{name}_component'", "")
+
+
+def test_every_module_is_known() -> None:
+    modules = {
+        module
+        for model in models().values()
+        for _, host in hosts_of(model)
+        for module in [*host["modules"], host.get("component", "muc")]
+    }
+    assert len(modules) > 30
+    assert sorted(modules - OURS - UPSTREAM - PROSODY) == []
+
+
+def test_every_case_is_known() -> None:
+    cases = {case for model in models().values() for case in model["cases"]}
+    assert len(cases) > 50
+    assert sorted(cases - set(CASES)) == []
+
+
+def test_every_option_is_where_it_is_read() -> None:
+    seen = {
+        (key, setting)
+        for model in models().values()
+        for key, host in hosts_of(model)
+        for setting in host["settings"]
+    }
+    main = {key for key, setting in seen if setting.startswith(ON_MAIN)}
+    conference = {key for key, setting in seen if setting.startswith(ON_CONFERENCE)}
+    assert (main, conference) == ({"main"}, {"conference"})
+
+
+def test_the_doors_of_every_combination_are_shut() -> None:
+    for on, model in models().items():
+        hosts = dict(hosts_of(model))
+        main, conference = hosts["main"], hosts["conference"]
+        mucs = [host for host in hosts.values() if host.get("component") == "muc"]
+        assert len(mucs) >= 3
+        assert {host["settings"].get("storage") for host in mucs} == {"memory"}, on
+        assert main["settings"]["allow_empty_token"] is False
+        assert main["settings"]["asap_require_room_claim"] is True
+        assert "token_guard" in main["guards"]
+        assert "token_verification" in conference["guards"]
+        assert "token_verification" not in hosts.get("breakout", main)["modules"]
+        assert model["names"]["focus_user"] in conference["settings"]["admins"]
+        assert ("guest" in hosts) == ("guests" in on)
+        if "guests" in on:
+            assert "smacks" not in hosts["guest"]["modules"], on
+            allowed = conference["settings"]["token_verification_allowlist"]
+            assert allowed == [model["names"]["guest"]]
+            assert conference["settings"]["wait_for_host_disable_auto_owners"] is True
+
+
+def test_one_thing_decides_who_moderates() -> None:
+    for on, model in models().items():
+        conference = dict(hosts_of(model))["conference"]
+        jicofo = model["jicofo"]
+        deciding = {
+            "affiliation": "token_affiliation" in conference["modules"],
+            "jicofo_login": jicofo.get("authentication", {}).get("enabled", False),
+            "first_is_owner": jicofo.get("conference", {}).get("enable-auto-owner", False),
+        }
+        assert {name for name, does in deciding.items() if does} == on & set(deciding)
+
+
+def test_the_order_in_the_inventory_changes_nothing() -> None:
+    features = load_features(FEATURES)
+    wanted = ["guests", "affiliation", "owner_party", "lobby", "lobby_always"]
+    made = [
+        repr({**build_model(features, {**DOMAIN, "jitsi_features": list(order)}), "options": {}})
+        for order in itertools.permutations(wanted)
+    ]
+    assert len(set(made)) == 1
+
+
+def test_a_model_takes_a_twentieth_of_a_second() -> None:
+    """In a process that has compiled nothing yet, as in a worker of Ansible."""
+    code = """if True:
+        import sys, time
+        sys.path.insert(0, "filter_plugins")
+        from jitsi_model import jitsi_model
+        began = time.process_time()
+        jitsi_model({
+            "jitsi_domain": "meet.example.org",
+            "jitsi_features": ["guests", "affiliation", "owner_party", "lobby", "lobby_always"],
+        })
+        print(time.process_time() - began)
+    """
+    took = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    assert float(took.stdout) < 0.05

@@ -1,0 +1,200 @@
+"""Each contradiction is refused with its reason, whoever brings it about."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from jitsi_model import CONTRADICTIONS, FEATURES, ModelError, build_model, load_features, load_rules
+
+DOMAIN = {"jitsi_domain": "meet.example.org"}
+RULES = load_rules(CONTRADICTIONS).rules
+
+
+def modules(host: str, *names: str) -> dict[str, Any]:
+    return {"jitsi_extra_modules": {host: list(names)}}
+
+
+def settings(host: str, **values: Any) -> dict[str, Any]:
+    return {"jitsi_extra_settings": {host: values}}
+
+
+def features(*names: str) -> dict[str, Any]:
+    return {"jitsi_features": list(names)}
+
+
+# What an operator can write
+BY_THE_INVENTORY = {
+    "jicofo_login_with_affiliation": {
+        **features("guests", "jicofo_login"),
+        **modules("conference", "token_affiliation"),
+    },
+    "nobody_moderates": {"jitsi_features_off": ["first_is_owner"]},
+    "auto_owner_with_affiliation": modules("conference", "token_affiliation"),
+    "wait_for_host_promotes": {
+        **features("affiliation"),
+        **modules("conference", "muc_wait_for_host"),
+    },
+    "guest_smacks": {**features("guests"), **modules("guest", "smacks")},
+    "tenants_without_domain_verification": {
+        **features("tenants"),
+        "jitsi_token_domain_verification": False,
+    },
+    "lobby_always_without_bypass": modules("conference", "lobby_always"),
+    "owner_party_without_affiliation": modules("conference", "owner_party"),
+    "other_muc_prefix": settings("conference", muc_mapper_domain_prefix="meetings"),
+    "empty_token": {**features("guests"), **settings("guest", allow_empty_token=True)},
+    "breakout_token_verification": modules("breakout", "token_verification"),
+    "token_secret_in_the_hosts_file": settings("main", app_secret="x" * 40),
+    "modules_disabled": settings("conference", modules_disabled=["muc_hide_all"]),
+}
+
+MUC = {"kind": "Component", "component": "muc", "purpose": "a test"}
+_CONFERENCE = ("prosody", "hosts", "conference")
+_MAIN = ("prosody", "hosts", "main")
+
+# What only a change of a feature file could bring about: feature, place, new content
+BY_A_FEATURE: dict[str, tuple[str, tuple[str, ...], Any]] = {
+    "guests_not_on_the_allowlist": (
+        "guests",
+        (*_CONFERENCE, "settings", "token_verification_allowlist"),
+        ["guest.other.example.org"],
+    ),
+    "hyphen_in_a_muc_prefix": (
+        "lobby",
+        ("prosody", "hosts", "second"),
+        {**MUC, "name": "conf-1.meet.example.org", "settings": {"storage": "memory"}},
+    ),
+    "storage_of_a_muc": (
+        "lobby",
+        ("prosody", "hosts", "second"),
+        {**MUC, "name": "second.meet.example.org", "settings": {"storage": "internal"}},
+    ),
+    "no_room_claim": ("tokens", (*_MAIN, "settings", "asap_require_room_claim"), False),
+    "any_issuer_or_audience": (
+        "tokens",
+        (*_MAIN, "settings", "asap_accepted_audiences"),
+        ["jitsi", "*"],
+    ),
+    "no_token_verification": ("tokens", (*_CONFERENCE, "guards"), []),
+    "focus_is_no_admin": ("base", (*_CONFERENCE, "settings", "admins"), ["jvb@auth.example.org"]),
+}
+
+
+def refusal(known: dict[str, Any], given: dict[str, Any]) -> str:
+    with pytest.raises(ModelError) as refused:
+        build_model(known, {**DOMAIN, **given})
+    return str(refused.value)
+
+
+def sentence(name: str) -> str:
+    return f"{RULES[name]['reason']} {RULES[name]['instead']}"
+
+
+def test_every_rule_is_tried() -> None:
+    assert len(RULES) >= 20
+    assert {*BY_THE_INVENTORY, *BY_A_FEATURE} == set(RULES)
+
+
+@pytest.mark.parametrize("name", BY_THE_INVENTORY)
+def test_an_inventory_is_refused(name: str) -> None:
+    assert refusal(load_features(FEATURES), BY_THE_INVENTORY[name]) == sentence(name)
+
+
+@pytest.mark.parametrize("name", BY_A_FEATURE)
+def test_a_feature_file_is_refused(name: str) -> None:
+    feature, (*path, last), content = BY_A_FEATURE[name]
+    changed = copy.deepcopy(load_features(FEATURES))
+    place = changed[feature]
+    for key in path:
+        place = place.setdefault(key, {})
+    place[last] = content
+    given = features("guests", "lobby")
+    assert build_model(load_features(FEATURES), {**DOMAIN, **given})
+    assert refusal(changed, given) == sentence(name)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (features("affiliation", "guests", "jicofo_login"), "every token holder a moderator"),
+        (features("affiliation", "first_is_owner"), "whose token does not make them owner"),
+        (features("jicofo_login", "guests", "first_is_owner"), "every token holder a moderator"),
+        (features("owner_party"), "requires affiliation. Add affiliation"),
+        (features("lobby_always", "affiliation"), "requires lobby. Add lobby"),
+        (features("jicofo_login"), "requires guests. Add guests"),
+    ],
+)
+def test_features_that_do_not_fit_are_refused(given: dict[str, Any], words: str) -> None:
+    message = refusal(load_features(FEATURES), given)
+    assert words in message
+    assert "Remove one of them" in message or "or remove" in message
+
+
+@pytest.mark.parametrize(
+    ("host", "setting", "remedy"),
+    [
+        ("conference", "app_id", "Set it on the host main"),
+        ("conference", "asap_accepted_issuers", "Set it on the host main"),
+        ("conference", "enable_domain_verification", "Set it on the host main"),
+        ("main", "token_verification_allowlist", "Set it on the host conference"),
+        ("main", "wait_for_host_disable_auto_owners", "Set it on the host conference"),
+        ("speakerstats", "muc_access_whitelist", "Set it on the host conference"),
+    ],
+)
+def test_a_setting_where_nothing_reads_it_is_refused(host: str, setting: str, remedy: str) -> None:
+    message = refusal(load_features(FEATURES), settings(host, **{setting: ["x"]}))
+    assert f"{setting} is set on the host {host}, where nothing reads it" in message
+    assert remedy in message
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (settings("conference", storage="internal"), "Both the feature base and jitsi_extra_sett"),
+        # A setting that is a mapping has one owner as well
+        (
+            settings("main", storage="internal"),
+            r"Both .* set prosody.hosts.main.settings.storage\.",
+        ),
+        (settings("conference", storage={"pep": "internal"}), r"conference.settings.storage\."),
+        (settings("conferense", x=1), "'conferense', which is not deployed. Did you mean confere"),
+        (modules("guest", "extra"), "the host 'guest', which is not deployed"),
+        (modules("main", "mod_extra.lua"), "jitsi_extra_modules.main must be a list of names"),
+        ({"jitsi_extra_modules": {"main": "extra"}}, "jitsi_extra_modules.main must be a list"),
+        ({"jitsi_extra_modules": ["extra"]}, "jitsi_extra_modules must map hosts"),
+        ({"jitsi_extra_settings": "x"}, "jitsi_extra_settings must map hosts"),
+        ({"jitsi_extra_settings": {"main": ["x"]}}, "jitsi_extra_settings.main must map"),
+        (settings("main", **{"x = 1 --": 1}), "names of settings"),
+        (settings("main", x=None), "jitsi_extra_settings.main.x has no value"),
+        (settings("main", x={"y": [None]}), "jitsi_extra_settings.main.x has no value"),
+    ],
+)
+def test_extras_keep_to_the_rules(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(ModelError, match=words):
+        build_model(load_features(FEATURES), {**DOMAIN, **given})
+
+
+def test_extras_reach_their_host() -> None:
+    given = {**modules("main", "announce", "bosh"), **settings("conference", muc_rate_joins=10)}
+    hosts = build_model(load_features(FEATURES), {**DOMAIN, **given})["prosody"]["hosts"]
+    assert hosts["conference.meet.example.org"]["settings"]["muc_rate_joins"] == 10
+    assert hosts["meet.example.org"]["modules"][-1] == "announce"
+    assert hosts["meet.example.org"]["modules"].count("bosh") == 1
+
+
+def test_a_host_that_no_file_names_is_a_mistake() -> None:
+    known = {
+        **load_features(FEATURES),
+        "extra": {"summary": "x", "prosody": {"hosts": {"conferense": {"modules": ["x"]}}}},
+    }
+    message = refusal(known, features("extra"))
+    assert "prosody.hosts.conferense has no name in any feature file. Did you mean conf" in message
+
+
+def test_what_a_chosen_feature_requires_cannot_be_switched_off() -> None:
+    known = {**load_features(FEATURES), "extra": {"summary": "x", "requires": ["polls"]}}
+    given = {**features("extra"), "jitsi_features_off": ["polls"]}
+    assert "jitsi_features_off has polls, which extra requires" in refusal(known, given)
