@@ -231,6 +231,11 @@ def kick_owner(scene: Scene) -> str:
     return _item({"role": "none", "nick": scene.first.nick})
 
 
+def silence_owner(scene: Scene) -> str:
+    """Order to take the owner's voice."""
+    return _item({"role": "visitor", "nick": scene.first.nick})
+
+
 def _item(attributes: dict[str, str]) -> str:
     return element("query", {"xmlns": MUC_ADMIN}, element("item", attributes))
 

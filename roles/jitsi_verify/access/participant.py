@@ -89,6 +89,7 @@ class Participant:
 
     def __init__(self, transport: Transport, domain: str, patience: float) -> None:
         self.jid = ""
+        self.stream = ""  # what names a resumable stream (XEP-0198, section 3)
         self._transport = transport
         self._domain = domain
         self._patience = patience
@@ -150,6 +151,7 @@ class Participant:
         answer = await self.wait_for(_is(*answers), "the answer to stream management")
         if answer.tag == answers[-1]:
             raise refusal(Stage.REQUEST, answer, STANZA_ERRORS)
+        self.stream = answer.get("id", "")
         return answer
 
     async def bind(self, host: str) -> None:

@@ -10,7 +10,9 @@ from typing import Any
 from .participant import Participant
 from .tokens import Issuer, context
 from .transports import Door, Transport
-from .xmpp import MUC_OWNER, Refused, Room, element, fresh_name
+from .xmpp import MUC_OWNER, Refused, Room, Stage, element, fresh_name
+
+MODERATES = "moderates"
 
 TENANT, OTHER_TENANT = "tenant-a", "tenant-b"
 
@@ -124,6 +126,15 @@ async def bring_in(somebody: Participant, room: Room, moderator: Participant) ->
         await moderator.invite(room, somebody.jid)
         await somebody.wait_for_invitation(room)
         await somebody.join(room)
+
+
+async def judged_by_role(somebody: Participant, room: Room) -> str:
+    """Whether ``somebody`` moderates ``room``. Raises Refused with the role they have instead."""
+    await somebody.settle(room)
+    standing = somebody.standing(room)
+    if standing.moderates:
+        return MODERATES
+    raise Refused(Stage.ROLE, standing.role, f"affiliation {standing.affiliation}")
 
 
 @dataclass(frozen=True)
