@@ -11,6 +11,8 @@ from jitsi_model import ModelError, build_model, check_names, choose, load_featu
 
 FEATURES = Path(__file__).parents[2] / "roles/jitsi_access/features"
 DOMAIN = {"jitsi_domain": "meet.example.org"}
+# One character more than the longest component leaves
+LONG_DOMAIN = ".".join([*["a" * 59] * 3, "b" * 60])
 
 
 @pytest.fixture(name="features")
@@ -142,7 +144,13 @@ def test_an_unknown_name_inside_a_feature_is_an_error(features: dict[str, Any]) 
         pytest.param({"jitsi_domain": "192.0.2.1"}, "looks like an address", id="address"),
         pytest.param({"jitsi_domain": "-a.example.org"}, "not a fully qualified", id="hyphen"),
         pytest.param({"jitsi_domain": "meet.example.org\n"}, "not a fully", id="line break"),
-        pytest.param({"jitsi_domain": ".".join(["a" * 60] * 4)}, "too long", id="too long"),
+        pytest.param(
+            {"jitsi_domain": LONG_DOMAIN},
+            "component internal would have a name of 254 characters",
+            id="too long",
+        ),
+        pytest.param({"jitsi_domain": f"{'a' * 64}.example.org"}, "not a fully", id="long label"),
+        pytest.param({"jitsi_domain": ["meet.example.org"]}, "is not set", id="domain in a list"),
         pytest.param(
             {**DOMAIN, "jitsi_domian": "x"}, "jitsi_domian.*Did you mean jitsi_domain", id="typo"
         ),
@@ -152,6 +160,75 @@ def test_an_unknown_name_inside_a_feature_is_an_error(features: dict[str, Any]) 
         pytest.param({**DOMAIN, "jitsi_features": "tokens"}, "must be a list", id="no list"),
         pytest.param(
             {**DOMAIN, "jitsi_features": ["tokens", "tokens"]}, "tokens twice", id="doubled"
+        ),
+        pytest.param({**DOMAIN, "jitsi_features": {"lobby": True}}, "must be a list", id="mapping"),
+        pytest.param({**DOMAIN, "jitsi_features": None}, "must be a list", id="empty key"),
+        pytest.param({**DOMAIN, "jitsi_features": [{"a": 1}]}, "which is no feature", id="no name"),
+        pytest.param(
+            {**DOMAIN, "jitsi_features_off": ["pols"]},
+            "jitsi_features_off names 'pols'.*Did you mean polls",
+            id="unknown feature off",
+        ),
+        pytest.param(
+            {**DOMAIN, "jitsi_features_off": ["polls", "polls"]}, "polls twice", id="doubled off"
+        ),
+        pytest.param(
+            {**DOMAIN, "jitsi_features_off": ["lobby"]}, "not on by default", id="off anyway"
+        ),
+        pytest.param(
+            {**DOMAIN, "jitsi_features": ["polls"], "jitsi_features_off": ["polls"]},
+            "polls is both in",
+            id="on and off",
+        ),
+        pytest.param(
+            {**DOMAIN, "jitsi_max_occupants": 5},
+            "belongs to the feature max_occupants, which is off. Add max_occupants to",
+            id="option of a feature that is off",
+        ),
+        *(
+            pytest.param(
+                {**DOMAIN, "jitsi_features": ["max_occupants"], "jitsi_max_occupants": number},
+                f"jitsi_max_occupants must be {words}",
+                id=f"a number {number!r}",
+            )
+            for number, words in [
+                (0, "between 2 and"),
+                (-1, "between 2 and"),
+                (10**9, "between 2 and"),
+                (True, "a whole number"),
+                (2.5, "a whole number"),
+                ("5", "a whole number"),
+                (None, "a whole number"),
+                ([5], "a whole number"),
+            ]
+        ),
+        *(
+            pytest.param(
+                {**DOMAIN, "jitsi_features": ["tenants"], "jitsi_tenants": tenants},
+                f"jitsi_tenants {words}",
+                id=f"tenants {tenants!r}",
+            )
+            for tenants, words in [
+                ("acme", "must be a list"),
+                ({"acme": 1}, "must be a list"),
+                (["Acme"], "has 'Acme', which is no label"),
+                (["a.b"], "has 'a.b', which is no label"),
+                (["acme-"], "has 'acme-', which is no label"),
+                (["a" * 64], "has 'a+', which is no label"),
+                (["acme\n"], "has 'acme.*', which is no label"),
+                ([""], "has '', which is no label"),
+                ([7], "has 7, which is no label"),
+                (["acme", "acme"], "has acme twice"),
+                (["conference"], "has conference, which is a component"),
+                (["guest"], "has guest, which is a component"),
+                (["internal"], "has internal, which is a component"),
+                (["breakout"], "has breakout, which is a component"),
+                (["http-bind"], "has http-bind, which is a component or a path"),
+                (["static"], "has static, which is a component or a path"),
+            ]
+        ),
+        pytest.param(
+            {**DOMAIN, "jitsi_token_auth_url": "http://login.example.org"}, "https", id="no TLS"
         ),
         pytest.param({**DOMAIN, "jitsi_token_secret": "x" * 31}, "shorter than 32", id="short"),
         pytest.param({**DOMAIN, "jitsi_token_secret": "x" * 40 + "\n"}, "line break", id="newline"),
@@ -167,6 +244,46 @@ def test_bad_input_is_refused_in_words(
 ) -> None:
     with pytest.raises(ModelError, match=words):
         build_model(features, given)
+
+
+def test_a_domain_as_long_as_its_components_allow_is_taken(features: dict[str, Any]) -> None:
+    model = build_model(features, {"jitsi_domain": LONG_DOMAIN.removesuffix("b")})
+    assert max(len(name) for name in model["prosody"]["hosts"]) == 253
+
+
+def test_it_says_why_a_feature_is_on_or_off(features: dict[str, Any]) -> None:
+    given = {**DOMAIN, "jitsi_features": ["affiliation"], "jitsi_features_off": ["polls"]}
+    model = build_model(features, given)
+    assert model["why"]["tokens"] == "always on"
+    assert model["why"]["affiliation"] == "asked for in jitsi_features"
+    assert model["why"]["breakout"] == "on by default"
+    assert model["off"] == {
+        "first_is_owner": "steps aside for affiliation",
+        "polls": "switched off in jitsi_features_off",
+    }
+
+
+def test_who_may_do_what_follows_the_features(features: dict[str, Any]) -> None:
+    model = build_model(features, DOMAIN)
+    assert "guest" not in model["may"]
+    assert model["may"]["member"]["moderate"] == "who comes first"
+    given = {**DOMAIN, "jitsi_features": ["guests", "affiliation", "owner_party"]}
+    may = build_model(features, given)["may"]
+    assert may["guest"]["open a room"] == "waits for an owner"
+    assert (may["member"]["moderate"], may["owner"]["moderate"]) == (False, True)
+
+
+def test_warnings_follow_the_options(features: dict[str, Any]) -> None:
+    def warnings(**given: Any) -> str:
+        return " ".join(build_model(features, {**DOMAIN, **given})["warnings"])
+
+    assert "sub claim is not checked" not in warnings()
+    assert "sub claim is not checked" in warnings(jitsi_token_domain_verification=False)
+    assert "recording_guard is off" in warnings(jitsi_features_off=["recording_guard"])
+    assert "Set jitsi_token_auth_url" in warnings()
+    assert "Set jitsi_token_auth_url" not in warnings(
+        jitsi_token_auth_url="https://login.example.org/{room}"
+    )
 
 
 def test_a_refused_secret_is_not_quoted(features: dict[str, Any]) -> None:
