@@ -134,6 +134,12 @@ REFUSALS = [
         ["jitsi_token_secret has a line break", "Remove it."],
         id="secret with a line break",
     ),
+    pytest.param(
+        as_it_is,
+        {"prosody_log_level": "debug"},
+        ["prosody_log_level is debug", "key of the tokens", "Choose info; or"],
+        id="secrets in the journal",
+    ),
     # Before all others that ask the host: this one has to fetch the lists of packages
     pytest.param(
         as_it_is,
