@@ -144,14 +144,13 @@ async def configure_unopened(scene: Scene) -> str:
         return "creates the room"
 
 
-def join_health_room(nick: str = "", *, asked: bool = False, tenant: str = "") -> Attempt:
+def join_health_room(nick: str = "", *, asked: bool = False, tenant: bool = False) -> Attempt:
     """Join a room named like one of Jicofo's health checks, which Jicofo may have opened."""
 
     async def attempt(scene: Scene) -> str:
-        room = scene.entrance.room(fresh_name(HEALTH_ROOM), tenant)
-        subject = tenant or scene.entrance.domain
-        token = scene.token(room=room.name, sub=subject)
-        async with scene.entrance.login(room, token) as participant:
+        owner = scene.entrance.tenant if tenant else ""
+        room = scene.entrance.room(fresh_name(HEALTH_ROOM), owner)
+        async with scene.entrance.login(room, scene.entrance.token(room)) as participant:
             if asked:
                 with contextlib.suppress(Refused):
                     await participant.request_conference(room)
@@ -203,6 +202,15 @@ def password(_: Scene) -> str:
         _field("FORM_TYPE", "http://jabber.org/protocol/muc#roomconfig"),
         _field("muc#roomconfig_passwordprotectedroom", "1"),
         _field("muc#roomconfig_roomsecret", secrets.token_hex(8)),
+    )
+
+
+def members_only(_: Scene, value: str = "1") -> str:
+    """Configuration that turns the lobby on, or off with the value 0."""
+    return _submit(
+        MUC_OWNER,
+        _field("FORM_TYPE", "http://jabber.org/protocol/muc#roomconfig"),
+        _field("muc#roomconfig_membersonly", value),
     )
 
 

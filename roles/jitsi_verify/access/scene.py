@@ -33,6 +33,21 @@ class Entrance:
         """The server's main domain."""
         return self.door.domain
 
+    @property
+    def tenant(self) -> str:
+        """A tenant whose rooms are open here."""
+        return self._tenants[0]
+
+    @property
+    def other_tenant(self) -> str:
+        """Another one. It is not listed where the operator lists only one."""
+        return self._tenants[1]
+
+    @property
+    def _tenants(self) -> list[str]:
+        listed: list[str] = self.options.get("tenants", [])
+        return [*listed, *(name for name in (TENANT, OTHER_TENANT) if name not in listed)]
+
     def room(self, name: str = "", tenant: str = "", component: str = "conference") -> Room:
         """A room, of a name never used before where none is given."""
         return Room(name or fresh_name(), self.domain, tenant, component)
@@ -219,8 +234,8 @@ async def room_is_open(entrance: Entrance) -> AsyncIterator[Scene]:
 @contextlib.asynccontextmanager
 async def tenants_room_is_open(entrance: Entrance) -> AsyncIterator[Scene]:
     """Somebody with a token of the room's own tenant has entered it and stays there."""
-    scene = Scene(entrance, entrance.room(tenant=OTHER_TENANT))
-    async with entrance.enter(scene.room, scene.token(sub=OTHER_TENANT)) as first:
+    scene = Scene(entrance, entrance.room(tenant=entrance.tenant))
+    async with entrance.enter(scene.room, scene.token(sub=entrance.tenant)) as first:
         yield Scene(entrance, scene.room, (first,))
 
 

@@ -15,15 +15,17 @@ from collections.abc import Iterable, Mapping
 
 from .case import Case, Refusal
 from .guests import GUESTS
+from .lobby import LOBBY
 from .owner_party import OWNER_PARTY
 from .roles import ROLES
 from .rooms import ROOMS
+from .tenants import TENANTS
 from .tokens import TOKENS
 
 __all__ = ["CASES", "GROUPS", "Case", "Refusal", "choose"]
 
 # In the order in which people read the verdicts
-GROUPS: tuple[tuple[Case, ...], ...] = (TOKENS, ROOMS, GUESTS, ROLES, OWNER_PARTY)
+GROUPS: tuple[tuple[Case, ...], ...] = (TOKENS, ROOMS, GUESTS, ROLES, OWNER_PARTY, LOBBY, TENANTS)
 CASES: Mapping[str, Case] = {case.name: case for group in GROUPS for case in group}
 
 

@@ -22,6 +22,7 @@ from ..attempts import (
     list_internal,
     log_in_anyway,
     look_for_login,
+    members_only,
     moderation,
     move_stream,
     open_internal,
@@ -32,7 +33,6 @@ from ..attempts import (
 )
 from ..participant import FOCUS_NICK
 from ..scene import (
-    TENANT,
     owner_configures,
     presence_is_heard,
     room_is_open,
@@ -74,6 +74,7 @@ ROOMS = (
         {
             "form": ask_room("get", configuration_form),
             "password": ask_room("set", password),
+            "lobby": ask_room("set", members_only),
             "destruction": ask_room("set", destruction),
             "ownership": ask_room("set", ownership),
             "moderation": ask_room("set", moderation),
@@ -130,7 +131,7 @@ ROOMS = (
             "join as Jicofo": join_health_room(FOCUS_NICK),
             "opened by Jicofo": join_health_room(asked=True),
             "as x/focus": join_health_room(f"x/{FOCUS_NICK}", asked=True),
-            "of a tenant": join_health_room(tenant=TENANT, asked=True),
+            "of a tenant": join_health_room(tenant=True, asked=True),
         },
         (at_join("", "not-allowed", "service-unavailable", "conflict"),),
         room_is_open,

@@ -18,7 +18,6 @@ from ..attempts import (
     valid,
 )
 from ..scene import (
-    TENANT,
     Scene,
     header_is_accepted,
     large_token_is_accepted,
@@ -31,6 +30,8 @@ from ..transports import HUNG_UP
 from ..xmpp import Stage, fresh_name
 from .case import Case, Refusal, at_join, at_login
 
+UNLISTED = at_login("names no tenant")  # where the operator lists the tenants
+
 
 def tampered(scene: Scene) -> str:
     """A valid token with one character of its signature changed."""
@@ -42,6 +43,16 @@ def rewritten(scene: Scene) -> str:
     """Another room's claims under the signature of a valid token."""
     own, other = scene.token().split("."), scene.token(room=fresh_name()).split(".")
     return ".".join([own[0], other[1], own[2]])
+
+
+def other_tenants(scene: Scene) -> str:
+    """A token of a tenant that does not own the room."""
+    return scene.token(sub=scene.entrance.other_tenant)
+
+
+async def join_as_other_tenant(scene: Scene) -> str:
+    """Join with another tenant's token and that tenant in the URL."""
+    return await join(other_tenants, tenant=scene.entrance.other_tenant)(scene)
 
 
 def other_secret(change: Callable[[str], str]) -> Attempt:
@@ -245,10 +256,10 @@ TOKENS = (
         "token for another domain",
         {
             "other domain": join(lambda scene: scene.token(sub="other.example.org")),
-            "tenant": join(lambda scene: scene.token(sub=TENANT)),
+            "tenant": join(other_tenants),
             "subdomain": join(lambda scene: scene.token(sub=f"x.{scene.entrance.domain}")),
         },
-        (at_join("match"),),
+        (at_join("match"), UNLISTED),
         room_is_open,
     ),
     Case(
@@ -287,12 +298,12 @@ TOKENS = (
         "other_tenant_refused",
         "another tenant's token",
         {
-            "other tenant": join(lambda scene: scene.token(sub=TENANT)),
+            "other tenant": join(other_tenants),
             "main domain": join(valid),
-            "mapped address": join(lambda scene: scene.token(sub=TENANT), mapped=True),
-            "own tenant in the URL": join(lambda scene: scene.token(sub=TENANT), tenant=TENANT),
+            "mapped address": join(other_tenants, mapped=True),
+            "own tenant in the URL": join_as_other_tenant,
         },
-        (at_join("match"),),
+        (at_join("match"), UNLISTED),
         tenants_room_is_open,
     ),
     Case(
