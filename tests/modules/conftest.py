@@ -1,0 +1,94 @@
+"""A deployed server, from inside over SSH and from its front door.
+
+Options are set in the running Prosody and never in a file, so a restart forgets them.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import pytest
+from testinfra.host import Host
+
+from access.scene import Entrance
+from access.tokens import Issuer
+from access.transports import WebSocketTransport, front_door
+
+DOMAIN = "meet.example.org"
+_PATIENCE = 5.0  # seconds
+
+
+class Setting(NamedTuple):
+    """An option of a module on a host."""
+
+    host: str
+    module: str
+    option: str
+    value: str  # a Lua expression
+
+
+@dataclass(frozen=True)
+class Server:
+    """The server, as its administrator sees it."""
+
+    host: Host
+
+    def shell(self, *words: str) -> str:
+        """What a command of Prosody's administration shell prints. Fails where it fails."""
+        printed: str = self.host.check_output(shlex.join(["prosodyctl", "shell", *words]))
+        return printed
+
+    def setting(self, name: str) -> str:
+        """A string of Prosody's configuration, the first one where it is a list."""
+        files = self.host.check_output(f"cat /etc/prosody/conf.d/{DOMAIN}*.cfg.lua")
+        found = re.search(rf'\b{name} = (?:{{ )?"([^"]+)"', files)
+        assert found, name
+        return found[1]
+
+    def configure(self, *settings: Setting) -> None:
+        """Let running modules start anew, each with an option."""
+        orders = [
+            f'require "core.configmanager".set("{each.host}", "{each.option}", {each.value});'
+            f'assert(require "core.modulemanager".reload("{each.host}", "{each.module}"));'
+            for each in settings
+        ]
+        self.shell(f"> {' '.join(orders)}")
+
+    def forget(self, *settings: Setting) -> None:
+        """Let running modules start anew with what the files say."""
+        orders = [
+            f'assert(require "core.modulemanager".reload("{each.host}", "{each.module}"));'
+            for each in settings
+        ]
+        self.shell(f"> prosody.reload_config(); {' '.join(orders)}")
+
+
+@pytest.fixture(scope="module")
+def server(host: Host) -> Server:
+    return Server(host)
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+def front(server: Server) -> tuple[str, str, Issuer]:
+    """The server's address, its certificate, and whose tokens it accepts."""
+    address = server.host.check_output("hostname -I").split()[0]
+    certificate = server.host.file(f"/etc/vestibule/web/{DOMAIN}.crt").content_string
+    names = ("app_secret", "app_id", "asap_accepted_audiences")
+    return address, certificate, Issuer(*map(server.setting, names), DOMAIN)
+
+
+@pytest.fixture
+async def entrance(front: tuple[str, str, Issuer]) -> AsyncIterator[Entrance]:
+    """The way in for people, over WebSocket."""
+    address, certificate, issuer = front
+    async with front_door(DOMAIN, address, 443, certificate) as door:
+        yield Entrance(door, WebSocketTransport, issuer, _PATIENCE)

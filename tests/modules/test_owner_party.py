@@ -1,0 +1,426 @@
+"""mod_owner_party on a deployed server: a meeting is open only while an owner is in it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+
+from access.participant import Participant
+from access.scene import TENANT, Entrance
+from access.transports import WebSocketTransport
+from access.xmpp import (
+    CLIENT,
+    DATA_FORM,
+    MUC_ADMIN,
+    MUC_OWNER,
+    PING,
+    Refused,
+    Room,
+    element,
+    qualified,
+    text,
+)
+
+from .conftest import DOMAIN, Server, Setting
+
+TIMEOUT = 1.0  # seconds from the leaving of the last owner to the end
+HIBERNATION = 1.0  # seconds that a lost connection may be resumed
+LATE = 2.0  # seconds by which a timer may be late
+CONFERENCE = f"conference.{DOMAIN}"
+BREAKOUT = f"breakout.{DOMAIN}"
+
+pytestmark = pytest.mark.anyio
+
+
+SETTINGS = (
+    Setting(DOMAIN, "smacks", "smacks_hibernation_time", str(HIBERNATION)),
+    Setting(CONFERENCE, "owner_party", "owner_party_timeout", str(TIMEOUT)),
+    Setting(CONFERENCE, "muc_rate_limit", "muc_rate_joins", "100"),  # a second, so nobody queues
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_times(server: Server) -> Iterator[None]:
+    """Seconds instead of minutes, until the tests have run."""
+    server.configure(*SETTINGS)
+    yield
+    server.forget(*SETTINGS)
+
+
+@contextlib.asynccontextmanager
+async def owner(entrance: Entrance, room: Room) -> AsyncIterator[Participant]:
+    """An owner in the room."""
+    async with entrance.enter(room, entrance.token(room)) as somebody:
+        yield somebody
+
+
+@contextlib.asynccontextmanager
+async def member(entrance: Entrance, room: Room) -> AsyncIterator[Participant]:
+    """A member in the room."""
+    async with entrance.enter(room, entrance.member_token(room)) as somebody:
+        yield somebody
+
+
+@contextlib.asynccontextmanager
+async def guest(entrance: Entrance, room: Room) -> AsyncIterator[Participant]:
+    """A guest in the room."""
+    async with entrance.guest(room) as somebody:
+        await somebody.request_conference(room)
+        await somebody.join(room)
+        yield somebody
+
+
+@contextlib.asynccontextmanager
+async def waiting(entrance: Entrance, room: Room) -> AsyncIterator[Participant]:
+    """Somebody with a member's token, in the lobby because there is no owner."""
+    async with entrance.login(room, entrance.member_token(room)) as somebody:
+        await wait_for_owner(somebody, room)
+        yield somebody
+
+
+@contextlib.asynccontextmanager
+async def held(entrance: Entrance, room: Room) -> AsyncIterator[Participant]:
+    """Somebody with a member's token, in the lobby that a moderator has turned on."""
+    async with entrance.login(room, entrance.member_token(room)) as somebody:
+        refused = await somebody.wait_in_lobby(room)
+        assert "waiting-for-host" not in refused.details
+        yield somebody
+
+
+async def wait_for_owner(somebody: Participant, room: Room) -> None:
+    await somebody.request_conference(room)
+    refused = await somebody.wait_in_lobby(room)
+    assert refused.condition == "registration-required"
+    assert "waiting-for-host" in refused.details
+
+
+async def come_in(somebody: Participant, room: Room) -> None:
+    """Leave the lobby when it sends people to the room, and enter the room."""
+    departure = await somebody.wait_for_departure(room.lobby)
+    assert departure.destroyed and departure.moved_to == room.address
+    await somebody.request_conference(room)
+    await somebody.join(room)
+
+
+async def see_the_end(somebody: Participant, room: Room) -> None:
+    """Stay in the room until it ends, which is one timeout from now."""
+    began = time.monotonic()
+    departure = await somebody.wait_for_departure(room, within=TIMEOUT + LATE)
+    assert departure.destroyed
+    assert time.monotonic() - began > TIMEOUT / 2
+
+
+async def is_in(somebody: Participant, room: Room) -> bool:
+    """Whether somebody reaches themselves through the room (XEP-0410)."""
+    try:
+        await somebody.request(
+            "get", f"{room.address}/{somebody.nick}", element("ping", {"xmlns": PING})
+        )
+    except Refused as refused:
+        return refused.condition == "feature-not-implemented"  # as this client answers
+    return True
+
+
+async def outlast_timeout(entrance: Entrance) -> None:
+    """Return when a meeting has ended that lost its owner just now, so that older ones have too."""
+    room = entrance.room()
+    async with owner(entrance, room) as host, member(entrance, room) as witness:
+        await host.leave(room)
+        await see_the_end(witness, room)
+
+
+async def administer(actor: Participant, room: Room, **item: str) -> None:
+    """Change somebody's role or affiliation (XEP-0045, sections 9 and 10)."""
+    await actor.request(
+        "set", room.address, element("query", {"xmlns": MUC_ADMIN}, element("item", item))
+    )
+
+
+async def switch_lobby(actor: Participant, room: Room, on: bool) -> None:
+    fields = {
+        "FORM_TYPE": "http://jabber.org/protocol/muc#roomconfig",
+        "muc#roomconfig_membersonly": str(int(on)),
+    }
+    form = element(
+        "x",
+        {"xmlns": DATA_FORM, "type": "submit"},
+        *(
+            element("field", {"var": name}, element("value", {}, text(value)))
+            for name, value in fields.items()
+        ),
+    )
+    await actor.request("set", room.address, element("query", {"xmlns": MUC_OWNER}, form))
+
+
+async def open_breakout_room(moderator: Participant, room: Room) -> Room:
+    """A new breakout room of the meeting."""
+    order = element("breakout_rooms", {"type": "features/breakout-rooms/add", "subject": "Beside"})
+    await moderator.send(element("message", {"xmlns": CLIENT, "to": BREAKOUT}, order))
+    news = await moderator.wait_for(
+        lambda stanza: stanza.get("from") == BREAKOUT, "the list of breakout rooms"
+    )
+    listed = json.loads(news.findtext("{http://jitsi.org/jitmeet}json-message", ""))["rooms"]
+    [name] = [each["id"] for each in listed.values() if not each.get("isMainRoom")]
+    return Room(name, room.domain, component="breakout")
+
+
+async def change_rooms(somebody: Participant, old: Room, new: Room) -> None:
+    """Go from one room of a meeting to another, as clients do."""
+    address = f"{old.address}/{somebody.nick}"
+    leaving = {"xmlns": CLIENT, "to": address, "type": "unavailable"}
+    await somebody.send(element("presence", leaving, element("status", {}, "switch_room")))
+    await somebody.wait_for_departure(old)
+    await somebody.request_conference(new)
+    await somebody.join(new)
+
+
+async def lose_connection(somebody: Participant) -> None:
+    """Cut the connection without a word, once it may be resumed (XEP-0198)."""
+    await somebody.send(element("enable", {"xmlns": "urn:xmpp:sm:3", "resume": "true"}))
+    await somebody.wait_for(
+        lambda stanza: stanza.tag == qualified("urn:xmpp:sm:3", "enabled"), "stream management"
+    )
+    transport = somebody._transport
+    assert isinstance(transport, WebSocketTransport)
+    transport._connection.transport.abort()
+
+
+@pytest.mark.parametrize("tenant", ["", TENANT])
+@pytest.mark.parametrize("guest", [False, True], ids=["member", "guest"])
+async def test_people_wait_until_an_owner_comes(
+    entrance: Entrance, guest: bool, tenant: str
+) -> None:
+    room = entrance.room(tenant=tenant)
+    arrival = entrance.guest(room) if guest else entrance.login(room, entrance.member_token(room))
+    async with arrival as somebody:
+        await wait_for_owner(somebody, room)
+        async with owner(entrance, room):
+            await come_in(somebody, room)
+            assert not somebody.standing(room).moderates
+
+
+async def test_people_wait_without_wait_for_host_too(server: Server, entrance: Entrance) -> None:
+    server.shell("module", "unload", "muc_wait_for_host", CONFERENCE)
+    try:
+        room = entrance.room()
+        async with waiting(entrance, room) as somebody, owner(entrance, room):
+            await come_in(somebody, room)
+    finally:
+        server.shell("module", "load", "muc_wait_for_host", CONFERENCE)
+
+
+async def test_a_guest_with_an_owners_token_waits(entrance: Entrance) -> None:
+    room = entrance.room()
+    async with entrance.guest(room, entrance.token(room)) as somebody:
+        await wait_for_owner(somebody, room)
+
+
+async def test_a_meeting_ends_for_everybody(entrance: Entrance) -> None:
+    room = entrance.room()
+    async with (
+        owner(entrance, room) as host,
+        member(entrance, room) as first,
+        guest(entrance, room) as second,
+    ):
+        await host.leave(room)
+        await asyncio.gather(see_the_end(first, room), see_the_end(second, room))
+        assert not await first.sees(room.address)
+
+
+async def test_an_owner_who_returns_keeps_the_meeting_alive(entrance: Entrance) -> None:
+    room = entrance.room()
+    async with owner(entrance, room) as host, member(entrance, room) as somebody:
+        await host.leave(room)
+        await host.join(room)
+        await outlast_timeout(entrance)
+        assert await is_in(somebody, room)
+
+
+async def test_another_owner_keeps_the_meeting_alive(entrance: Entrance) -> None:
+    room = entrance.room()
+    async with owner(entrance, room) as host, member(entrance, room) as somebody:
+        await host.leave(room)
+        async with owner(entrance, room):
+            await outlast_timeout(entrance)
+            assert await is_in(somebody, room)
+
+
+async def test_only_the_last_owner_who_leaves_ends_the_meeting(entrance: Entrance) -> None:
+    room = entrance.room()
+    async with (
+        owner(entrance, room) as first,
+        owner(entrance, room) as second,
+        member(entrance, room) as somebody,
+    ):
+        await first.leave(room)
+        await outlast_timeout(entrance)
+        await second.leave(room)
+        await see_the_end(somebody, room)
+
+
+async def test_newcomers_wait_while_the_owner_is_away(entrance: Entrance) -> None:
+    room = entrance.room()
+    async with owner(entrance, room) as host, member(entrance, room):
+        await host.leave(room)
+        async with waiting(entrance, room) as newcomer:
+            await host.join(room)
+            await come_in(newcomer, room)
+
+
+async def test_who_left_before_waits_as_a_newcomer_does(entrance: Entrance) -> None:
+    room = entrance.room()
+    async with owner(entrance, room) as host, member(entrance, room) as somebody:
+        await somebody.leave(room)
+        await host.leave(room)
+        await wait_for_owner(somebody, room)
+
+
+async def test_who_waits_at_the_end_waits_on_for_the_next_meeting(entrance: Entrance) -> None:
+    room = entrance.room()
+    async with owner(entrance, room) as host, member(entrance, room):
+        await host.leave(room)
+        async with waiting(entrance, room) as somebody:
+            departure = await somebody.wait_for_departure(room.lobby, within=TIMEOUT + LATE)
+            assert departure.destroyed and departure.moved_to == room.address
+            await wait_for_owner(somebody, room)
+            async with owner(entrance, room):
+                await come_in(somebody, room)
+
+
+async def test_a_lost_owner_counts_until_the_hibernation_ends(entrance: Entrance) -> None:
+    room = entrance.room()
+    async with owner(entrance, room) as host, member(entrance, room) as somebody:
+        await lose_connection(host)
+        async with member(entrance, room):
+            await somebody.wait_for_departure(room, host.nick, within=HIBERNATION + LATE)
+            await see_the_end(somebody, room)
+
+
+async def test_an_owner_who_is_demoted_counts_no_more(entrance: Entrance) -> None:
+    room = entrance.room()
+    async with owner(entrance, room) as first, owner(entrance, room) as second:
+        await administer(first, room, jid=second.jid.partition("/")[0], affiliation="member")
+        await first.leave(room)
+        await see_the_end(second, room)
+
+
+async def test_somebody_made_owner_keeps_the_meeting_alive(entrance: Entrance) -> None:
+    room = entrance.room()
+    async with owner(entrance, room) as host, guest(entrance, room) as somebody:
+        await administer(host, room, jid=somebody.jid.partition("/")[0], affiliation="owner")
+        await host.leave(room)
+        await outlast_timeout(entrance)
+        assert await is_in(somebody, room)
+
+
+async def test_recorders_are_no_owners(server: Server, entrance: Entrance) -> None:
+    """Guests stand for them here: whose host is named is no person."""
+    recorders = Setting(
+        CONFERENCE, "owner_party", "owner_party_service_hosts", f'{{ "{entrance.guest_host}" }}'
+    )
+    server.configure(recorders)
+    try:
+        room = entrance.room()
+        async with (
+            owner(entrance, room) as host,
+            member(entrance, room) as somebody,
+            guest(entrance, room) as recorder,
+        ):
+            await administer(host, room, jid=recorder.jid.partition("/")[0], affiliation="owner")
+            await host.leave(room)
+            await see_the_end(somebody, room)
+    finally:
+        server.configure(recorders._replace(value="nil"))
+
+
+async def test_a_meeting_ends_after_its_owner_was_thrown_out(entrance: Entrance) -> None:
+    room = entrance.room()
+    async with (
+        owner(entrance, room) as first,
+        owner(entrance, room) as second,
+        member(entrance, room) as somebody,
+    ):
+        await administer(first, room, nick=second.nick, role="none")
+        await first.leave(room)
+        await see_the_end(somebody, room)
+
+
+async def test_an_owner_in_a_breakout_room_is_in_the_meeting(entrance: Entrance) -> None:
+    room = entrance.room()
+    async with owner(entrance, room) as host, member(entrance, room) as somebody:
+        beside = await open_breakout_room(host, room)
+        await change_rooms(host, room, beside)
+        await outlast_timeout(entrance)
+        assert await is_in(somebody, room)
+        async with member(entrance, room):
+            await host.leave(beside)
+            await see_the_end(somebody, room)
+
+
+async def test_breakout_rooms_end_with_their_meeting(entrance: Entrance) -> None:
+    room = entrance.room()
+    async with owner(entrance, room) as host, member(entrance, room) as somebody:
+        beside = await open_breakout_room(host, room)
+        await change_rooms(somebody, room, beside)
+        await host.leave(room)
+        await see_the_end(somebody, beside)
+
+
+@pytest.mark.parametrize("kind", [member, guest])
+async def test_people_return_from_a_breakout_room_while_the_owner_is_away(
+    entrance: Entrance,
+    kind: Callable[[Entrance, Room], contextlib.AbstractAsyncContextManager[Participant]],
+) -> None:
+    room = entrance.room()
+    async with owner(entrance, room) as host, kind(entrance, room) as somebody:
+        beside = await open_breakout_room(host, room)
+        await change_rooms(somebody, room, beside)
+        await host.leave(room)
+        async with waiting(entrance, room):
+            await change_rooms(somebody, beside, room)
+            await somebody.wait_for_departure(room, within=TIMEOUT + LATE)
+
+
+async def test_the_lobby_of_a_moderator_is_as_it_was(entrance: Entrance) -> None:
+    room = entrance.room()
+    async with owner(entrance, room) as host, member(entrance, room):
+        await switch_lobby(host, room, on=True)
+        async with held(entrance, room) as first:
+            await host.leave(room)
+            async with (
+                waiting(entrance, room) as second,
+                owner(entrance, room) as other,
+                held(entrance, room) as third,
+            ):
+                for somebody in (first, second, third):
+                    await other.invite(room, somebody.jid)
+                    await somebody.wait_for_invitation(room)
+                    await somebody.join(room)
+
+
+@pytest.mark.parametrize(
+    "reload", [("module", "reload", "owner_party", CONFERENCE), ("config", "reload")], ids=" ".join
+)
+async def test_a_reload_does_not_stop_the_timer(
+    server: Server, entrance: Entrance, reload: tuple[str, ...]
+) -> None:
+    room = entrance.room()
+    async with owner(entrance, room) as host, member(entrance, room) as somebody:
+        await host.leave(room)
+        server.shell(*reload)
+        await somebody.wait_for_departure(room, within=TIMEOUT + LATE)
+
+
+@pytest.mark.parametrize("timeout", ["0", "-1", "0/0", "1/0", '"soon"', "{}"])
+def test_a_wrong_timeout_is_no_guard(server: Server, timeout: str) -> None:
+    elsewhere = Setting(f"lobby.{DOMAIN}", "owner_party", "owner_party_timeout", timeout)
+    load = (
+        f'require "core.configmanager".set("{elsewhere.host}", "{elsewhere.option}", {timeout});'
+        f'return select(2, require "core.modulemanager".load("{elsewhere.host}", "owner_party"));'
+    )
+    assert "owner_party_timeout has to be a number of seconds above 0" in server.shell(f"> {load}")
