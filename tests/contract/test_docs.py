@@ -1,11 +1,28 @@
-"""The generated pages are those that the sources make today."""
+"""The generated pages are those that the sources make today, and what they name exists."""
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import generate_docs
+import pytest
 
 
-def test_variables_page_is_fresh() -> None:
-    assert generate_docs.TARGET.read_text(encoding="utf-8") == generate_docs.variables(), (
-        "docs/variables.md is stale. Run scripts/generate_docs.py."
+@pytest.mark.parametrize("page", generate_docs.PAGES, ids=lambda page: page.name)
+def test_generated_pages_are_fresh(page: Path) -> None:
+    assert page.read_text(encoding="utf-8") == generate_docs.PAGES[page](), (
+        f"docs/{page.name} is stale. Run scripts/generate_docs.py."
     )
+
+
+def test_complaints_name_cases_that_there_are() -> None:
+    text = (generate_docs.ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    table = text.split("## Complaints", 1)[1].split("\n## ", 1)[0]
+    rows = [line.split("|") for line in table.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) >= 10
+    page = generate_docs.features()
+    for row in rows:
+        cases = re.findall(r"`(\w+)`", row[3])
+        assert cases, row
+        assert not [case for case in cases if f"| `{case}` |" not in page], row
