@@ -108,7 +108,7 @@ def explain(model: Mapping[str, Any], width: int) -> list[str]:
     return lines + section(f"{len(cases)} access cases prove it", (f"  {each}" for each in words))
 
 
-def jitsi_explain(model: Mapping[str, Any], width: int = 91) -> list[str]:
+def jitsi_explain(model: Any, width: int = 91) -> list[str]:
     """Ansible's shell around `explain`."""
     if not isinstance(model, Mapping) or "why" not in model:
         raise AnsibleFilterError("jitsi_explain takes the model that jitsi_model returns.")
