@@ -1,0 +1,99 @@
+"""The explanation of a model: complete, and readable in a terminal."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleFilterError
+
+from jitsi_explain import jitsi_explain, who_may_what
+from jitsi_model import FEATURES, build_model, load_features
+
+ROOT = Path(__file__).parents[2]
+COLUMNS = 100
+INDENT = 8  # of what Ansible shows
+
+
+@pytest.fixture(name="model")
+def _model() -> dict[str, Any]:
+    wanted = ["guests", "affiliation", "owner_party", "lobby", "lobby_always"]
+    given = {
+        "jitsi_domain": "a-rather-long-name-of-a-server.meet.example.org",
+        "jitsi_features": wanted,
+        "jitsi_features_off": ["polls"],
+        "jitsi_token_domain_verification": False,
+    }
+    return build_model(load_features(FEATURES), given)
+
+
+def test_it_fits_a_terminal(model: dict[str, Any]) -> None:
+    lines = jitsi_explain(model)
+    assert max(map(len, lines)) <= COLUMNS - INDENT
+
+
+def test_everything_is_named(model: dict[str, Any]) -> None:
+    lines = jitsi_explain(model)
+    text = " ".join(" ".join(lines).split())
+    for name, why in {**model["why"], **model["off"]}.items():
+        assert f"{name} {why}" in text
+    for name, host in model["prosody"]["hosts"].items():
+        assert f"{name} {host['purpose']}" in text
+    assert all(each in text for each in model["warnings"])
+    assert all(each in text for each in model["cases"])
+    assert f"{len(model['cases'])} access cases" in text
+
+
+def test_the_table_says_who_may_do_what(model: dict[str, Any]) -> None:
+    head, *rows = who_may_what(model["may"])
+    assert head == ["", "without a token", "a guest", "a member's token", "an owner's token"]
+    table = {row[0]: row[1:] for row in rows}
+    assert table["log in"] == ["only as guest", "yes", "yes", "yes"]
+    assert table["moderate"] == ["no", "no", "no", "yes"]
+    assert table["open a room"][1:3] == ["waits for an owner", "waits for an owner"]
+    assert table["pass the lobby"] == ["no", "when admitted", "when admitted", "yes"]
+
+
+def test_who_has_no_way_in_has_no_column() -> None:
+    model = build_model(load_features(FEATURES), {"jitsi_domain": "meet.example.org"})
+    assert "a guest" not in who_may_what(model["may"])[0]
+
+
+def test_anything_but_a_model_is_refused() -> None:
+    with pytest.raises(AnsibleFilterError, match="takes the model"):
+        jitsi_explain({"jitsi_domain": "meet.example.org"})
+
+
+def explain(inventory: dict[str, Any], tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    """The playbook, for hosts that do not exist."""
+    path = tmp_path / "hosts.yml"
+    hosts: dict[str, Any] = {"first": {}, "second": {}}
+    connection = {"ansible_host": "192.0.2.10", "ansible_timeout": 1}
+    path.write_text(json.dumps({"all": {"hosts": hosts, "vars": {**connection, **inventory}}}))
+    return subprocess.run(
+        [sys.executable, "-m", "ansible", "playbook", "-i", path, "playbooks/explain.yml"],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_the_playbook_touches_no_host(tmp_path: Path) -> None:
+    done = explain({"jitsi_domain": "meet.example.org"}, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("meet.example.org: what will be deployed") == 2
+    assert not [line for line in done.stdout.splitlines() if line[:1] == " " and len(line) > 100]
+
+
+def test_the_playbook_refuses_bad_input(tmp_path: Path) -> None:
+    bad = {"jitsi_domain": "meet.example.org", "jitsi_features": ["owner_party"]}
+    done = explain(bad, tmp_path)
+    assert done.returncode != 0
+    assert "owner_party, which requires affiliation" in done.stdout + done.stderr
+    assert "Who may do what" not in done.stdout
