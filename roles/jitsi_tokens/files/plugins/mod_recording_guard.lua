@@ -45,7 +45,11 @@ local function refuse(event)
 	local session, stanza = event.origin, event.stanza;
 	local payload = stanza.tags[1];
 	local feature = payload and needed_feature(payload);
-	if feature == nil or has_feature(session, feature) then
+	if feature == nil then
+		return;
+	elseif has_feature(session, feature) then
+		-- Who is promoted by somebody without the feature lost it for the filters that come next
+		session.jitsi_meet_context_features = session.token_guard_features;
 		return;
 	end
 	module:log("info", "Refused %s %s", session.full_jid, feature or "an unknown request");

@@ -17,6 +17,7 @@ from .case import Case, Refusal
 from .guests import GUESTS
 from .lobby import LOBBY
 from .owner_party import OWNER_PARTY
+from .recording import RECORDING
 from .roles import ROLES
 from .rooms import ROOMS
 from .tenants import TENANTS
@@ -25,7 +26,16 @@ from .tokens import TOKENS
 __all__ = ["CASES", "GROUPS", "Case", "Refusal", "choose"]
 
 # In the order in which people read the verdicts
-GROUPS: tuple[tuple[Case, ...], ...] = (TOKENS, ROOMS, GUESTS, ROLES, OWNER_PARTY, LOBBY, TENANTS)
+GROUPS: tuple[tuple[Case, ...], ...] = (
+    TOKENS,
+    ROOMS,
+    GUESTS,
+    ROLES,
+    OWNER_PARTY,
+    LOBBY,
+    RECORDING,
+    TENANTS,
+)
 CASES: Mapping[str, Case] = {case.name: case for group in GROUPS for case in group}
 
 
