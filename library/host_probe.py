@@ -18,7 +18,7 @@ module: host_probe
 short_description: Look at a host in one round trip
 description:
   - Reads who we are, the clock, the packages, the listening TCP sockets and Prosody's Lua, and
-    returns them as the fact C(vestibule). Changes nothing.
+    returns them as the fact C(vestibule).
   - Needs no package on the host. Where something is not installed, its value is empty or null.
 options:
   candidates:
@@ -26,6 +26,12 @@ options:
     type: list
     elements: str
     default: []
+  refresh:
+    description:
+      - Fetch the lists of packages (apt alone) where the host neither has nor knows a candidate, as
+        on a fresh host. That is the one change this module makes, and not in check mode.
+    type: bool
+    default: false
   controller_time:
     description:
       - Time on the controller in seconds since 1970, from which C(clock_offset) follows.
@@ -33,7 +39,7 @@ options:
     type: float
 attributes:
   check_mode:
-    description: Reads only.
+    description: Reads only, and fetches no lists.
     support: full
   diff_mode:
     description: Changes nothing.
@@ -214,6 +220,15 @@ def candidates(module: AnsibleModule, names: list[str]) -> dict[str, str]:
     return {}
 
 
+def refresh(module: AnsibleModule, names: list[str]) -> bool:
+    """Whether the lists of packages were fetched, as they lacked one of these packages."""
+    fetch = module.params["refresh"] and not module.check_mode and module.get_bin_path("apt-get")
+    if not fetch or candidates(module, names).keys() >= set(names):
+        return False
+    _output(module, [fetch, "update", "--quiet"])
+    return True
+
+
 def parse_units(text: str) -> set[str]:
     """Names of the services in a list of ``systemctl``, which stand in the first column."""
     return {line.split()[0].removesuffix(".service") for line in text.splitlines() if line.strip()}
@@ -279,14 +294,15 @@ def _output(module: AnsibleModule, argv: list[str]) -> str:
     return output
 
 
-def run(module: AnsibleModule) -> dict[str, Any]:
-    """Everything about this host."""
+def run(module: AnsibleModule) -> tuple[bool, dict[str, Any]]:
+    """Whether lists of packages were fetched, and everything about this host."""
     epoch = time.time()
     controller_time = module.params["controller_time"]
     installed = packages(module)
     missing = [name for name in module.params["candidates"] if name not in installed]
+    refreshed = refresh(module, missing)
     start_script = _text(module.get_bin_path("prosody") or "") or ""
-    return {
+    return refreshed, {
         "uid": os.geteuid(),
         "epoch": epoch,
         "clock_offset": None if controller_time is None else epoch - controller_time,
@@ -304,12 +320,14 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "candidates": {"type": "list", "elements": "str", "default": []},
+            "refresh": {"type": "bool", "default": False},
             "controller_time": {"type": "float"},
         },
         supports_check_mode=True,
     )
     module.run_command_environ_update = {"LC_ALL": "C", "LANGUAGE": "C"}
-    module.exit_json(changed=False, ansible_facts={"vestibule": run(module)})
+    refreshed, facts = run(module)
+    module.exit_json(changed=refreshed, ansible_facts={"vestibule": facts})
 
 
 if __name__ == "__main__":

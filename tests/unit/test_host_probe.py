@@ -114,6 +114,39 @@ def test_candidates_are_asked_for_once_and_for_missing_packages_only(
     assert Path(f"{apt_cache}.calls").read_text() == "policy -- prosody gone jicofo\n"
 
 
+def apt_get_that_finds_prosody(folder: Path) -> Path:
+    """A fresh host: apt-cache knows nothing before ``apt-get update``."""
+    program(folder, "apt-cache.later", POLICY)
+    program(folder, "apt-cache", "")
+    apt_get = program(folder, "apt-get", "")
+    apt_get.write_text(
+        f'{apt_get.read_text()}/bin/mv "{folder}/apt-cache.later" "{folder}/apt-cache"\n'
+    )
+    return apt_get
+
+
+def test_lists_are_fetched_where_a_candidate_is_unknown(
+    bare_host: Path, run_module: RunModule
+) -> None:
+    apt_get = apt_get_that_finds_prosody(bare_host)
+    result = run_module(host_probe, candidates=["prosody"], refresh=True)
+    assert result["changed"] is True
+    facts = result["ansible_facts"]["vestibule"]
+    assert facts["candidates"]["prosody"] == "13.0.1-1+deb13u1"
+    again = run_module(host_probe, candidates=["prosody"], refresh=True)
+    assert again["changed"] is False
+    assert Path(f"{apt_get}.calls").read_text() == "update --quiet\n"
+
+
+@pytest.mark.parametrize("options", [{}, {"refresh": True, "_ansible_check_mode": True}])
+def test_no_lists_are_fetched_unasked_or_in_check_mode(
+    bare_host: Path, run_module: RunModule, options: dict[str, Any]
+) -> None:
+    apt_get = apt_get_that_finds_prosody(bare_host)
+    assert probe(run_module, candidates=["prosody"], **options)["candidates"] == {}
+    assert not Path(f"{apt_get}.calls").exists()
+
+
 def test_no_candidates_are_asked_for_where_nothing_is_missing(
     bare_host: Path, run_module: RunModule
 ) -> None:
