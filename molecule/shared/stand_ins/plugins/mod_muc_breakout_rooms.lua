@@ -226,7 +226,7 @@ local function check_newcomer(event)
 		local holder = not (other == room and room == main_room)
 			and other:get_occupant_by_nick(other.jid .. "/" .. nick);
 		if holder and holder.bare_jid ~= address then
-			return refuse(event, "conflict", room.jid);
+			return refuse(event, "conflict", other.jid);
 		end
 	end
 end

@@ -291,7 +291,9 @@ util.process_muc(main_name, function (context, muc)
 	end);
 	-- After Prosody put the password into it
 	context:hook("muc-invite", function (event)
-		event.stanza:get_child("x", MUC_USER):remove_children("password");
+		event.stanza:get_child("x", MUC_USER):maptags(function (tag)
+			return tag.name ~= "password" and tag or nil;
+		end);
 	end, -100);
 
 	for _, kind in ipairs { "bare", "host" } do
