@@ -10,6 +10,7 @@ import contextlib
 import datetime
 import json
 import os
+import secrets
 import socket
 import ssl
 import subprocess
@@ -17,6 +18,7 @@ import sys
 import threading
 import urllib.parse
 import xml.etree.ElementTree as ET
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +34,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from websockets.asyncio.server import ServerConnection
 
 from access.cases import CASES, Case
+from access.cases.owner_party import meeting
 from access.play import FocusAbsent, attempt_once, judge, play, wait_for_focus
 from access.scene import Entrance
 from access.tokens import Issuer
@@ -44,7 +47,21 @@ from access.transports import (
     WebSocketTransport,
     front_door,
 )
-from access.xmpp import BIND, FOCUS, MUC, MUC_USER, SASL, Broken, NoAnswer, Refused, element, parse
+from access.xmpp import (
+    BIND,
+    FOCUS,
+    MUC,
+    MUC_ADMIN,
+    MUC_USER,
+    SASL,
+    SMACKS,
+    Broken,
+    NoAnswer,
+    Refused,
+    element,
+    parse,
+    qualified,
+)
 
 ROOT = Path(__file__).parents[2]
 DOMAIN = "meet.example.org"
@@ -166,9 +183,14 @@ BAD = {
 
 
 class Conversation:
-    """One stream of such a server."""
+    """One stream of such a server. ``rooms`` are shared by all: who is in a room, by nick."""
 
-    def __init__(self, answer: Answer, connection: ServerConnection) -> None:
+    def __init__(
+        self,
+        answer: Answer,
+        connection: ServerConnection,
+        rooms: defaultdict[str, dict[str, Conversation]],
+    ) -> None:
         request = connection.request
         assert request is not None
         query = urllib.parse.parse_qs(urllib.parse.urlsplit(request.path).query)
@@ -178,14 +200,19 @@ class Conversation:
         self._connection = connection
         self._known = False
         self._host = ""
+        self._rooms = rooms
+        self._user = secrets.token_hex(4)
+
+    async def say(self, *replies: str) -> None:
+        for reply in replies:
+            await self._connection.send(reply)
 
     async def run(self) -> None:
         try:
             async for message in self._connection:
                 heard = parse(message)
                 name = heard.tag.partition("}")[2]
-                for reply in await getattr(self, name)(heard):
-                    await self._connection.send(reply)
+                await self.say(*await getattr(self, name)(heard))
         except Silence:
             await self._connection.wait_closed()
         except (websockets.ConnectionClosed, ConnectionAbortedError):
@@ -213,8 +240,18 @@ class Conversation:
         words = element("text", None, reason)
         return [element("failure", {"xmlns": SASL}, "<not-allowed/>", words)]
 
+    async def enable(self, _: ET.Element) -> list[str]:
+        return [element("enabled", {"xmlns": SMACKS, "id": "stream"})]
+
+    async def resume(self, _: ET.Element) -> list[str]:
+        return [element("resumed", {"xmlns": SMACKS, "previd": "stream", "h": "0"})]
+
+    async def message(self, sent: ET.Element) -> list[str]:
+        return [element("message", {"xmlns": "jabber:client", "from": sent.get("to", "")})]
+
     async def iq(self, asked: ET.Element) -> list[str]:
-        jid = element("jid", None, f"person@{self._host}/browser")
+        await self._kick(asked)
+        jid = element("jid", None, f"{self._user}@{self._host}/browser")
         ready = str(self._answer.creates_rooms).lower()
         payloads = {
             BIND: element("bind", {"xmlns": BIND}, jid),
@@ -230,14 +267,32 @@ class Conversation:
             )
         ]
 
+    async def _kick(self, asked: ET.Element) -> None:
+        for item in asked.iter(qualified(MUC_ADMIN, "item")):
+            if item.get("role") == "none":
+                await self._dismiss(asked.get("to", ""), item.get("nick", ""))
+
+    async def _dismiss(self, room: str, nick: str) -> None:
+        people = self._rooms[room]
+        leaver = people.pop(nick, None)
+        for somebody in [*people.values(), *([leaver] if leaver else [])]:
+            codes = ["<status code='110'/>"] if somebody is leaver else []
+            extended = element("x", {"xmlns": MUC_USER}, *codes)
+            attributes = {"xmlns": "jabber:client", "from": f"{room}/{nick}"}
+            await somebody.say(element("presence", {**attributes, "type": "unavailable"}, extended))
+
     async def presence(self, shown: ET.Element) -> list[str]:
         room, _, nick = shown.get("to", "").partition("/")
+        if shown.get("type") == "unavailable":
+            await self._dismiss(room, nick)
+            return []
         reason = self._answer.join(self.token, room)
         if reason is not None:
             condition = "<not-allowed xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>"
             words = element("text", {"xmlns": "urn:ietf:params:xml:ns:xmpp-stanzas"}, reason)
             attributes = {"xmlns": "jabber:client", "from": f"{room}/{nick}", "type": "error"}
             return [element("presence", attributes, element("error", None, condition, words))]
+        self._rooms[room][nick] = self
         item = element("item", {"affiliation": "owner", "role": "moderator"})
         return [
             element("presence", {"xmlns": "jabber:client", "from": f"{room}/{who}"}, extended)
@@ -252,8 +307,10 @@ class Conversation:
 async def entrance_to(
     answer: Answer, identity: Identity, patience: float = PATIENCE
 ) -> AsyncIterator[Entrance]:
+    rooms: defaultdict[str, dict[str, Conversation]] = defaultdict(dict)
+
     async def converse(connection: ServerConnection) -> None:
-        await Conversation(answer, connection).run()
+        await Conversation(answer, connection, rooms).run()
 
     async with websockets.serve(
         converse,
@@ -265,7 +322,8 @@ async def entrance_to(
     ) as server:
         port = next(iter(server.sockets)).getsockname()[1]
         async with front_door(DOMAIN, "127.0.0.1", port, identity.certificate) as door:
-            yield Entrance(door, WebSocketTransport, ISSUER, patience)
+            options = {"owner_party_timeout": 0.2}
+            yield Entrance(door, WebSocketTransport, ISSUER, patience, options=options)
 
 
 def outcome(
@@ -317,8 +375,12 @@ def test_every_attempt_notices_that_everybody_gets_in(
     async def played() -> tuple[str, bool]:
         async with (
             entrance_to(BAD["lets everybody in"], identity) as entrance,
-            case.control(entrance) as scene,
+            contextlib.AsyncExitStack() as stack,
         ):
+            try:
+                scene = await stack.enter_async_context(case.control(entrance))
+            except Refused:  # a control in which somebody waits notices it by itself
+                scene = await stack.enter_async_context(meeting(entrance))
             return await attempt_once(case, case.attempts[way], scene)
 
     got, ok = asyncio.run(played())
