@@ -44,12 +44,13 @@ kept -type f -exec sha256sum {} + | sed 's|\(\S*\)  \(.*\)|content \2\t\1|'
 class Server:
     """The container, from the machine that runs it."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = NAME) -> None:
+        self._name = name
         self._rig = Rig()
 
     def argv(self, *command: str) -> list[str]:
         """The command line that runs ``command`` in the server, with standard input."""
-        container = CONTAINER_PREFIX + NAME
+        container = CONTAINER_PREFIX + self._name
         return self._rig.inside(["podman", "exec", "--interactive", container, *command])
 
     def run(self, script: str, *, stdin: str = "", ok: tuple[int, ...] = (0,)) -> str:
@@ -105,7 +106,11 @@ class Deployment:
     @property
     def recap(self) -> dict[str, int]:
         """Ansible's counters: ok, changed, unreachable, failed, skipped, rescued, ignored."""
-        recap = re.search(rf"^{NAME} +: (.+)$", self.output, re.MULTILINE)
+        return self.recap_of(NAME)
+
+    def recap_of(self, host: str) -> dict[str, int]:
+        """The counters of one host among several."""
+        recap = re.search(rf"^{host} +: (.+)$", self.output, re.MULTILINE)
         assert recap, self.output
         return {name: int(count) for name, count in re.findall(r"(\w+)=(\d+)", recap[1])}
 
@@ -115,6 +120,7 @@ class Controller:
     """Where deployments start: a home and a place for temporary files that are theirs alone."""
 
     folder: Path
+    inventory: Path = INVENTORY
 
     @property
     def home(self) -> Path:
@@ -146,7 +152,7 @@ class Controller:
         done = subprocess.run(
             [
                 Path(sys.executable).with_name("ansible-playbook"),
-                f"--inventory={INVENTORY}",
+                f"--inventory={self.inventory}",
                 f"--extra-vars=@{given}",
                 *flags,
                 ROOT / "playbooks" / playbook,

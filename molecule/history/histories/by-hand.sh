@@ -1,0 +1,27 @@
+#!/bin/sh
+# Prosody of the distribution, with hosts in its global file and more of them in conf.d.
+set -eu
+export DEBIAN_FRONTEND=noninteractive
+apt-get -qq update
+apt-get -qq --yes --no-install-recommends install prosody nginx
+cat > /etc/prosody/prosody.cfg.lua <<'LUA'
+modules_enabled = { "roster", "saslauth", "tls", "disco", "bosh", "websocket" }
+storage = "null"
+http_interfaces = { "*" }
+VirtualHost "meet.example.org"
+    authentication = "anonymous"
+Component "conference.meet.example.org" "muc"
+Include "conf.d/*.cfg.lua"
+LUA
+cat > /etc/prosody/conf.d/chat.example.org.cfg.lua <<'LUA'
+VirtualHost "chat.example.org"
+    authentication = "anonymous"
+LUA
+cat > /etc/nginx/conf.d/meet.conf <<'NGINX'
+server {
+    listen 80;
+    server_name www.example.org meet.example.org;
+    location / { return 204; }
+}
+NGINX
+systemctl restart prosody nginx

@@ -1,0 +1,130 @@
+"""A server that other hands configured is recognised, and taken over only when that is wanted.
+
+The tests run in this order, each with all three servers.
+"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from tests.faults.support import ROOT, Controller, Deployment, Server, differences
+
+HOSTS = ("by-hand", "by-packages", "by-guides")
+# What is found where, in words of the sentence.
+FOUND = {
+    "by-hand": {
+        "/etc/prosody/prosody.cfg.lua": "with hosts in it",
+        "/etc/prosody/conf.d/chat.example.org.cfg.lua": "beside the managed ones",
+        "/etc/nginx/conf.d/meet.conf": "another site of the web server",
+    },
+    "by-packages": {
+        "/etc/prosody/conf.avail/meet.example.org.cfg.lua": "host file of Jitsi's packages",
+        "/etc/jitsi/jicofo/jicofo.conf": "Jicofo's configuration",
+        "/etc/apt/sources.list.d/jitsi.list": "with which apt refuses to work",
+    },
+    "by-guides": {
+        "/etc/prosody/conf.d/meet.example.org.cfg.lua": "rooms that are not stored",
+        "/etc/jitsi/jicofo/sip-communicator.properties": "switch Jicofo's own authentication on",
+        "/usr/share/jitsi-meet/prosody-plugins/mod_token_owner_by_hand.lua": "somebody put",
+        "/usr/local/share/lua/5.4/luajwtjitsi.lua": "no longer needed",
+    },
+}
+GONE = [
+    pytest.param("by-hand", "/etc/prosody/conf.d/chat.example.org.cfg.lua", id="other host"),
+    pytest.param("by-hand", "/etc/nginx/conf.d/meet.conf", id="other site"),
+    pytest.param("by-guides", "/etc/jitsi/jicofo/sip-communicator.properties", id="properties"),
+    pytest.param(
+        "by-guides",
+        "/usr/share/jitsi-meet/prosody-plugins/mod_token_owner_by_hand.lua",
+        id="module",
+    ),
+]
+
+
+@pytest.fixture(name="servers", scope="module")
+def _servers() -> dict[str, Server]:
+    return {name: Server(name) for name in HOSTS}
+
+
+@pytest.fixture(name="before", scope="module")
+def _before(servers: dict[str, Server]) -> dict[str, dict[str, str]]:
+    return {name: server.snapshot() for name, server in servers.items()}
+
+
+@pytest.fixture(name="refused", scope="module")
+def _refused(controller: Controller, before: dict[str, dict[str, str]]) -> Deployment:
+    assert before
+    return controller.deploy()
+
+
+@pytest.fixture(name="adopted", scope="module")
+def _adopted(controller: Controller, refused: Deployment) -> Deployment:
+    assert refused.returncode != 0
+    return controller.deploy(jitsi_history_adopt=True)
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_what_was_found_is_said(refused: Deployment, host: str) -> None:
+    output = " ".join(refused.output.replace("''", "'").split())  # as the terminal wraps it
+    for path, words in FOUND[host].items():
+        _, found, rest = output.partition(f"{path} (")
+        assert found, path
+        assert words in rest[:160], path
+
+
+def test_they_are_refused_with_the_way_out(refused: Deployment) -> None:
+    sentences = [each for each in refused.messages if "was configured by other hands" in each]
+    assert len(sentences) == len(HOSTS)
+    assert all("jitsi_history_adopt: true" in each for each in sentences)
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_nothing_changes_on_a_refused_server(
+    refused: Deployment,
+    servers: dict[str, Server],
+    before: dict[str, dict[str, str]],
+    host: str,
+) -> None:
+    assert refused.returncode != 0
+    assert differences(before[host], servers[host].snapshot()) == []
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_taken_over_its_doors_lock(adopted: Deployment, host: str) -> None:
+    assert adopted.recap_of(host)["failed"] == 0, adopted.output[-6000:]
+    report = ROOT / "build" / "reports" / f"{host}-access.json"
+    rows = json.loads(report.read_text(encoding="utf-8"))
+    assert len(rows) > 50
+    assert [row for row in rows if not row["ok"]] == []
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_copy_of_every_file_is_kept(
+    adopted: Deployment, servers: dict[str, Server], before: dict[str, dict[str, str]], host: str
+) -> None:
+    assert adopted.returncode == 0
+    kept = servers[host].run("cd /var/backups/vestibule/*/ && find . -type f -exec sha256sum {} +")
+    digests = dict(line.split("  .")[::-1] for line in kept.splitlines())
+    changed = [path for path in FOUND[host] if not path.startswith("/usr/local/share/lua")]
+    for path in changed:
+        # A link in conf.d has its copy as the file that it led to
+        target = path.replace("/conf.d/meet", "/conf.avail/meet")
+        assert digests[path] == before[host][f"content {target}"], path
+
+
+@pytest.mark.parametrize(("host", "path"), GONE)
+def test_what_must_not_stay_is_gone(
+    adopted: Deployment, servers: dict[str, Server], host: str, path: str
+) -> None:
+    assert adopted.returncode == 0
+    servers[host].run(f"test ! -e {path}")
+
+
+def test_the_next_run_finds_nothing(adopted: Deployment, controller: Controller) -> None:
+    assert adopted.returncode == 0
+    again = controller.deploy()
+    assert again.returncode == 0, again.output[-6000:]
+    for host in HOSTS:
+        assert again.recap_of(host)["changed"] == 0
+    assert "meet.conf (" not in again.output
