@@ -12,8 +12,9 @@ local st = require "util.stanza";
 local suffix = "." .. module:get_option_string("muc_mapper_domain_base");
 local RESERVED = "^__jicofo%-health%-check";
 
+-- Of the address as Jicofo reads it: in small letters, and one form of those that look the same.
 local function is_meeting(address)
-	local room, host = jid.split(address or "");
+	local room, host = jid.prepped_split(address or "");
 	if not room or room:gsub("^%[[^%]]*%]", ""):find(RESERVED) then
 		return false;
 	end
