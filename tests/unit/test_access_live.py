@@ -247,6 +247,10 @@ class Conversation:
         return [element("resumed", {"xmlns": SMACKS, "previd": "stream", "h": "0"})]
 
     async def message(self, sent: ET.Element) -> list[str]:
+        if sent[0].tag.endswith("end_conference"):
+            for room, people in self._rooms.items():
+                for nick in [nick for nick, somebody in people.items() if somebody is self]:
+                    await self._dismiss(room, nick)
         return [element("message", {"xmlns": "jabber:client", "from": sent.get("to", "")})]
 
     async def iq(self, asked: ET.Element) -> list[str]:

@@ -29,7 +29,6 @@ LEGACY_AUTH = "jabber:iq:auth"
 FOCUS = "http://jitsi.org/protocol/focus"
 NICK = "http://jabber.org/protocol/nick"
 SMACKS = "urn:xmpp:sm:3"
-JITSI = "http://jitsi.org/jitmeet"
 
 MAX_MESSAGE = 256 * 1024  # bytes that one answer of the server may have
 

@@ -27,7 +27,7 @@ from ..scene import (
     judged_by_role,
     room_is_open,
 )
-from ..xmpp import CLIENT, JITSI, SMACKS, Refused, Room, Stage, element
+from ..xmpp import CLIENT, SMACKS, Refused, Room, Stage, element
 from .case import Case, Refusal, at_join, at_login, by_role
 
 WAITS = at_join("", "registration-required", detail="lobbyroom")
@@ -46,16 +46,26 @@ async def guest_is_inside(entrance: Entrance) -> AsyncIterator[Scene]:
 
 @contextlib.asynccontextmanager
 async def moderator_may(entrance: Entrance) -> AsyncIterator[Scene]:
-    """A guest is in the room, and its moderator may do there what the guest shall not."""
+    """A guest is in the room, and moderators may do what the guest shall not."""
     async with (
         guest_is_inside(entrance) as scene,
         entrance.guest(scene.room) as other,
     ):
-        await bring_in(other, scene.room, scene.first)
-        address = scene.room.address
-        await scene.first.request("get", address, configuration_form(scene))
-        await scene.first.request("set", address, kick(other.nick)(scene))
-        await other.wait_for_departure(scene.room)
+        room, moderator = scene.room, scene.first
+        await bring_in(other, room, moderator)
+        await moderator.request("get", room.address, configuration_form(scene))
+        await moderator.request("set", room.address, kick(other.nick)(scene))
+        await other.wait_for_departure(room)
+        if "av_moderation" in entrance.features:
+            await moderator.send(order_to_be_silent(entrance, "video"))
+            await scene.second.wait_for(
+                lambda stanza: stanza.get("from") == speech_host(entrance), "moderated video"
+            )
+        if "end_conference" in entrance.features:
+            async with room_is_open(entrance) as ending:
+                await ending.first.wait_for_moderation(ending.room)
+                await ending.first.send(order_to_end(entrance))
+                await ending.first.wait_for_departure(ending.room)
         yield scene
 
 
@@ -191,13 +201,38 @@ async def outstay_moderator(scene: Scene) -> str:
 
 async def moderate_speech(scene: Scene) -> str:
     """Forbid everybody to speak, as clients order it."""
-    address = f"avmoderation.{scene.entrance.domain}"
-    order = element("av_moderation", {"xmlns": JITSI, "enable": "true", "mediaType": "audio"})
-    await scene.second.send(element("message", {"xmlns": CLIENT, "to": address}, order))
+    host = speech_host(scene.entrance)
+    await scene.second.send(order_to_be_silent(scene.entrance, "audio"))
     heard = await scene.second.hear()
-    if any(each.get("from") == address and each.get("type") != "error" for each in heard):
+    if any(each.get("from") == host and each.get("type") != "error" for each in heard):
         return "is granted it"
     raise Refused(Stage.REQUEST, "ignored", "the order is announced to nobody")
+
+
+async def end_meeting(scene: Scene) -> str:
+    """End the meeting for everybody, as clients order it."""
+    await scene.second.send(order_to_end(scene.entrance))
+    await scene.second.hear()
+    if scene.second.standing(scene.room).role == "none":
+        return "ends the meeting"
+    raise Refused(Stage.REQUEST, "ignored", "the meeting goes on")
+
+
+def speech_host(entrance: Entrance) -> str:
+    """The XMPP host that takes orders about who may speak."""
+    return f"avmoderation.{entrance.domain}"
+
+
+def order_to_be_silent(entrance: Entrance, medium: str) -> str:
+    """Order that nobody may use a medium unless a moderator allows it."""
+    order = element("av_moderation", {"enable": "true", "mediaType": medium})
+    return element("message", {"xmlns": CLIENT, "to": speech_host(entrance)}, order)
+
+
+def order_to_end(entrance: Entrance) -> str:
+    """Order to end the meeting for everybody."""
+    address = f"endconference.{entrance.domain}"
+    return element("message", {"xmlns": CLIENT, "to": address}, element("end_conference"))
 
 
 # What a token in the URL, or a session of somebody else, does for a guest
@@ -303,10 +338,11 @@ GUESTS: tuple[Case, ...] = (
             "kick of Jicofo": ask_room("set", kick(FOCUS_NICK)),
             "silence of the host": ask_room("set", silence_owner),
             "silence of everybody": moderate_speech,
+            "end of the meeting": end_meeting,
         },
         (Refusal(Stage.REQUEST, ("forbidden", "not-allowed", "ignored")),),
         moderator_may,
-        needs={"silence of everybody": "av_moderation"},
+        needs={"silence of everybody": "av_moderation", "end of the meeting": "end_conference"},
     ),
     Case(
         "guest_is_not_promoted",
