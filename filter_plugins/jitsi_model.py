@@ -60,7 +60,7 @@ _value:
   description: >-
     The model. C(features) are the names that are on, C(options) the operator's choices with their
     defaults, C(names) the addresses of this deployment, C(prosody), C(jicofo) and C(web) the
-    configuration of each program, C(cases) the names of the access cases that prove it. For
+    configuration of each program, C(needed_by) the features that load each Prosody module, C(cases) the names of the access cases that prove it. For
     people, C(why) says of each feature why it is on, C(off) of those that are on by default why
     they are off, C(may) maps actor and action to yes, no or a condition in words, and
     C(warnings) are sentences.
@@ -110,6 +110,10 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,254}")
 _URL = re.compile(r"https://[^\s\"'\\<>`]{1,2000}")
 _SETTING = re.compile(r"[a-z][a-z0-9_]{0,99}")
 _MODULE = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
+# Settings by which Prosody or mod_fail_closed would load something else than the model says
+_OURS_ALONE = frozenset(
+    {"fail_closed_required", "modules_disabled", "modules_enabled", "plugin_paths"}
+)
 _MIN_SECRET = 32  # characters: RFC 7518 section 3.2 asks for a key as long as the hash
 _MAX_DOMAIN = 253  # characters, RFC 1035
 
@@ -598,6 +602,7 @@ def build_model(
     model: dict[str, Any] = {"prosody": {}, "jicofo": {}, "web": {}}
     cases: list[str] = []
     may: dict[str, dict[str, Any]] = {}
+    needed_by: dict[str, list[str]] = {}
     warnings: list[str] = []
     for name in chosen:
         feature = features[name]
@@ -605,6 +610,8 @@ def build_model(
             if part in feature:
                 content = _substitute(feature[part], variables, f"{name}.{part}")
                 merger.merge(model[part], content, f"the feature {name}", (part,))
+                for module in dict.fromkeys(_needed_by(content) if part == "prosody" else ()):
+                    needed_by.setdefault(module, []).append(name)
         for entry in _substitute(feature.get("proves", []), variables, f"{name}.proves"):
             case = entry if isinstance(entry, str) else entry["case"]
             if (isinstance(entry, str) or entry["when"]) and case not in cases:
@@ -618,7 +625,7 @@ def build_model(
     prosody = model["prosody"]
     hosts = {
         key: _finish_host(key, host)
-        for key, host in _with_extras(features, merger, prosody["hosts"], options).items()
+        for key, host in _with_extras(features, merger, prosody, options).items()
     }
     prosody["hosts"] = {host["name"]: _without(host, "name") for host in hosts.values()}
     prosody.setdefault("settings", {})["fail_closed_required"] = _required(prosody["hosts"])
@@ -630,6 +637,7 @@ def build_model(
         "options": public,
         "names": names,
         **model,
+        "needed_by": needed_by,
         "cases": cases,
         # Nobody is an actor who has no way in: guests without their feature
         "may": {actor: cells for actor, cells in may.items() if "log in" in cells},
@@ -642,10 +650,11 @@ def build_model(
 def _with_extras(
     features: Mapping[str, Any],
     merger: _Merger,
-    hosts: dict[str, Any],
+    prosody: Mapping[str, Any],
     options: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The hosts that there are, by key, with what the inventory adds to them."""
+    hosts: dict[str, Any] = prosody["hosts"]
     exist = {
         key
         for feature in features.values()
@@ -659,6 +668,7 @@ def _with_extras(
             )
     # A feature may add to a host of another one, which is off
     named = {key: host for key, host in hosts.items() if "name" in host}
+    taken = {*prosody.get("settings", {}), *_OURS_ALONE}
     for option, part in (("extra_modules", "modules"), ("extra_settings", "settings")):
         for key, content in options[option].items():
             if key not in named:
@@ -666,8 +676,25 @@ def _with_extras(
                     f"jitsi_{option} names the host {key!r}, which is not deployed."
                     f"{nearest(str(key), named)} The hosts are: {', '.join(named)}."
                 )
+            for setting in content:
+                if part == "settings" and setting in taken:
+                    raise ModelError(
+                        f"jitsi_{option}.{key} sets {setting}, which is settled for all hosts."
+                        f" Remove it from jitsi_{option}."
+                    )
             merger.merge(named[key], {part: content}, f"jitsi_{option}", ("prosody", "hosts", key))
     return named
+
+
+def _needed_by(content: Mapping[str, Any]) -> Iterator[str]:
+    """The Prosody modules that the part C(prosody) of one feature loads."""
+    yield from [*content.get("modules", []), *content.get("guards", [])]
+    for host in content.get("hosts", {}).values():
+        yield from [*host.get("modules", []), *host.get("guards", [])]
+        if "component" in host:
+            yield host["component"]
+        if "authentication" in host.get("settings", {}):
+            yield f"auth_{host['settings']['authentication']}"
 
 
 def _without(mapping: Mapping[str, Any], key: str) -> dict[str, Any]:
