@@ -253,6 +253,8 @@ class Focus:
             session = self._authenticate(address, asker, conference)
         except Rejected as rejected:
             reply = question.reply()
+            is_login = rejected.condition == "not-authorized"
+            reply["error"]["type"] = "auth" if is_login else "modify"
             reply["error"]["condition"] = rejected.condition
             reply["error"]["text"] = rejected.text
             if rejected.detail:
