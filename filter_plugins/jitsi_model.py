@@ -6,7 +6,7 @@ import difflib
 import functools
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -60,10 +60,10 @@ _value:
   description: >-
     The model. C(features) are the names that are on, C(options) the operator's choices with their
     defaults, C(names) the addresses of this deployment, C(prosody), C(jicofo) and C(web) the
-    configuration of each program, C(needed_by) the features that load each Prosody module, C(cases) the names of the access cases that prove it. For
-    people, C(why) says of each feature why it is on, C(off) of those that are on by default why
-    they are off, C(may) maps actor and action to yes, no or a condition in words, and
-    C(warnings) are sentences.
+    configuration of each program, C(needed_by) the features that load each Prosody module,
+    C(cases) the names of the access cases that prove it. For people, C(why) says of each feature
+    why it is on, C(off) of those that are on by default why they are off, C(may) maps actor and
+    action to yes, no or a condition in words, and C(warnings) are sentences.
   type: dict
 """
 
@@ -554,9 +554,11 @@ class Rules:
             for setting in host["settings"]:
                 for pattern, place in self._read_on:
                     if pattern.fullmatch(setting) and host.get(place["attribute"]) != place["is"]:
+                        extra = setting in model["options"]["extra_settings"].get(key, {})
                         raise ModelError(
-                            f"{setting} is set on the host {key}, where nothing reads it. Set it"
-                            f" on {place['instead']}."
+                            f"{'jitsi_extra_settings' if extra else 'A feature'} sets {setting} on"
+                            f" the host {key}, where nothing reads it. Set it on"
+                            f" {place['instead']}."
                         )
         suffix = f".{model['names']['domain']}"
         mucs = [

@@ -99,7 +99,9 @@ def test_every_rule_is_tried() -> None:
 
 @pytest.mark.parametrize("name", BY_THE_INVENTORY)
 def test_an_inventory_is_refused(name: str) -> None:
-    assert refusal(load_features(FEATURES), BY_THE_INVENTORY[name]) == sentence(name)
+    message = refusal(load_features(FEATURES), BY_THE_INVENTORY[name])
+    assert message == sentence(name)
+    assert "jitsi_" in message  # the variable to change
 
 
 @pytest.mark.parametrize("name", BY_A_FEATURE)
@@ -145,7 +147,9 @@ def test_features_that_do_not_fit_are_refused(given: dict[str, Any], words: str)
 )
 def test_a_setting_where_nothing_reads_it_is_refused(host: str, setting: str, remedy: str) -> None:
     message = refusal(load_features(FEATURES), settings(host, **{setting: ["x"]}))
-    assert f"{setting} is set on the host {host}, where nothing reads it" in message
+    assert (
+        f"jitsi_extra_settings sets {setting} on the host {host}, where nothing reads it" in message
+    )
     assert remedy in message
 
 
