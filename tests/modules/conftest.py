@@ -82,8 +82,13 @@ def front(server: Server) -> tuple[str, str, Issuer]:
     """The server's address, its certificate, and whose tokens it accepts."""
     address = server.host.check_output("hostname -I").split()[0]
     certificate = server.host.file(f"/etc/vestibule/web/{DOMAIN}.crt").content_string
-    names = ("app_secret", "app_id", "asap_accepted_audiences")
-    return address, certificate, Issuer(*map(server.setting, names), DOMAIN)
+    issuer = Issuer(
+        secret=server.setting("app_secret"),
+        issuer=server.setting("app_id"),
+        audience=server.setting("asap_accepted_audiences"),
+        domain=DOMAIN,
+    )
+    return address, certificate, issuer
 
 
 @pytest.fixture
