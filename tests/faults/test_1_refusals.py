@@ -112,6 +112,18 @@ REFUSALS = [
     ),
     pytest.param(
         as_it_is,
+        {"jitsi_features": ["guests", "jicofo_login", "affiliation"]},
+        ["jitsi_features has both jicofo_login and affiliation.", "Remove one of them."],
+        id="features that contradict each other",
+    ),
+    pytest.param(
+        as_it_is,
+        {"jitsi_features": ["guests"], "jitsi_extra_modules": {"guest": ["smacks"]}},
+        ["With smacks on the guest host", "Remove smacks from guest in jitsi_extra_modules."],
+        id="module that opens a door",
+    ),
+    pytest.param(
+        as_it_is,
         {"jitsi_token_isuer": "somebody"},
         ["jitsi_token_isuer is no variable", "Did you mean jitsi_token_issuer?"],
         id="misspelt variable",
