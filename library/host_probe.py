@@ -32,6 +32,11 @@ options:
         on a fresh host. That is the one change this module makes, and not in check mode.
     type: bool
     default: false
+  plugin_paths:
+    description: Folders in which to look for modules of Prosody.
+    type: list
+    elements: path
+    default: []
   controller_time:
     description:
       - Time on the controller in seconds since 1970, from which C(clock_offset) follows.
@@ -110,6 +115,11 @@ ansible_facts:
           type: dict
           returned: always
           sample: {version: "5.4", interpreter: /usr/bin/lua5.4}
+        prosody_modules:
+          description: Paths of the modules of Prosody in I(plugin_paths) and the folders below.
+          type: list
+          elements: str
+          returned: always
         prosody_version:
           description: The version that Prosody itself names, null without Prosody.
           type: str
@@ -229,6 +239,17 @@ def refresh(module: AnsibleModule, names: list[str]) -> bool:
     return True
 
 
+def prosody_modules(folders: list[str]) -> list[str]:
+    """Paths of files that are modules, ``mod_*.lua``."""
+    return sorted(
+        os.path.join(place, name)
+        for folder in folders
+        for place, _, names in os.walk(folder)
+        for name in names
+        if name.startswith("mod_") and name.endswith(".lua")
+    )
+
+
 def parse_units(text: str) -> set[str]:
     """Names of the services in a list of ``systemctl``, which stand in the first column."""
     return {line.split()[0].removesuffix(".service") for line in text.splitlines() if line.strip()}
@@ -311,6 +332,7 @@ def run(module: AnsibleModule) -> tuple[bool, dict[str, Any]]:
         "listeners": listeners(),
         "services": services(module),
         "lua": lua(module, start_script),
+        "prosody_modules": prosody_modules(module.params["plugin_paths"]),
         "prosody_version": prosody_version(start_script),
     }
 
@@ -321,6 +343,7 @@ def main() -> None:
         argument_spec={
             "candidates": {"type": "list", "elements": "str", "default": []},
             "refresh": {"type": "bool", "default": False},
+            "plugin_paths": {"type": "list", "elements": "path", "default": []},
             "controller_time": {"type": "float"},
         },
         supports_check_mode=True,

@@ -152,6 +152,21 @@ def test_packages_leave_our_files_alone(
     assert run.recap["changed"] == 0
 
 
+def test_a_feature_without_its_module_is_refused(server: Server, controller: Controller) -> None:
+    module = "/usr/share/jitsi-meet/prosody-plugins/mod_muc_wait_for_host.lua"
+    before, began = our_files(server), start_of(server)
+    server.run(f"mv {module} {module}.away")
+    run = controller.deploy(jitsi_features=["guests"])
+    server.run(f"mv {module}.away {module}")
+
+    assert run.returncode != 0
+    assert "jitsi-meet-prosody 1.0.2-1~standin on faults lacks Prosody modules" in run.messages[-1]
+    assert "mod_muc_wait_for_host (for guests)" in run.messages[-1]
+    assert "take guests out of jitsi_features" in run.messages[-1]
+    assert differences(before, our_files(server)) == []
+    assert start_of(server) == began
+
+
 def test_a_changed_password_is_brought_back(server: Server, controller: Controller) -> None:
     account = f"cat /var/lib/prosody/auth%2e{DOMAIN.replace('.', '%2e')}/accounts/focus.dat"
     server.run(f"prosodyctl passwd focus@auth.{DOMAIN}", stdin="hijacked\nhijacked\n")

@@ -298,3 +298,15 @@ def test_services_are_those_that_run_and_start_at_boot() -> None:
             return 0, lists[argv[1]], ""
 
     assert host_probe.services(Module()) == ["nginx"]
+
+
+def test_modules_of_prosody_are_found_below_folders(
+    bare_host: Path, run_module: RunModule, tmp_path: Path
+) -> None:
+    for name in ("mod_one.lua", "mod_two/mod_two.lua", "util.lib.lua"):
+        (tmp_path / "plugins" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "plugins" / name).touch()
+    folders = [str(tmp_path / "plugins"), str(tmp_path / "gone")]
+    assert probe(run_module, plugin_paths=folders)["prosody_modules"] == [
+        str(tmp_path / "plugins" / name) for name in ("mod_one.lua", "mod_two/mod_two.lua")
+    ]
