@@ -214,9 +214,14 @@ async def test_people_wait_without_wait_for_host_too(server: Server, entrance: E
         server.shell("module", "load", "muc_wait_for_host", CONFERENCE)
 
 
-async def test_a_guest_with_an_owners_token_waits(entrance: Entrance) -> None:
+async def test_a_guest_with_an_owners_token_waits(server: Server, entrance: Entrance) -> None:
+    """Even if something else let the guest keep the token."""
     room = entrance.room()
-    async with entrance.guest(room, entrance.token(room)) as somebody:
+    async with entrance.guest(room) as somebody:
+        server.shell(
+            f'> local session = prosody.full_sessions["{somebody.jid}"];'
+            'session.auth_token, session.jitsi_meet_context_user = "any", { moderator = true };'
+        )
         await wait_for_owner(somebody, room)
 
 
@@ -371,6 +376,22 @@ async def test_breakout_rooms_end_with_their_meeting(entrance: Entrance) -> None
         await see_the_end(somebody, beside)
 
 
+async def test_who_was_in_a_breakout_room_that_is_closed_returns_to_the_meeting(
+    entrance: Entrance,
+) -> None:
+    room = entrance.room()
+    async with owner(entrance, room) as host, member(entrance, room) as somebody:
+        beside = await open_breakout_room(host, room)
+        await change_rooms(somebody, room, beside)
+        close = {"type": "features/breakout-rooms/remove", "breakoutRoomJid": beside.address}
+        order = element("breakout_rooms", close)
+        await host.send(element("message", {"xmlns": CLIENT, "to": BREAKOUT}, order))
+        await somebody.wait_for_departure(beside)
+        await host.leave(room)
+        await somebody.join(room)
+        await see_the_end(somebody, room)
+
+
 @pytest.mark.parametrize("kind", [member, guest])
 async def test_people_return_from_a_breakout_room_while_the_owner_is_away(
     entrance: Entrance,
@@ -401,6 +422,22 @@ async def test_the_lobby_of_a_moderator_is_as_it_was(entrance: Entrance) -> None
                     await other.invite(room, somebody.jid)
                     await somebody.wait_for_invitation(room)
                     await somebody.join(room)
+
+
+async def test_a_lobby_that_was_on_before_the_owner_stays_on(
+    server: Server, entrance: Entrance
+) -> None:
+    room = entrance.room()
+    async with entrance.login(room, entrance.member_token(room)) as somebody:
+        await somebody.request_conference(room)
+        server.shell(
+            f'> local muc = prosody.hosts["{CONFERENCE}"].modules.muc;'
+            f'local room = muc.get_room_from_jid("{room.address}");'
+            'prosody.events.fire_event("create-persistent-lobby-room", { room = room });'
+        )
+        await wait_for_owner(somebody, room)
+        async with owner(entrance, room), held(entrance, room):
+            pass
 
 
 @pytest.mark.parametrize(
