@@ -15,7 +15,7 @@ from .guests import WAITS, be_let_in, knock
 
 LATE = 5.0  # seconds after the timeout in which a busy server may still end the meeting
 OPEN = "stays open"
-ENDED = "ends"
+ENDED = "ends in time"
 
 Login = Callable[[Entrance, Room], contextlib.AbstractAsyncContextManager[Participant]]
 
