@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 
 from .case import Case, Refusal
 from .guests import GUESTS
+from .limits import LIMITS
 from .lobby import LOBBY
 from .owner_party import OWNER_PARTY
 from .recording import RECORDING
@@ -35,6 +36,7 @@ GROUPS: tuple[tuple[Case, ...], ...] = (
     LOBBY,
     RECORDING,
     TENANTS,
+    LIMITS,
 )
 CASES: Mapping[str, Case] = {case.name: case for group in GROUPS for case in group}
 
