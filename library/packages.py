@@ -1,0 +1,370 @@
+#!/usr/bin/python
+"""Ansible module ``packages``: install packages in one transaction, without starting them."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: packages
+short_description: Install packages in one transaction, without starting their services
+description:
+  - Works with apt and with pacman, so that one task serves every platform.
+  - Installs what is missing, and another version only where one is asked for. Never upgrades by
+    itself, never removes.
+  - No service of the packages starts, as their default configuration may be open to everybody.
+  - Waits while another program holds the lock of the package manager, and says which it was.
+options:
+  names:
+    description: Packages that have to be there.
+    type: list
+    elements: str
+    required: true
+  versions:
+    description: Exact version of some of them, by name.
+    type: dict
+    default: {}
+  answers:
+    description: Answers to the questions of packages, in the form of debconf-set-selections.
+    type: str
+    default: ""
+  fresh_lists:
+    description: Whether to fetch the lists of packages even if they are from the last hour.
+    type: bool
+    default: false
+  lock_timeout:
+    description: Seconds to wait for another program that holds the lock.
+    type: int
+    default: 120
+attributes:
+  check_mode:
+    description: Tells what would be installed, as far as the host's lists know.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Install Prosody without starting it
+  packages:
+    names: [prosody, openssl]
+    versions: {prosody: 13.0.1-1+deb13u1}
+"""
+
+RETURN = r"""
+missing:
+  description: What was installed, or would be, as C(name) or C(name=version).
+  type: list
+  returned: always
+waited:
+  description: Seconds of waiting for the lock of the package manager.
+  type: float
+  returned: always
+"""
+
+_POLICY = "/usr/sbin/policy-rc.d"
+_LISTS = "/var/lib/apt/lists"
+_LISTS_LAST = 3600  # seconds
+_PAUSE = 0.5  # seconds between two looks at a lock: the kernel announces no release
+
+
+class PackageError(Exception):
+    """The packages cannot be installed. The message is a sentence for the operator."""
+
+
+def parse_madison(text: str) -> dict[str, list[str]]:
+    """Versions by name of what ``apt-cache madison`` prints, each once, sources left out."""
+    offers: dict[str, list[str]] = {}
+    for row in text.splitlines():
+        name, version, origin = (column.strip() for column in (row + "||").split("|")[:3])
+        if version and not origin.endswith("Sources") and version not in offers.get(name, []):
+            offers.setdefault(name, []).append(version)
+    return offers
+
+
+class Apt:
+    """Debian's package manager and its derivatives'."""
+
+    lock = "/var/lib/dpkg/lock-frontend"
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self._module = module
+        self._environment = {
+            "LC_ALL": "C.UTF-8",
+            "DEBIAN_FRONTEND": "noninteractive",
+            "DEBIAN_PRIORITY": "critical",
+        }
+
+    def _run(self, *argv: str, data: str | None = None) -> tuple[int, str]:
+        status, out, err = self._module.run_command(
+            list(argv), data=data, environ_update=self._environment
+        )
+        return status, out + err
+
+    def installed(self) -> dict[str, str]:
+        """Version of every installed package, by name."""
+        form = r"${Package}\t${Version}\t${db:Status-Status}\n"
+        _, output = self._run("dpkg-query", "--show", f"--showformat={form}")
+        rows = [line.split("\t") for line in output.splitlines() if line.count("\t") == 2]
+        return {name: version for name, version, status in rows if status == "installed"}
+
+    def fetch_lists(self, always: bool) -> None:
+        """Fetch the lists of packages unless they are from the last hour."""
+        if not always and _age(_LISTS) < _LISTS_LAST:
+            return
+        silence = ["-oAcquire::Retries=1", "-oAcquire::http::Timeout=20"]
+        status, output = self._run(
+            "apt-get",
+            "update",
+            *silence,
+            "-oAcquire::https::Timeout=20",
+            "-oDPkg::Lock::Timeout=60",
+        )
+        if status != 0:
+            raise PackageError(f"apt-get cannot fetch the lists of packages. {_last_lines(output)}")
+
+    def held(self) -> set[str]:
+        """Names of the packages that somebody keeps from changing."""
+        return set(self._run("apt-mark", "showhold")[1].split())
+
+    def offered(self, names: list[str]) -> dict[str, list[str]]:
+        """Versions of packages that the repositories have, newest first, by name."""
+        return parse_madison(self._run("apt-cache", "madison", *names)[1])
+
+    def answer(self, answers: str) -> None:
+        """Tell debconf what the packages would ask."""
+        status, output = self._run("debconf-set-selections", data=answers)
+        if status != 0:
+            raise PackageError(f"debconf does not take the answers. {_last_lines(output)}")
+
+    def install(self, wanted: list[str]) -> None:
+        """Install packages, each as C(name) or C(name=version), in one transaction."""
+        with _nothing_starts():
+            status, output = self._run(
+                "apt-get",
+                "install",
+                "--yes",
+                "--no-install-recommends",
+                "--allow-downgrades",
+                "-oDPkg::Lock::Timeout=60",
+                "-oDpkg::Options::=--force-confdef",
+                "-oDpkg::Options::=--force-confold",
+                *wanted,
+            )
+        if status != 0:
+            raise PackageError(f"apt-get cannot install {', '.join(wanted)}. {_last_lines(output)}")
+
+
+class Pacman:
+    """Arch's package manager. It starts no service."""
+
+    lock = "/var/lib/pacman/db.lck"
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self._module = module
+
+    def _run(self, *argv: str) -> tuple[int, str]:
+        status, out, err = self._module.run_command(list(argv), environ_update={"LC_ALL": "C"})
+        return status, out + err
+
+    def installed(self) -> dict[str, str]:
+        """Version of every installed package, by name."""
+        return dict(re.findall(r"^(\S+) (\S+)$", self._run("pacman", "-Q")[1], re.MULTILINE))
+
+    def fetch_lists(self, always: bool) -> None:
+        """Fetch the lists of packages unless they are from the last hour."""
+        if not always and _age("/var/lib/pacman/sync") < _LISTS_LAST:
+            return
+        status, output = self._run("pacman", "-Sy", "--noconfirm")
+        if status != 0:
+            raise PackageError(f"pacman cannot fetch the lists of packages. {_last_lines(output)}")
+
+    def held(self) -> set[str]:
+        """Names of the packages that somebody keeps from changing."""
+        return set(self._run("pacman-conf", "IgnorePkg")[1].split())
+
+    def offered(self, names: list[str]) -> dict[str, list[str]]:
+        """The version of each package that the repositories have, by name."""
+        output = self._run("pacman", "-Si", *names)[1]
+        pairs = re.findall(r"^Name +: (\S+)\nVersion +: (\S+)$", output, re.MULTILINE)
+        return {name: [version] for name, version in pairs}
+
+    def answer(self, answers: str) -> None:
+        """Packages of Arch ask nothing."""
+
+    def install(self, wanted: list[str]) -> None:
+        """Install packages in one transaction. The repositories have one version of each."""
+        names = [each.partition("=")[0] for each in wanted]
+        status, output = self._run("pacman", "-S", "--noconfirm", "--needed", *names)
+        if status != 0:
+            raise PackageError(f"pacman cannot install {', '.join(names)}. {_last_lines(output)}")
+
+
+def _age(folder: str) -> float:
+    try:
+        return time.time() - os.stat(folder).st_mtime
+    except FileNotFoundError:
+        return float("inf")
+
+
+def _last_lines(output: str) -> str:
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith(("E:", "error:", "dpkg: error"))]
+    return "It said: " + " ".join((errors or lines)[-4:])
+
+
+@contextmanager
+def _nothing_starts() -> Iterator[None]:
+    """Have maintainer scripts start no service (Debian policy, invoke-rc.d(8))."""
+    if os.path.exists(_POLICY):
+        yield  # somebody's own policy; Debian has none
+        return
+    with open(_POLICY, "w", encoding="ascii") as file:
+        file.write("#!/bin/sh\nexit 101\n")
+    os.chmod(_POLICY, 0o755)  # noqa: S103 — it is a program that everybody may run
+    try:
+        yield
+    finally:
+        os.unlink(_POLICY)
+
+
+def holder_of(path: str) -> str:
+    """Name and number of the process that holds a lock on a file (proc(5), /proc/locks)."""
+    inode = os.stat(path).st_ino
+    with open("/proc/locks", encoding="ascii") as locks:
+        for line in locks:
+            columns = line.split()
+            if "->" not in columns and columns[5].rpartition(":")[2] == str(inode):
+                pid = columns[4]
+                try:
+                    with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
+                        return f"{file.read().strip()} (process {pid})"
+                except FileNotFoundError:
+                    return f"process {pid}"
+    return "another program"
+
+
+def is_locked(path: str) -> bool:
+    """Whether another program holds the lock. pacman's lock is a file that is there."""
+    if not os.path.exists(path):
+        return False
+    if path == Pacman.lock:
+        return True
+    with open(path, "r+", encoding="ascii") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                return True
+            raise
+    return False
+
+
+def wait_for(path: str, timeout: int) -> tuple[float, str]:
+    """Seconds waited for a lock, and who held it. Raises PackageError after ``timeout`` seconds."""
+    began = time.monotonic()
+    holder = ""
+    while is_locked(path):
+        holder = holder or holder_of(path)
+        if time.monotonic() - began > timeout:
+            raise PackageError(
+                f"{holder} has held the package manager's lock {path} for {timeout} s. Wait until"
+                " it has ended, or end it, then run this again."
+            )
+        time.sleep(_PAUSE)
+    return time.monotonic() - began if holder else 0.0, holder
+
+
+def find_missing(
+    names: list[str], versions: dict[str, str], installed: dict[str, str]
+) -> list[str]:
+    """What to install, as C(name) or C(name=version)."""
+    missing = []
+    for name in dict.fromkeys(names):
+        version = versions.get(name)
+        if version is not None and installed.get(name) != version:
+            missing.append(f"{name}={version}")
+        elif name not in installed:
+            missing.append(name)
+    return missing
+
+
+def check(missing: list[str], installed: dict[str, str], manager: Apt | Pacman) -> None:
+    """Refuse what cannot be installed before anything is. Raises PackageError."""
+    held = manager.held()
+    offers = manager.offered([each.partition("=")[0] for each in missing])
+    for each in missing:
+        name, _, version = each.partition("=")
+        offered = offers.get(name, [])
+        if name in held and name in installed:
+            raise PackageError(
+                f"{name} is held at version {installed[name]}, but {version} is asked for. Release"
+                f" it (apt-mark unhold {name}), or ask for that version in jitsi_versions."
+            )
+        if not offered:
+            raise PackageError(
+                f"No repository of this host offers {name}. Check the sources of packages, and"
+                " that the release of the distribution is supported."
+            )
+        if version and version not in offered:
+            raise PackageError(
+                f"{name} {version} is no longer offered; the repositories have"
+                f" {', '.join(offered[:5])}. Correct jitsi_versions, or remove {name} from it."
+            )
+
+
+def run(module: AnsibleModule, manager: Apt | Pacman) -> dict[str, Any]:
+    """Install what is missing."""
+    parameters = module.params
+    installed = manager.installed()
+    missing = find_missing(parameters["names"], parameters["versions"], installed)
+    result: dict[str, Any] = {"changed": bool(missing), "missing": missing, "waited": 0.0}
+    if not missing:
+        return result
+    if module.check_mode:
+        return {**result, "msg": f"Would install {', '.join(missing)}"}
+    result["waited"], holder = wait_for(manager.lock, parameters["lock_timeout"])
+    if holder:
+        module.warn(f"Waited {result['waited']:.0f} s for {holder}, which was installing packages.")
+    manager.fetch_lists(parameters["fresh_lists"])
+    check(missing, installed, manager)
+    if parameters["answers"]:
+        manager.answer(parameters["answers"])
+    manager.install(missing)
+    return {**result, "msg": f"Installed {', '.join(missing)}"}
+
+
+def main() -> None:
+    """Entry point of the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "names": {"type": "list", "elements": "str", "required": True},
+            "versions": {"type": "dict", "default": {}},
+            "answers": {"type": "str", "default": ""},
+            "fresh_lists": {"type": "bool", "default": False},
+            "lock_timeout": {"type": "int", "default": 120},
+        },
+        supports_check_mode=True,
+    )
+    manager: Apt | Pacman
+    if module.get_bin_path("apt-get"):
+        manager = Apt(module)
+    elif module.get_bin_path("pacman"):
+        manager = Pacman(module)
+    else:
+        module.fail_json(msg="This host has neither apt-get nor pacman.")
+    try:
+        module.exit_json(**run(module, manager))
+    except PackageError as error:
+        module.fail_json(msg=str(error))
+
+
+if __name__ == "__main__":
+    main()
