@@ -23,6 +23,7 @@ from .roles import ROLES
 from .rooms import ROOMS
 from .tenants import TENANTS
 from .tokens import TOKENS
+from .web import WEB
 
 __all__ = ["CASES", "GROUPS", "Case", "Refusal", "choose"]
 
@@ -37,6 +38,7 @@ GROUPS: tuple[tuple[Case, ...], ...] = (
     RECORDING,
     TENANTS,
     LIMITS,
+    WEB,
 )
 CASES: Mapping[str, Case] = {case.name: case for group in GROUPS for case in group}
 
