@@ -74,6 +74,7 @@ def come_next_and_moderate(**changes: Any) -> Attempt:
             first_moderates(scene.entrance) as opened,
             scene.entrance.login(opened.room, opened.token(**changes)) as somebody,
         ):
+            await somebody.request_conference(opened.room)  # which tells Jicofo who comes
             await bring_in(somebody, opened.room, opened.first)
             await somebody.wait_for_moderation(opened.room)
             return MODERATES
