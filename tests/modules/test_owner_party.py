@@ -279,7 +279,14 @@ async def test_newcomers_wait_while_the_owner_is_away(entrance: Entrance) -> Non
 
 async def test_who_left_before_waits_as_a_newcomer_does(entrance: Entrance) -> None:
     room = entrance.room()
-    async with owner(entrance, room) as host, member(entrance, room) as somebody:
+    async with (
+        owner(entrance, room) as host,
+        member(entrance, room) as somebody,
+        member(entrance, room),
+    ):
+        beside = await open_breakout_room(host, room)
+        await change_rooms(somebody, room, beside)
+        await change_rooms(somebody, beside, room)
         await somebody.leave(room)
         await host.leave(room)
         await wait_for_owner(somebody, room)

@@ -7,10 +7,9 @@
 -- again, and so waits for the next one.
 --
 -- Owner: who has the affiliation owner in the room; at the door also who logged in on the main domain
--- with a token whose context.user.affiliation is owner, moderator or teacher, or whose
--- context.user.moderator is true. Owners in a breakout room are in its meeting. Jicofo and recorders
--- are no people: they come and go, and are no owners. A lost connection counts as present until its
--- hibernation ends (smacks_hibernation_time).
+-- with a token that makes an owner (token_owner.lib). Owners in a breakout room are in its meeting.
+-- Jicofo and recorders are no people: they come and go, and are no owners. A lost connection counts
+-- as present until its hibernation ends (smacks_hibernation_time).
 --
 -- Belongs on the MUC component of the meetings. The lobby is made by Jitsi's persistent_lobby and
 -- muc_lobby_rooms; without them people are refused. muc_wait_for_host may be loaded as well: it is
@@ -29,7 +28,6 @@ local now = require "util.time".now;
 local MUC = "http://jabber.org/protocol/muc";
 local JITSI = "http://jitsi.org/jitmeet";
 local WAITING = "waiting-for-host"; -- as muc_wait_for_host has it, clients know it
-local OWNER_AFFILIATIONS = { owner = true, moderator = true, teacher = true };
 
 local main_host = assert(module:get_option_string("muc_mapper_domain_base"), "muc_mapper_domain_base is not set");
 local service_hosts = module:get_option_set("owner_party_service_hosts", {});
@@ -38,17 +36,11 @@ local timeout = tonumber(module:get_option("owner_party_timeout", 60));
 assert(timeout and timeout > 0 and timeout < math.huge, "owner_party_timeout has to be a number of seconds above 0");
 
 local muc = module:depends("muc");
+local is_token_owner = module:require "token_owner";
 local internal_room_jid_match_rewrite = module:require("util").internal_room_jid_match_rewrite;
 
 local function is_service(address)
 	return admins:contains(address) or service_hosts:contains(jid.host(address));
-end
-
--- Tokens of other hosts are not verified.
-local function has_owner_token(session)
-	local user = session.jitsi_meet_context_user;
-	return session.host == main_host and session.auth_token and user
-		and (OWNER_AFFILIATIONS[user.affiliation] or user.moderator == true or user.moderator == "true");
 end
 
 -- The breakout rooms of a meeting that somebody has entered.
@@ -160,13 +152,18 @@ local function refuse_for_now(room, event)
 	event.origin.send(reply:tag("x", { xmlns = MUC }));
 end
 
--- After the checks of token, name and rate, before everything that decides on lobbies.
+-- Tokens of other hosts are not verified.
+local function is_owner_at_door(room, address, session)
+	return room:get_affiliation(address) == "owner" or session.host == main_host and is_token_owner(session);
+end
+
+-- After the checks of token, ban, name and rate, before everything that decides on lobbies.
 module:hook("muc-occupant-pre-join", function (event)
 	local room, occupant = event.room, event.occupant;
 	local address = occupant.bare_jid;
 	if not is_service(address) and not has_owner(room) then
 		local meeting = meeting_of(room);
-		if room:get_affiliation(address) == "owner" or has_owner_token(event.origin) then
+		if is_owner_at_door(room, address, event.origin) then
 			-- No lobby may hold back who is awaited
 			room:set_affiliation(true, address, "owner");
 			occupant.role = "moderator";
