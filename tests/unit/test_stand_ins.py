@@ -11,11 +11,16 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import yaml
 
-HOME = Path(__file__).resolve().parents[2] / "molecule/shared/stand_ins"
+PROJECT = Path(__file__).resolve().parents[2]
+HOME = PROJECT / "molecule/shared/stand_ins"
+ROLES = PROJECT / "roles"
 NAMES = ["jicofo", "jitsi-meet-prosody", "jitsi-meet-tokens"]
 SUITES = ["stable", "next", "wrongly-signed"]
 HEADER = "Stand-in (test double)"
+# Prosody's own modules among those that features load
+PROSODY = {"bosh", "external_services", "muc", "ping", "smacks", "websocket"}
 
 
 def load() -> ModuleType:
@@ -67,6 +72,22 @@ def test_sources_say_that_they_are_stand_ins() -> None:
     ]
     assert len(sources) > 40
     assert [path for path in sources if HEADER not in path.read_text("utf-8")[:300]] == []
+
+
+def test_every_module_that_features_load_from_jitsi_has_a_stand_in() -> None:
+    stand_ins = {path.stem.removeprefix("mod_") for path in (HOME / "plugins").glob("mod_*.lua")}
+    own = {path.stem.removeprefix("mod_") for path in (ROLES / "jitsi_tokens").rglob("mod_*.lua")}
+    loaded = set()
+    for path in (ROLES / "jitsi_access/features").glob("*.yml"):
+        feature = yaml.safe_load(path.read_text("utf-8"))
+        for host in feature.get("prosody", {}).get("hosts", {}).values():
+            modules = [*host.get("guards", []), host.get("component", "muc")]
+            if isinstance(host.get("modules"), list):  # others are computed
+                modules += host["modules"]
+            loaded.update(modules)
+
+    assert {"muc_wait_for_host", "filter_iq_jibri", "client_proxy"} <= loaded
+    assert loaded - PROSODY - own - stand_ins == set()
 
 
 @pytest.mark.parametrize("suite", SUITES)
