@@ -326,7 +326,7 @@ async def entrance_to(
     ) as server:
         port = next(iter(server.sockets)).getsockname()[1]
         async with front_door(DOMAIN, "127.0.0.1", port, identity.certificate) as door:
-            options = {"owner_party_timeout": 0.2}
+            options = {"owner_party_timeout": 0.2, "max_occupants": 3}
             yield Entrance(door, WebSocketTransport, ISSUER, patience, options=options)
 
 

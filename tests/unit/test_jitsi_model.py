@@ -192,9 +192,9 @@ def test_an_unknown_name_inside_a_feature_is_an_error(features: dict[str, Any]) 
                 id=f"a number {number!r}",
             )
             for number, words in [
-                (0, "between 2 and"),
-                (-1, "between 2 and"),
-                (10**9, "between 2 and"),
+                (0, "between 3 and"),
+                (-1, "between 3 and"),
+                (10**9, "between 3 and"),
                 (True, "a whole number"),
                 (2.5, "a whole number"),
                 ("5", "a whole number"),
