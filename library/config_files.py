@@ -8,6 +8,7 @@ import os
 import pwd
 import re
 import stat
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -101,6 +102,17 @@ options:
         type: list
         elements: int
         default: [0]
+      noise:
+        description:
+          - Regular expression of what the program always says and nobody has to read. It is left
+            out of the message of a refusal. C(.) also means a line break.
+        type: str
+  reader:
+    description:
+      - Service that reads the files when it starts. Where it has been running since before one of
+        them was written, the task is changed, so that it notifies the restart that an earlier run
+        was cut off before.
+    type: str
   check_requires:
     description: Path without which I(check) is skipped, e.g. because the package comes later.
     type: path
@@ -147,6 +159,11 @@ unchecked_because:
   type: str
   returned: success
   sample: nothing changed
+unread:
+  description: Files that I(reader) has not read, as it started before they were written.
+  type: list
+  elements: str
+  returned: success
 rc:
   description: Exit code of I(check).
   type: int
@@ -459,11 +476,13 @@ def _rights(entry: Entry) -> dict[str, Any]:
 def checker(module: AnsibleModule) -> Callable[[], None]:
     """The check of the task as a function that raises when the program says no."""
     argv, ok_codes = module.params["check"]["argv"], module.params["check"]["ok_codes"]
+    noise = module.params["check"]["noise"] or "(?!)"
 
     def check() -> None:
         rc, stdout, stderr = module.run_command(argv, handle_exceptions=False)
         if rc not in ok_codes:
-            said = "\n".join(text.strip() for text in (stdout, stderr) if text.strip())
+            heard = [re.sub(noise, "", text, flags=re.S).strip() for text in (stdout, stderr)]
+            said = "\n".join(text for text in heard if text)
             raise Refused(
                 f"`{' '.join(argv)}` refused the new files (exit code {rc}), so the ones of before "
                 f"are back in place. It said:\n{said or '(nothing)'}",
@@ -473,6 +492,22 @@ def checker(module: AnsibleModule) -> Callable[[], None]:
             )
 
     return check
+
+
+def unread_files(module: AnsibleModule, files: list[Entry]) -> list[str]:
+    """Paths that were written after the service of the task became active."""
+    systemctl = module.get_bin_path("systemctl")
+    if module.params["reader"] is None or systemctl is None:
+        return []
+    names = "--property=ActiveState,ActiveEnterTimestampMonotonic"
+    shown = module.run_command([systemctl, "show", names, "--", module.params["reader"]])[1]
+    unit = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+    if unit.get("ActiveState") != "active":
+        return []
+    age = time.monotonic() - int(unit["ActiveEnterTimestampMonotonic"]) / 1e6  # seconds
+    started = time.time() - age
+    there = [file.path for file in files if os.path.lexists(file.path)]
+    return [path for path in there if os.lstat(path).st_mtime > started]
 
 
 def reason_not_to_check(module: AnsibleModule) -> str:
@@ -511,7 +546,8 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     ]
     paths = [wanted.path for wanted, _ in changes]
     paths += [file.path for file in cut_off if file.path not in paths]
-    result: dict[str, Any] = {"changed": bool(paths), "paths": paths}
+    unread = [] if paths else unread_files(module, files)
+    result: dict[str, Any] = {"changed": bool(paths or unread), "paths": paths, "unread": unread}
     if module._diff:  # AnsibleModule has no public name for it
         result["diff"] = [part for change in changes for part in difference(*change)]
 
@@ -563,9 +599,11 @@ def main() -> None:
                 "options": {
                     "argv": {"type": "list", "elements": "str", "required": True},
                     "ok_codes": {"type": "list", "elements": "int", "default": [0]},
+                    "noise": {"type": "str"},
                 },
             },
             "check_requires": {"type": "path"},
+            "reader": {"type": "str"},
         },
         supports_check_mode=True,
     )

@@ -63,8 +63,6 @@ done
 prosodyctl mod_roster_command subscribe focus.{DOMAIN} focus@auth.{DOMAIN} > /dev/null
 systemctl daemon-reload
 systemctl enable --quiet --now prosody
-groupadd --system jitsi
-useradd --system --gid jitsi --home-dir /usr/share/jicofo --shell /bin/bash jicofo
 tar x -C / -f /root/jicofo.tar
 sed -i 's/"password": "[^"]*"/"password": "{SECRET}"/' {JICOFO}
 install default-jre-headless jicofo
@@ -114,10 +112,15 @@ class Server:
         self._ssh = ["-F", str(ROOT / f"build/rig/hosts/{name}/ssh_config")]
         self.inventory = BUILD / name / "hosts.json"
         self.inventory.parent.mkdir(parents=True, exist_ok=True)
+        apt = ROOT / "build/stand-ins/apt"
         variables = {
             "jitsi_domain": DOMAIN,
             "jitsi_tokens_repository_url": "http://127.0.0.1:8099/apt",
-            "jitsi_tokens_repository_key": str(ROOT / "build/stand-ins/apt/stand-ins.asc"),
+            "jitsi_tokens_repository_key": str(apt / "stand-ins.asc"),
+            # Of the key that the preparation of the first server makes
+            "jitsi_tokens_repository_fingerprint": (
+                f"{{{{ lookup('ansible.builtin.file', '{apt}/fingerprint') }}}}"
+            ),
         }
         host = {
             "ansible_host": address,

@@ -222,7 +222,7 @@ REFUSALS = [
     pytest.param(
         clock_ahead,
         {},
-        ["The clock of faults is off by 45 s, more than 30 s", "Install an NTP client"],
+        ["The clock of faults is off by 4", " s, more than 30 s", "Install an NTP client"],
         id="clock ahead",
     ),
     pytest.param(

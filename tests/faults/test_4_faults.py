@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -73,6 +74,7 @@ def test_a_refused_configuration_leaves_the_old_one_running(
     assert run.returncode != 0
     assert "`prosodyctl check config` refused the new files" in run.messages[-1]
     assert "the ones of before are back in place" in run.messages[-1]
+    assert "lua-unbound" not in run.messages[-1]
     assert "'cross_domain_bosh' -- instead, use 'http_cors_override'" in run.messages[-1]
     assert differences(before, our_files(server)) == []
     assert began["ActiveState"] == "active"
@@ -97,6 +99,31 @@ def test_a_run_that_was_cut_off_is_completed_by_the_next(
     run = controller.deploy(jitsi_token_issuer="renamed")
     assert run.returncode == 0, run.output[-3000:]
     assert start_of(server) != began
+
+
+def test_jicofo_reads_what_a_run_that_was_cut_off_wrote(
+    server: Server, controller: Controller
+) -> None:
+    def jicofo_started() -> str:
+        return server.run("systemctl show --property=ActiveEnterTimestampMonotonic jicofo")
+
+    library = "/usr/share/lua/5.2/basexx.lua"
+    settings = json.loads(server.run("grep -v '^#' /etc/jitsi/jicofo/jicofo.conf"))["jicofo"]
+    del settings["xmpp"]["client"]["password"]
+    changed = {**settings, "language": "eo"}
+    began = jicofo_started()
+    server.run(f"mv {library} {library}.away")
+    cut = controller.deploy(jicofo_settings=changed)
+    server.run(f"mv {library}.away {library}")
+
+    assert cut.returncode != 0
+    assert '"language": "eo"' in server.run("cat /etc/jitsi/jicofo/jicofo.conf")
+    assert jicofo_started() == began
+
+    run = controller.deploy("--skip-tags=jitsi_verify", jicofo_settings=changed)
+    assert run.returncode == 0, run.output[-3000:]
+    assert jicofo_started() != began
+    assert controller.deploy("--skip-tags=jitsi_verify").returncode == 0
 
 
 def test_prosody_stops_itself_without_a_library_and_is_mended(

@@ -6,6 +6,7 @@ import getpass
 import grp
 import os
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -534,3 +535,47 @@ def test_bytes_are_kept_as_they_are(tmp_path: Path, run_module: RunModule) -> No
     content = "één\r\nno newline at the end, %s {{ braces }} \\"
     run_module(config_files, files=[file(tmp_path / "a", content)])
     assert (tmp_path / "a").read_bytes() == content.encode()
+
+
+def test_what_the_check_always_says_is_not_in_the_message(
+    tmp_path: Path, run_module: RunModule
+) -> None:
+    says = r"printf '***\nbox\nof lines\n***\nline 3: bad option\n***\nnot the box\n'; exit 1"
+    check = {"argv": ["sh", "-c", says], "noise": r"\*+\nbox\n.*?\n\*+\n"}
+    result = run_module(config_files, files=[file(tmp_path / "a")], check=check)
+    assert result["msg"].endswith("It said:\nline 3: bad option\n***\nnot the box")
+    assert "of lines" in result["stdout"]
+
+
+@pytest.mark.parametrize(
+    ("state", "seconds_ago", "expected"),
+    [
+        pytest.param("active", 10, True, id="runs since before"),
+        pytest.param("active", -10, False, id="started later"),
+        pytest.param("inactive", 10, False, id="does not run"),
+    ],
+)
+def test_files_that_their_reader_has_not_read_are_a_change(
+    tmp_path: Path,
+    run_module: RunModule,
+    monkeypatch: pytest.MonkeyPatch,
+    state: str,
+    seconds_ago: float,
+    expected: bool,
+) -> None:
+    path = tmp_path / "a"
+    run_module(config_files, files=[file(path)])
+    entered = int((time.monotonic() - seconds_ago) * 1e6)
+    systemctl = tmp_path / "systemctl"
+    systemctl.write_text(
+        f"#!/bin/sh\necho ActiveState={state}\necho ActiveEnterTimestampMonotonic={entered}\n"
+    )
+    systemctl.chmod(0o755)
+    monkeypatch.setattr(basic.AnsibleModule, "get_bin_path", lambda *_: str(systemctl))
+    for mode in (True, False):
+        result = run_module(
+            config_files, files=[file(path)], reader="jicofo", _ansible_check_mode=mode
+        )
+        assert result["changed"] is expected
+        assert result["unread"] == ([str(path)] if expected else [])
+        assert result["paths"] == []
