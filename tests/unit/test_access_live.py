@@ -33,10 +33,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from websockets.asyncio.server import ServerConnection
 
+from access.attempts import kick
 from access.cases import CASES, Case
 from access.cases.owner_party import meeting
+from access.participant import Standing
 from access.play import FocusAbsent, attempt_once, judge, play, wait_for_focus
-from access.scene import Entrance
+from access.scene import Entrance, Scene
 from access.tokens import Issuer
 from access.transports import (
     HUNG_UP,
@@ -326,7 +328,7 @@ async def entrance_to(
     ) as server:
         port = next(iter(server.sockets)).getsockname()[1]
         async with front_door(DOMAIN, "127.0.0.1", port, identity.certificate) as door:
-            options = {"owner_party_timeout": 0.2, "max_occupants": 3}
+            options = {"owner_party_timeout": 0.2, "max_occupants": 3, "login_rate": 3}
             yield Entrance(door, WebSocketTransport, ISSUER, patience, options=options)
 
 
@@ -391,6 +393,22 @@ def test_every_attempt_notices_that_everybody_gets_in(
     assert not ok, got
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("lobby_moderator_admits", "refused: not-held (the room lets in at once) [member]"),
+        ("recording_rights_stay", "whoever comes next records [others came and left]"),
+        ("rapid_logins_slowed", "10000 bytes in 0."),
+    ],
+)
+def test_a_server_that_holds_nobody_back_is_noticed(
+    name: str, expected: str, identity: Identity
+) -> None:
+    ok, got = outcome(CASES[name], BAD["lets everybody in"], identity)
+    assert not ok
+    assert got.startswith(expected)
+
+
 def test_a_server_that_refuses_everybody_fails_in_the_control(identity: Identity) -> None:
     _, got = outcome(CASES["expired_refused"], BAD["refuses everybody"], identity)
     assert got == "control failed: refused: not-allowed (no)"
@@ -431,6 +449,54 @@ def test_verdicts_come_in_the_order_of_the_registry(identity: Identity) -> None:
 
     asyncio.run(played())
     assert heard == names
+
+
+def test_another_outcome_than_the_expected_one_is_wrong(identity: Identity) -> None:
+    case = replace(CASES["valid_token_enters"], outcome="moderates")
+    assert outcome(case, HONEST, identity) == (False, "enters [in the URL]")
+
+
+def test_slow_cases_begin_first_and_leave_the_places_to_others(identity: Identity) -> None:
+    begun: list[str] = []
+    others_done = asyncio.Event()
+
+    async def wait_for_others(_: Scene) -> str:
+        begun.append("slow")
+        await asyncio.wait_for(others_done.wait(), PATIENCE)
+        return "enters"
+
+    async def come(_: Scene) -> str:
+        begun.append("quick")
+        if begun.count("quick") == 20:
+            others_done.set()
+        return "enters"
+
+    quick = [Case(f"quick_{number}", "", {"one": come}) for number in range(20)]
+    slow = [Case(f"slow_{number}", "", {"one": wait_for_others}, slow=True) for number in range(20)]
+
+    async def played() -> list[str]:
+        async with entrance_to(HONEST, identity) as entrance:
+            verdicts = await play([*quick, *slow], [entrance], lambda _: None)
+            assert all(verdict.ok for verdict in verdicts)
+            return [verdict.case.name for verdict in verdicts]
+
+    assert asyncio.run(played()) == [case.name for case in (*quick, *slow)]
+    assert begun[:20] == ["slow"] * 20
+
+
+def test_what_a_room_makes_of_somebody_is_known_until_they_leave(identity: Identity) -> None:
+    async def talk() -> None:
+        async with entrance_to(BAD["lets everybody in"], identity) as entrance:
+            room = entrance.room()
+            async with entrance.enter(room) as first, entrance.enter(room) as second:
+                assert second.standing(room) == Standing("moderator", "owner")
+                await first.request("set", room.address, kick(second.nick)(Scene(entrance, room)))
+                left = await first.wait_for_departure(room, second.nick)
+                assert not left.destroyed
+                await second.wait_for_departure(room)
+                assert second.standing(room) == Standing("none", "none")
+
+    asyncio.run(talk())
 
 
 def test_a_jicofo_that_opens_no_room_is_named(identity: Identity) -> None:
