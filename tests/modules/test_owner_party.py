@@ -321,6 +321,13 @@ async def test_an_owner_who_is_demoted_counts_no_more(entrance: Entrance) -> Non
         await see_the_end(second, room)
 
 
+async def test_a_meeting_ends_after_its_owner_stepped_down(entrance: Entrance) -> None:
+    room = entrance.room()
+    async with owner(entrance, room) as host:
+        await administer(host, room, jid=host.jid.partition("/")[0], affiliation="member")
+        await see_the_end(host, room)
+
+
 async def test_somebody_made_owner_keeps_the_meeting_alive(entrance: Entrance) -> None:
     room = entrance.room()
     async with owner(entrance, room) as host, guest(entrance, room) as somebody:
