@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from access.cases import CASES, GROUPS, Case, Refusal, choose
+from access.report import WORDS
 from access.scene import nothing
 from access.xmpp import Refused, Stage
 
@@ -67,6 +68,31 @@ REFUSAL = Refusal(Stage.LOGIN, ("not-allowed", "not-authorized"), "exp.* missing
 )
 def test_only_the_expected_refusal_counts(refused: Refused, covered: bool) -> None:
     assert REFUSAL.covers(refused) is covered
+
+
+def test_a_refusal_may_have_to_name_what_stands_beside_its_condition() -> None:
+    waits = Refusal(Stage.JOIN, ("registration-required",), detail="lobbyroom")
+    lobby = {"lobbyroom": "standup@lobby.meet.example.org"}
+    assert waits.covers(Refused(Stage.JOIN, "registration-required", details=lobby))
+    assert not waits.covers(Refused(Stage.JOIN, "registration-required"))
+
+
+def test_attempts_at_a_host_that_is_not_there_are_left_out() -> None:
+    case = CASES["only_focus_creates_rooms"]
+    assert case.attempts_with(frozenset({"breakout"})) == case.attempts
+    without = case.attempts_with(frozenset())
+    assert case.attempts.keys() - without.keys() == {"breakout room"}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_something_is_left_to_try_without_any_optional_feature(case: Case) -> None:
+    assert case.needs.keys() <= case.attempts.keys()
+    assert case.attempts_with(frozenset())
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_words_fit_their_column(case: Case) -> None:
+    assert len(case.words) <= WORDS
 
 
 def test_a_refusal_without_conditions_takes_any() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .play import EXPLAINED, QUIET, Verdict
 
-_WORDS = 42  # columns
+WORDS = 42  # columns that the words of a case may take
 _LINES = 15  # of the server's log for one verdict
 _SECRETS = (
     # Parts of a token: base64url of {"… , which is how header and claims begin
@@ -47,7 +47,7 @@ def line(verdict: Verdict) -> str:
     got = verdict.got if verdict.ok else f"{verdict.got}; expected {verdict.case.expected}"
     return (
         f"{'ok' if verdict.ok else 'WRONG':<5}  {verdict.transport:<9}"
-        f"  {verdict.case.words:<{_WORDS}}  {redact(got)}  {verdict.ms} ms"
+        f"  {verdict.case.words:<{WORDS}}  {redact(got)}  {verdict.ms} ms"
     )
 
 

@@ -97,7 +97,7 @@ TENANTS = (
     ),
     Case(
         "tenant_claim_form_refused",
-        "room claim [tenant]room, or the namesake's token",
+        "room claim [tenant]room or the namesake's",
         {
             "tenant": join_with_claim_form(),
             "every tenant": join_with_claim_form("*"),
