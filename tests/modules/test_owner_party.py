@@ -470,8 +470,11 @@ async def test_a_reload_does_not_stop_the_timer(
 @pytest.mark.parametrize("timeout", ["0", "-1", "0/0", "1/0", '"soon"', "{}"])
 def test_a_wrong_timeout_is_no_guard(server: Server, timeout: str) -> None:
     elsewhere = Setting(f"lobby.{DOMAIN}", "owner_party", "owner_party_timeout", timeout)
-    load = (
+    attempt = (
         f'require "core.configmanager".set("{elsewhere.host}", "{elsewhere.option}", {timeout});'
-        f'return select(2, require "core.modulemanager".load("{elsewhere.host}", "owner_party"));'
+        'local modules = require "core.modulemanager";'
+        f'local _, problem = modules.load("{elsewhere.host}", "owner_party");'
+        f'modules.unload("{elsewhere.host}", "owner_party"); return problem;'
     )
-    assert "owner_party_timeout has to be a number of seconds above 0" in server.shell(f"> {load}")
+    problem = server.shell(f"> {attempt}")
+    assert "owner_party_timeout has to be a number of seconds above 0" in problem
