@@ -5,11 +5,16 @@ A server is a privileged podman container in which systemd is PID 1. Its image i
 packages by mmdebstrap, so no container registry is needed. It is attached to podman's own bridge
 and publishes nothing: the machine reaches it by its address, the network does not.
 
+Ubuntu and Arch come as **facsimiles**: Debian servers that look like them to Ansible and to a
+package manager. They are called so wherever they appear. ``VESTIBULE_IMAGES=registry`` takes the
+real images, where a registry is in reach.
+
 What is kept where:
 
 * ``build/rig/containers/<checkout>`` — podman's storage, apart from the machine's own containers
 * ``build/rig/id_ed25519`` — the key that opens the servers
-* ``build/rig/hosts/<name>`` — ``address``, ``known_hosts`` and ``ssh_config`` of a running server
+* ``build/rig/hosts/<name>`` — ``address``, ``known_hosts`` and ``ssh_config`` of a running server,
+  and ``facsimile``, which is empty or says what the server is in truth
 * ``/run/vestibule/<checkout>`` — podman's runtime state and, where one is needed, the namespace
 
 ``<checkout>`` is derived from the path of the repository, because podman refuses storage that
@@ -40,7 +45,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 BOOT_SECONDS = 60.0
 CONTAINER_PREFIX = "vestibule-"
 MOUNTINFO = Path("/proc/self/mountinfo")
@@ -50,87 +56,179 @@ class RigError(Exception):
     """Something the person at the terminal has to know, as one sentence with the remedy."""
 
 
+# Runs as root in a fresh system: what a server in a container needs and what it must not do.
+SERVER = """
+systemctl --quiet mask {masked}
+# Every server makes host keys of its own. Debian 12 makes them when the package is installed, 13
+# on the first boot only, and podman fills in /etc/machine-id: no boot looks like the first.
+rm -f /etc/ssh/ssh_host_*_key /etc/ssh/ssh_host_*_key.pub
+mkdir /etc/systemd/system/{ssh}.service.d
+cat > /etc/systemd/system/{ssh}.service.d/keys.conf << END
+[Service]
+ExecStartPre=
+ExecStartPre=ssh-keygen -A
+ExecStartPre=/usr/sbin/sshd -t
+END
+passwd --quiet --lock root
+cat > /etc/ssh/sshd_config.d/keys-only.conf << END
+PermitRootLogin prohibit-password
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+END
+"""
+
+MASKED_UNITS = (
+    # A privileged container could otherwise change the kernel it shares with the machine.
+    "proc-sys-fs-binfmt_misc.automount",
+    "systemd-binfmt.service",
+    "systemd-journald-audit.socket",
+    "systemd-modules-load.service",
+    "systemd-sysctl.service",
+    # There is no console to log in at; with them, sessions would need a seat.
+    "console-getty.service",
+    "getty.target",
+    "systemd-logind.service",
+    # They would take apt's lock away from a play at any moment.
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+)
+
+SERVER_PACKAGES = (
+    "ca-certificates",
+    "dbus",
+    "iproute2",
+    "openssh-server",
+    "procps",
+    "python3",
+    "python3-apt",
+    "systemd",
+    "systemd-sysv",
+)
+
+
 @dataclass(frozen=True)
-class Image:
-    """A recipe for mmdebstrap; whatever changes in it gives the image another tag."""
+class Suite:
+    """A Debian release, to be made of its packages by mmdebstrap."""
 
     name: str
-    suite: str
-    packages: tuple[str, ...]
-    masked_units: tuple[str, ...]
-    hooks: tuple[str, ...]
+    packages: tuple[str, ...] = SERVER_PACKAGES
+
+
+@dataclass(frozen=True)
+class Registry:
+    """An image of a container registry."""
+
+    reference: str
+
+
+@dataclass(frozen=True)
+class Image:
+    """What a server is made of: an origin, and a script that root runs in it.
+
+    The script finds each file or folder of ``recipe`` in /recipe. Whatever changes in any of them
+    gives the image another tag.
+    """
+
+    name: str
+    system: str
+    origin: Suite | Registry | Image
+    script: str
+    recipe: tuple[Path, ...] = ()
+    facsimile_of: str = ""
 
     @property
-    def arguments(self) -> list[str]:
-        """What mmdebstrap is called with, without the name of the file it writes."""
-        mask = f'chroot "$1" systemctl --quiet mask {" ".join(self.masked_units)}'
-        return [
-            "--quiet",
-            "--variant=minbase",
-            "--format=tar",
-            # Containers live for minutes: durable writes would only make every install slower.
-            "--dpkgopt=force-unsafe-io",
-            f"--include={','.join(self.packages)}",
-            *(f"--customize-hook={hook}" for hook in (mask, *self.hooks)),
-            self.suite,
-        ]
+    def label(self) -> str:
+        """What a server of this image is, as reports have to say it."""
+        if not self.facsimile_of:
+            return self.system
+        return f"{self.facsimile_of} facsimile, made of {self.system} packages"
 
     @property
     def tag(self) -> str:
-        """Full podman name; the tag is a hash of the recipe."""
-        digest = hashlib.sha256("\0".join(self.arguments).encode()).hexdigest()
-        return f"localhost/vestibule-{self.name}:{digest[:12]}"
+        """Full podman name; the tag is a hash of everything the image is made of."""
+        digest = hashlib.sha256()
+        origin = self.origin.tag if isinstance(self.origin, Image) else repr(self.origin)
+        digest.update(f"{origin}\0{self.label}\0{self.script}\0".encode())
+        for part in self.recipe:
+            for path in sorted((part, *part.rglob("*"))):
+                if path.is_file() and "__pycache__" not in path.parts:
+                    digest.update(f"{path.relative_to(part.parent)}\0".encode())
+                    digest.update(path.read_bytes())
+        return f"localhost/vestibule-{self.name}:{digest.hexdigest()[:12]}"
 
 
-def debian(name: str, suite: str) -> Image:
+def debian(name: str, version: str, suite: str) -> Image:
     """A Debian server; releases differ in the suite alone."""
+    script = SERVER.format(masked=" ".join(MASKED_UNITS), ssh="ssh")
+    return Image(name, f"Debian {version}", Suite(suite), script)
+
+
+def ubuntu(name: str, version: str, codename: str, origin: Image) -> Image:
+    """A facsimile of an Ubuntu server: Debian's packages, Ubuntu's name."""
     return Image(
-        name=name,
-        suite=suite,
-        packages=(
-            "ca-certificates",
-            "dbus",
-            "iproute2",
-            "openssh-server",
-            "procps",
-            "python3",
-            "python3-apt",
-            "systemd",
-            "systemd-sysv",
-        ),
-        masked_units=(
-            # A privileged container could otherwise change the kernel it shares with the machine.
-            "proc-sys-fs-binfmt_misc.automount",
-            "systemd-binfmt.service",
-            "systemd-journald-audit.socket",
-            "systemd-modules-load.service",
-            "systemd-sysctl.service",
-            # There is no console to log in at; with them, sessions would need a seat.
-            "console-getty.service",
-            "getty.target",
-            "systemd-logind.service",
-            # They would take apt's lock away from a play at any moment.
-            "apt-daily.timer",
-            "apt-daily-upgrade.timer",
-        ),
-        hooks=(
-            # Every server makes host keys of its own. Debian 12 makes them when the package is
-            # installed, 13 on the first boot only, and podman fills in /etc/machine-id: no boot
-            # looks like the first.
-            'rm -f "$1"/etc/ssh/ssh_host_*_key "$1"/etc/ssh/ssh_host_*_key.pub',
-            'mkdir "$1"/etc/systemd/system/ssh.service.d',
-            "printf '%s\\n' '[Service]' 'ExecStartPre=' 'ExecStartPre=ssh-keygen -A'"
-            " 'ExecStartPre=/usr/sbin/sshd -t' > \"$1\"/etc/systemd/system/ssh.service.d/keys.conf",
-            'chroot "$1" passwd --quiet --lock root',
-            "printf '%s\\n' 'PermitRootLogin prohibit-password' 'PasswordAuthentication no'"
-            " 'KbdInteractiveAuthentication no' > \"$1\"/etc/ssh/sshd_config.d/keys-only.conf",
-        ),
+        name,
+        origin.system,
+        origin,
+        f"sh /recipe/ubuntu.sh {version} {codename}",
+        (HERE / "facsimiles/ubuntu.sh",),
+        f"Ubuntu {version}",
     )
 
 
+DEBIAN_12 = debian("debian12", "12", "bookworm")
+DEBIAN_13 = debian("debian13", "13", "trixie")
+
 IMAGES = {
-    image.name: image for image in (debian("debian12", "bookworm"), debian("debian13", "trixie"))
+    image.name: image
+    for image in (
+        DEBIAN_12,
+        DEBIAN_13,
+        # Ubuntu 22.04 has Prosody 0.11.13, Python 3.10, systemd 249; 24.04 has Prosody 0.12.4 on
+        # Lua 5.4, Python 3.12, systemd 255. Nearest: Debian 12 with 0.12.3 on Lua 5.4, 3.11, 252.
+        ubuntu("ubuntu2204", "22.04", "jammy", DEBIAN_12),
+        ubuntu("ubuntu2404", "24.04", "noble", DEBIAN_12),
+        # Prosody 13 on Lua 5.4, as Debian 13. There lua-basexx and lua-inspect lack files for 5.4,
+        # which Ubuntu 26.04 has: what works here is harder than there.
+        ubuntu("ubuntu2604", "26.04", "resolute", DEBIAN_13),
+        Image(
+            "archlinux",
+            DEBIAN_13.system,
+            DEBIAN_13,
+            "sh /recipe/archlinux/archlinux.sh",
+            (HERE / "facsimiles/archlinux", HERE / "stand_ins/pacman_repository.py"),
+            "Arch Linux",
+        ),
+    )
 }
+
+
+def from_registry(image: Image) -> Image:
+    """The same system as its makers publish it. Written without such a registry in reach: untried.
+
+    Their images have neither systemd nor sshd, so the script installs both first.
+    """
+    system = image.facsimile_of or image.system
+    distribution, version = system.lower().split()
+    if distribution == "arch":
+        reference, ssh = "docker.io/library/archlinux:latest", "sshd"
+        install = "pacman -Syu --noconfirm openssh python\nsystemctl enable sshd"
+    else:
+        reference, ssh = f"docker.io/library/{distribution}:{version}", "ssh"
+        install = (
+            "export DEBIAN_FRONTEND=noninteractive\napt-get update\n"
+            f"apt-get install --yes --no-install-recommends {' '.join(SERVER_PACKAGES)}\n"
+            # Ubuntu's socket would start another unit for each connection
+            "systemctl disable ssh.socket || true\nsystemctl enable ssh.service"
+        )
+    script = install + SERVER.format(masked=" ".join(MASKED_UNITS), ssh=ssh)
+    return Image(f"{image.name}-registry", system, Registry(reference), script)
+
+
+def available_images(source: str) -> dict[str, Image]:
+    """Images by the names that servers ask for, from ``source``: empty, or ``registry``."""
+    if source not in ("", "registry"):
+        raise SystemExit(f"VESTIBULE_IMAGES is '{source}'; leave it empty or set it to registry.")
+    return {name: from_registry(i) for name, i in IMAGES.items()} if source else IMAGES
 
 
 def cgroups_are_unified(mountinfo: str) -> bool:
@@ -235,7 +333,11 @@ class Rig:
             raise RigError(f"{', '.join(missing)} not found: run scripts/bootstrap --rig first.")
         self.state.mkdir(parents=True, exist_ok=True)
         with (self.state / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say("waiting for another rig of this checkout …")
+                fcntl.flock(lock, fcntl.LOCK_EX)
             self._write_configuration()
             self.run(self.privileged(["mkdir", "-p", str(self.pin_directory)]))
             if self.needs_namespace and not self.namespace_exists():
@@ -308,22 +410,63 @@ class Rig:
     # Images
 
     def build_image(self, image: Image) -> None:
-        """Make an image unless the one of this recipe exists already (about 20 s)."""
+        """Make an image, and those below it, unless the one of this recipe exists already."""
         if self._has_image(image):
             return
-        say(f"image {image.name}: building from Debian packages …")
+        if isinstance(image.origin, Image):
+            self.build_image(image.origin)
+        say(f"image {image.name}: building {image.label} …")
         began = time.monotonic()
+        match image.origin:
+            case Suite() as suite:
+                self._bootstrap(image, suite)
+            case Registry(reference):
+                self.podman("pull", "--quiet", reference, failure=f"No {reference}")
+                self._add_layer(image, reference)
+            case Image() as below:
+                self._add_layer(image, below.tag)
+        self._forget_older(image)
+        say(f"image {image.name}: built in {time.monotonic() - began:.0f} s")
+
+    def _bootstrap(self, image: Image, suite: Suite) -> None:
         tarball = self.state / f"{image.name}.tar"
+        recipe = [
+            "--quiet",
+            "--variant=minbase",
+            "--format=tar",
+            # Containers live for minutes: durable writes would only make every install slower.
+            "--dpkgopt=force-unsafe-io",
+            f"--include={','.join(suite.packages)}",
+            f'--customize-hook=chroot "$1" sh -eu -c {shlex.quote(image.script)}',
+            suite.name,
+        ]
         try:
             self.run(
-                self.privileged(["mmdebstrap", *image.arguments, str(tarball)]),
+                self.privileged(["mmdebstrap", *recipe, str(tarball)]),
                 failure=f"Image {image.name} could not be built; is a Debian mirror in reach?",
             )
             self.podman("import", "--quiet", str(tarball), image.tag)
         finally:
             tarball.unlink(missing_ok=True)
-        self._forget_older(image)
-        say(f"image {image.name}: built in {time.monotonic() - began:.0f} s")
+
+    def _add_layer(self, image: Image, origin: str) -> None:
+        """Run the script of an image in its origin and keep what comes out."""
+        container = f"{CONTAINER_PREFIX}build-{image.name}"
+        mounts = [f"--volume={part}:/recipe/{part.name}:ro" for part in image.recipe]
+        script = image.script
+        if image.facsimile_of:
+            label = shlex.quote(image.label)
+            script += f"\necho {label} | tee /etc/vestibule-facsimile > /etc/motd"
+        self.podman("rm", "--force", "--ignore", container)
+        try:
+            self.podman(
+                *("run", f"--name={container}", *confinement(), *mounts, origin),
+                *("sh", "-eu", "-c", script),
+                failure=f"Image {image.name} could not be built; is a mirror in reach?",
+            )
+            self.podman("commit", "--quiet", container, image.tag)
+        finally:
+            self.podman("rm", "--force", "--ignore", container)
 
     def _has_image(self, image: Image) -> bool:
         return bool(self.podman("images", "--quiet", image.tag).strip())
@@ -373,20 +516,13 @@ class Rig:
         return listed.strip() or None
 
     def _create(self, container: str, image: Image) -> None:
-        # Limits may not be raised without CAP_SYS_RESOURCE, and podman's defaults are high; nor
-        # may crun then load the device filter of a container that is not privileged.
-        files = limit_within(resource.RLIMIT_NOFILE, 20000)
-        processes = limit_within(resource.RLIMIT_NPROC, 32768)
         self.podman(
             "run",
             "--detach",
             f"--name={container}",
             f"--hostname={container}",
             "--systemd=always",
-            "--privileged",
-            "--pids-limit=0",
-            f"--ulimit=nofile={files}",
-            f"--ulimit=nproc={processes}",
+            *confinement(),
             image.tag,
             "/sbin/init",
         )
@@ -457,6 +593,13 @@ class Rig:
         configuration = ssh_config(name, address, self.identity, known_hosts)
         (directory / "ssh_config").write_text(configuration, encoding="utf-8")
         (directory / "address").write_text(f"{address}\n", encoding="utf-8")
+        # Asked of the server, not of the recipe: it may be older than that
+        note = self.podman(
+            "exec", container, "sh", "-c", "cat /etc/vestibule-facsimile 2> /dev/null || true"
+        )
+        (directory / "facsimile").write_text(note, encoding="utf-8")
+        if note:
+            say(f"{name}: {note.strip()}")
 
     def _wait_for_ssh(self, container: str, address: str) -> None:
         deadline = time.monotonic() + BOOT_SECONDS
@@ -473,6 +616,22 @@ def limit_within(limit: int, wanted: int) -> str:
     hard = resource.getrlimit(limit)[1]
     allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     return f"{allowed}:{allowed}"
+
+
+def confinement() -> list[str]:
+    """What podman has to be told of a container that is as free as a server.
+
+    Limits may not be raised without CAP_SYS_RESOURCE, and podman's defaults are high; nor may crun
+    then load the device filter of a container that is not privileged.
+    """
+    files = limit_within(resource.RLIMIT_NOFILE, 20000)
+    processes = limit_within(resource.RLIMIT_NPROC, 32768)
+    return [
+        "--privileged",
+        "--pids-limit=0",
+        f"--ulimit=nofile={files}",
+        f"--ulimit=nproc={processes}",
+    ]
 
 
 def host_name(text: str) -> str:
@@ -498,6 +657,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     action = actions.add_parser("address", help="print the address of a running server")
     action.add_argument("name", type=host_name)
     actions.add_parser("ps", help="list the servers")
+    actions.add_parser("images", help="list what can be booted")
     action = actions.add_parser("exec", help="run a command where podman sees the servers")
     action.add_argument("command", nargs="+", metavar="-- COMMAND")
     return parser.parse_args(arguments)
@@ -506,14 +666,18 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 def main() -> int:
     """Do one action."""
     options = parse_arguments()
+    images = available_images(os.environ.get("VESTIBULE_IMAGES", ""))
+    if options.action == "images":
+        print("".join(f"{name}\t{image.label}\n" for name, image in images.items()), end="")
+        return 0
     rig = Rig()
     try:
         with rig.prepared():
             match options.action:
                 case "image":
-                    rig.build_image(IMAGES[options.image])
+                    rig.build_image(images[options.image])
                 case "up":
-                    print(rig.up(options.name, IMAGES[options.image]))
+                    print(rig.up(options.name, images[options.image]))
                 case "down":
                     rig.down(options.name)
                 case "address":

@@ -6,6 +6,7 @@ import os
 import resource
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,17 +61,75 @@ def test_ssh_takes_the_key_and_insists_on_the_host_key(tmp_path: Path, asked: st
     assert options["stricthostkeychecking"] == "true"
 
 
-@pytest.mark.parametrize("field", ["packages", "masked_units", "hooks"])
-def test_another_recipe_is_another_image(field: str) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"script": "true"},
+        {"origin": rig.Suite("trixie", ("systemd",))},
+        {"origin": rig.Registry("registry.example.org/debian:13")},
+        {"recipe": (Path(__file__),)},
+        {"facsimile_of": "Plan 9"},
+    ],
+    ids=str,
+)
+def test_another_recipe_is_another_image(change: dict[str, Any]) -> None:
     image = rig.IMAGES["debian13"]
-    changed = dataclasses.replace(image, **{field: getattr(image, field)[:-1]})
+    changed = dataclasses.replace(image, **change)
     assert changed.tag != image.tag
     assert changed.tag.partition(":")[0] == image.tag.partition(":")[0]
+
+
+def test_what_changes_below_or_in_a_file_changes_the_image(tmp_path: Path) -> None:
+    (tmp_path / "recipe").mkdir()
+    file = tmp_path / "recipe/make.sh"
+    file.write_text("one", "utf-8")
+    below = rig.IMAGES["debian13"]
+    image = rig.Image("copy", "Debian 13", below, "true", (tmp_path / "recipe",))
+
+    tags = {image.tag}
+    file.write_text("two", "utf-8")
+    tags.add(image.tag)
+    file.rename(tmp_path / "recipe/other.sh")
+    tags.add(image.tag)
+    tags.add(dataclasses.replace(image, origin=dataclasses.replace(below, script="true")).tag)
+    assert len(tags) == 4
 
 
 def test_each_image_is_found_by_its_own_name() -> None:
     assert rig.IMAGES
     assert all(name == image.name for name, image in rig.IMAGES.items())
+
+
+def test_whatever_is_not_debian_is_called_a_facsimile() -> None:
+    images = [image for name, image in rig.IMAGES.items() if not name.startswith("debian")]
+    assert len(images) == 4
+    for image in images:
+        assert image.label.startswith(("Ubuntu 2", "Arch Linux"))
+        assert f"facsimile, made of {image.system} packages" in image.label
+    assert [rig.IMAGES[name].label for name in ("debian12", "debian13")] == [
+        "Debian 12", "Debian 13",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "reference"),
+    [
+        ("debian12", "docker.io/library/debian:12"),
+        ("ubuntu2204", "docker.io/library/ubuntu:22.04"),
+        ("archlinux", "docker.io/library/archlinux:latest"),
+    ],
+)
+def test_registry_has_the_real_ones(name: str, reference: str) -> None:
+    """Which they are; nobody has tried them yet."""
+    image = rig.available_images("registry")[name]
+    assert image.origin == rig.Registry(reference)
+    assert "facsimile" not in image.label
+    assert "systemctl --quiet mask" in image.script
+
+
+def test_images_from_elsewhere_are_refused() -> None:
+    with pytest.raises(SystemExit, match="VESTIBULE_IMAGES is 'elsewhere'"):
+        rig.available_images("elsewhere")
 
 
 def test_checkouts_share_nothing(tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Build the stand-in packages and the signed APT repositories that offer them.
+"""Build the stand-in packages and the signed repositories that offer them.
 
 The real Jitsi packages come from a repository that CI cannot reach. What is built here has their
 names, paths, questions and maintainer-script behaviour, and goes through the same repository, key
@@ -10,36 +10,75 @@ and pin tasks of the roles. It is for tests and says so in every version and des
     OUT_DIR/apt/wrongly-signed/  like stable, signed with a key that is not offered
     OUT_DIR/apt/stand-ins.asc    the public key, armoured
     OUT_DIR/apt/fingerprint      its fingerprint, 40 hexadecimal digits
+    OUT_DIR/pacman/source/       the same for pacman, laid out as the AUR's packages of these names
+    OUT_DIR/pacman/bin/          laid out as the AUR's packages with -bin behind their names
+    OUT_DIR/repositories.tar     all of it
 
-All are flat like Jitsi's own: ``deb [signed-by=KEY] URL/apt stable/``. Needs dpkg-deb and gpg
-(Debian packages dpkg, gpg, gpg-agent). While the sources stay the same, nothing is built again.
+Those for APT are flat like Jitsi's own: ``deb [signed-by=KEY] URL/apt stable/``. Those for pacman
+are called ``jitsi`` and signed with the same key: ``Server = URL/pacman/source``. Needs dpkg-deb
+and gpg (Debian packages dpkg, gpg, gpg-agent). While the sources stay the same, nothing is built
+again; whoever comes meanwhile waits.
 """
 
 from __future__ import annotations
 
 import argparse
+import fcntl
 import gzip
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
+
+import pacman_repository
+from pacman_repository import Package
 
 HERE = Path(__file__).resolve().parent
 PACKAGES = HERE / "packages"
 PLUGINS = HERE / "plugins"
 PLUGINS_INSTALLED = Path("usr/share/jitsi-meet/prosody-plugins")
+ARCH = HERE / "arch"
 
 STABLE = "1.0.1-1~standin"
 NEXT = "1.0.2-1~standin"
 
 # One time for everything inside a package, so that the same sources give the same bytes: 2026-01-01
 BUILD_EPOCH = "1767225600"
+
+# As pacman orders versions, these come before the real ones, too
+ARCH_VERSION = "1.0.1.standin-1"
+ARCH_DESCRIPTION = "Stand-in for tests, not Jitsi's package"
+
+
+class AurLayout(NamedTuple):
+    """Where packages of the AUR put things; seen in the PKGBUILDs of these names."""
+
+    suffix: str
+    plugins: str
+    focus: str
+    focus_config: str
+    focus_log: str
+    focus_configuration: tuple[str, ...]  # files beside config and logging.properties
+
+
+AUR = {
+    "source": AurLayout(
+        "", "usr/lib/jitsi-meet-prosody", "usr/lib/jicofo", "etc/jicofo", "var/log/jicofo",
+        ("jicofo.conf",),
+    ),
+    "bin": AurLayout(
+        "-bin", "usr/share/jitsi-meet-prosody-plugins", "usr/share/jicofo", "etc/jitsi/jicofo",
+        "var/log/jitsi", ("sip-communicator.properties",),
+    ),
+}  # fmt: skip
 
 
 def run(*argv: str | Path) -> str:
@@ -138,6 +177,10 @@ class Signer:
         self._gpg("--output", directory / "InRelease", "--clearsign", file)
         self._gpg("--output", directory / "Release.gpg", "--armor", "--detach-sign", file)
 
+    def sign_beside(self, file: Path) -> None:
+        """Sign ``file`` into ``file.sig``, as pacman wants it."""
+        self._gpg("--output", file.with_name(f"{file.name}.sig"), "--detach-sign", file)
+
 
 @contextmanager
 def new_signer() -> Iterator[Signer]:
@@ -160,22 +203,111 @@ def write_repository(directory: Path, version: str, signer: Signer) -> None:
     signer.sign(directory)
 
 
+def plugins_for_arch(layout: AurLayout, tree: Path) -> Package:
+    """Return the Prosody modules as a package of the AUR, its files in ``tree``."""
+    shutil.copytree(PLUGINS, tree / layout.plugins)
+    documents = tree / "usr/share/doc" / Path(layout.plugins).name
+    documents.mkdir(parents=True)
+    example = PACKAGES / "jitsi-meet-prosody/usr/share/jitsi-meet-prosody"
+    shutil.copy(example / "prosody.cfg.lua-jvb.example", documents)
+    return Package(
+        f"jitsi-meet-prosody{layout.suffix}", ARCH_VERSION, ARCH_DESCRIPTION, tree,
+        depends=("prosody",), conflicts=("jitsi-meet-prosody-plugins",),
+    )  # fmt: skip
+
+
+def focus_for_arch(layout: AurLayout, tree: Path) -> Package:
+    """Return the focus as a package of the AUR, its files in ``tree``."""
+    source = PACKAGES / "jicofo"
+
+    def fill(name: str) -> str:
+        text = (ARCH / name).read_text("utf-8")
+        for mark in ("home", "config", "log"):
+            path = {"home": layout.focus, "config": layout.focus_config, "log": layout.focus_log}
+            text = text.replace(f"@{mark}@", f"/{path[mark]}")
+        return text
+
+    shutil.copytree(source / "usr/share/jicofo", tree / layout.focus)
+    configuration = tree / layout.focus_config
+    configuration.mkdir(parents=True)
+    shutil.copy(source / "etc/jitsi/jicofo/logging.properties", configuration)
+    (configuration / "config").write_text(fill("config"), "utf-8")
+    for name in layout.focus_configuration:
+        (configuration / name).write_text("# Stand-in (test double): nothing is set\n", "utf-8")
+    for name, path in (
+        ("jicofo.service", "usr/lib/systemd/system/jicofo.service"),
+        ("jicofo.sysusers", "usr/lib/sysusers.d/jicofo.conf"),
+        ("jicofo.tmpfiles", "usr/lib/tmpfiles.d/jicofo.conf"),
+    ):
+        (tree / path).parent.mkdir(parents=True)
+        (tree / path).write_text(fill(name), "utf-8")
+    names = ("config", "logging.properties", *layout.focus_configuration)
+    return Package(
+        f"jicofo{layout.suffix}", ARCH_VERSION, ARCH_DESCRIPTION, tree,
+        depends=("java-runtime-headless",),
+        provides=("jicofo",) if layout.suffix else (),
+        conflicts=("jicofo",) if layout.suffix else (),
+        backup=tuple(f"{layout.focus_config}/{name}" for name in names),
+        install=fill("jicofo.install"),
+    )  # fmt: skip
+
+
+def write_pacman_repository(directory: Path, layout: AurLayout, signer: Signer) -> None:
+    """Build the packages of one layout into ``directory`` with a signed database of them."""
+    directory.mkdir(parents=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        trees = Path(temporary)
+        inspect = trees / "inspect/usr/share/lua/5.4"
+        inspect.mkdir(parents=True)
+        shutil.copy(ARCH / "inspect.lua", inspect)
+        packages = [
+            plugins_for_arch(layout, trees / "plugins"),
+            focus_for_arch(layout, trees / "focus"),
+            # The AUR has it, Arch's own repositories do not
+            Package(
+                "lua-inspect", ARCH_VERSION, ARCH_DESCRIPTION, trees / "inspect", depends=("lua",)
+            ),
+        ]
+        for path in trees.rglob("*"):
+            path.chmod(0o755 if os.access(path, os.X_OK) else 0o644)
+        for file in pacman_repository.write_repository(
+            directory, "jitsi", packages, int(BUILD_EPOCH)
+        ):
+            signer.sign_beside(file)
+
+
+def pack(output: Path) -> None:
+    """Put the repositories into one file, which is whole at any moment."""
+    new = output / "repositories.tar.new"
+    with tarfile.open(new, "w") as archive:
+        for name in ("apt", "pacman"):
+            archive.add(output / name, name)
+    new.replace(output / "repositories.tar")
+
+
 def build(output: Path) -> bool:
     """Build everything into ``output`` and return whether there was something to do."""
-    digest = digest_of_sources()
-    apt, stamp = output / "apt", output / "sources.sha256"
-    if stamp.exists() and stamp.read_text("utf-8") == digest:
-        return False
-    stamp.unlink(missing_ok=True)
-    shutil.rmtree(apt, ignore_errors=True)
-    apt.mkdir(parents=True)
-    with new_signer() as signer, new_signer() as stranger:
-        write_repository(apt / "stable", STABLE, signer)
-        write_repository(apt / "next", NEXT, signer)
-        write_repository(apt / "wrongly-signed", STABLE, stranger)
-        (apt / "stand-ins.asc").write_text(signer.public_key(), "utf-8")
-        (apt / "fingerprint").write_text(signer.fingerprint() + "\n", "utf-8")
-    stamp.write_text(digest, "utf-8")
+    output.mkdir(parents=True, exist_ok=True)
+    with (output / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        digest = digest_of_sources()
+        apt, stamp = output / "apt", output / "sources.sha256"
+        if stamp.exists() and stamp.read_text("utf-8") == digest:
+            return False
+        stamp.unlink(missing_ok=True)
+        for folder in (apt, output / "pacman"):
+            shutil.rmtree(folder, ignore_errors=True)
+        apt.mkdir()
+        with new_signer() as signer, new_signer() as stranger:
+            write_repository(apt / "stable", STABLE, signer)
+            write_repository(apt / "next", NEXT, signer)
+            write_repository(apt / "wrongly-signed", STABLE, stranger)
+            for name, layout in AUR.items():
+                write_pacman_repository(output / "pacman" / name, layout, signer)
+            (apt / "stand-ins.asc").write_text(signer.public_key(), "utf-8")
+            (apt / "fingerprint").write_text(signer.fingerprint() + "\n", "utf-8")
+        pack(output)
+        stamp.write_text(digest, "utf-8")
     return True
 
 
@@ -194,7 +326,7 @@ def main() -> int:
     except FileNotFoundError as error:
         print(f"{error.filename} is missing: install dpkg, gpg and gpg-agent.", file=sys.stderr)
         return 1
-    print(f"Stand-in packages {'built' if built else 'unchanged'} in {output / 'apt'}")
+    print(f"Stand-in packages {'built' if built else 'unchanged'} in {output}")
     return 0
 
 

@@ -6,10 +6,12 @@ Formats: PKGINFO(5), and what repo-add(8) writes.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import tarfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +62,16 @@ def _fields(package: Package) -> Iterator[tuple[str, str]]:
             yield name, value
 
 
+@contextmanager
+def _compressed_tar(file: Path, time: int) -> Iterator[tarfile.TarFile]:
+    """Open a new archive; the same members make the same bytes."""
+    with (
+        gzip.GzipFile(file, "wb", compresslevel=1, mtime=time) as stream,
+        tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        yield archive
+
+
 def write_package(package: Package, directory: Path, time: int) -> Path:
     """Write a package into ``directory``, everything in it from ``time`` and owned by root."""
 
@@ -77,7 +89,7 @@ def write_package(package: Package, directory: Path, time: int) -> Path:
 
     file = directory / package.filename
     info = [*_fields(package), ("builddate", str(time)), ("size", str(package.size()))]
-    with tarfile.open(file, "w:gz", compresslevel=1, format=tarfile.PAX_FORMAT) as archive:
+    with _compressed_tar(file, time) as archive:
         add(archive, ".PKGINFO", "".join(f"{name} = {value}\n" for name, value in info))
         if package.install:
             add(archive, ".INSTALL", package.install)
@@ -116,7 +128,7 @@ def write_repository(
     """Write packages and the database ``name`` of them into ``directory``; all these files."""
     database = directory / f"{name}.db"
     files = []
-    with tarfile.open(database, "w:gz", format=tarfile.PAX_FORMAT) as archive:
+    with _compressed_tar(database, time) as archive:
         for package in packages:
             file = write_package(package, directory, time)
             files.append(file)
