@@ -65,16 +65,7 @@ def test_the_model_says_who_needs_a_module() -> None:
     assert "community" not in needed
 
 
-_GAP = pytest.mark.xfail(strict=True, reason="the stand-ins have no mod_rate_limit yet")
-
-
-@pytest.mark.parametrize(
-    "feature",
-    [
-        pytest.param(name, marks=_GAP) if name == "rate_limit" else name
-        for name in sorted(load_features(FEATURES))
-    ],
-)
+@pytest.mark.parametrize("feature", sorted(load_features(FEATURES)))
 def test_the_stand_ins_have_what_features_need(feature: str) -> None:
     """Else a module in a feature file is misspelt, or unknown to the filter."""
     content = load_features(FEATURES)[feature].get("prosody", {})
