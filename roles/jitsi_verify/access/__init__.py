@@ -5,8 +5,8 @@
 ``participant`` one person at the door: logs in, asks Jicofo for a room, joins, asks questions
 ``tokens``      good tokens, and bad ones made by hand
 ``scene``       the server as a case sees it, and the controls, which set the scene
-``attempts``    what people try
-``cases``       the registry: attempts, what has to happen, and the control of each refusal
+``attempts``    what people try, as far as several groups of cases try it
+``cases``       one file a group, and the registry: attempts, what has to happen, and the controls
 ``play``        plays chosen cases over the transports
 ``report``      lines for people, JSON for machines, nothing that opens a door in either
 """
