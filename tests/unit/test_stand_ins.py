@@ -7,6 +7,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import tarfile
 from pathlib import Path
 from types import ModuleType
 
@@ -66,7 +67,7 @@ def keyring(apt: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_sources_say_that_they_are_stand_ins() -> None:
     sources = [
         path
-        for folder in ("packages", "plugins")
+        for folder in ("arch", "packages", "plugins")
         for path in (HOME / folder).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     ]
@@ -225,3 +226,48 @@ def test_changed_sources_are_built_again(tmp_path: Path, monkeypatch: pytest.Mon
     (sources / "packages/jicofo/usr/share/jicofo/jicofo.sh").chmod(0o644)
 
     assert builder.build(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("layout", "suffix", "plugins", "settings"),
+    [
+        ("source", "", "usr/lib/jitsi-meet-prosody", "etc/jicofo/jicofo.conf"),
+        (
+            "bin", "-bin", "usr/share/jitsi-meet-prosody-plugins",
+            "etc/jitsi/jicofo/sip-communicator.properties",
+        ),
+    ],
+)  # fmt: skip
+def test_aur_has_two_layouts(
+    apt: Path, keyring: Path, layout: str, suffix: str, plugins: str, settings: str
+) -> None:
+    repository = apt.parent / "pacman" / layout
+    names = {}
+    for package in (f"jitsi-meet-prosody{suffix}", f"jicofo{suffix}"):
+        [file] = repository.glob(f"{package}-1*.pkg.tar.gz")
+        run("gpgv", "--keyring", keyring, f"{file}.sig", file)
+        with tarfile.open(file) as archive:
+            names[package] = archive.getnames()
+    assert f"{plugins}/mod_auth_token.lua" in names[f"jitsi-meet-prosody{suffix}"]
+    assert settings in names[f"jicofo{suffix}"]
+    run("gpgv", "--keyring", keyring, repository / "jitsi.db.sig", repository / "jitsi.db")
+
+
+def test_unit_of_the_aur_names_files_that_are_there(apt: Path) -> None:
+    for file in (apt.parent / "pacman").glob("*/jicofo*.pkg.tar.gz"):
+        with tarfile.open(file) as archive:
+            names = archive.getnames()
+            unit = archive.extractfile("usr/lib/systemd/system/jicofo.service")
+            assert unit is not None
+            text = unit.read().decode()
+        assert "@" not in text
+        paths = [line.split("=/")[1].split()[0] for line in text.splitlines() if "=/" in line]
+        assert len(paths) == 3
+        assert [path for path in paths if path not in names] == []
+
+
+def test_everything_is_in_one_file(apt: Path) -> None:
+    with tarfile.open(apt.parent / "repositories.tar") as archive:
+        names = archive.getnames()
+    assert "apt/stable/InRelease" in names
+    assert "pacman/bin/jitsi.db" in names
