@@ -109,6 +109,9 @@ _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,254}")
 _URL = re.compile(r"https://[^\s\"'\\<>`]{1,2000}")
 _SETTING = re.compile(r"[a-z][a-z0-9_]{0,99}")
+# Debian policy 5.6.1 and 5.6.12; those of Arch are among them, and @ and _ beside
+_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+._@-]{0,99}")
+_VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+:~_-]{0,99}")
 _MODULE = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 # Settings by which Prosody or mod_fail_closed would load something else than the model says
 _OURS_ALONE = frozenset(
@@ -259,6 +262,25 @@ def _check_host_settings(variable: str, value: Any, spec: Mapping[str, Any]) -> 
     return hosts
 
 
+def _check_versions(variable: str, value: Any, spec: Mapping[str, Any]) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise ModelError(
+            f"{variable} must map packages to versions, e.g. {variable}: {spec['example']}."
+        )
+    for name, version in value.items():
+        if not isinstance(name, str) or not _PACKAGE.fullmatch(name):
+            raise ModelError(
+                f"{variable} has {name!r}, which is no name of a package. Correct it, e.g."
+                f" {variable}: {spec['example']}."
+            )
+        if not isinstance(version, str) or not _VERSION.fullmatch(version):
+            raise ModelError(
+                f"{variable}.{name} is no version of a package. Write it as the package manager"
+                f" prints it, in quotes, e.g. {variable}: {spec['example']}."
+            )
+    return value
+
+
 def _has_nothing(value: Any) -> bool:
     inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return value is None or any(_has_nothing(each) for each in inside)
@@ -284,6 +306,7 @@ _CHECKS: dict[str, _Check] = {
     "url": _check_url,
     "host_modules": _check_host_modules,
     "host_settings": _check_host_settings,
+    "versions": _check_versions,
 }
 
 

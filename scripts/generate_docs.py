@@ -85,7 +85,7 @@ def _default(value: Any) -> str:
 
 def _kind(spec: dict[str, Any]) -> str:
     limits = f" {spec['min']} to {spec['max']}" if "min" in spec else ""
-    names = {"labels": "list", "host_modules": "map", "host_settings": "map"}
+    names = {"labels": "list", "host_modules": "map", "host_settings": "map", "versions": "map"}
     return f"{names.get(spec['type'], spec['type'])}{limits}"
 
 

@@ -180,6 +180,16 @@ def test_an_unknown_name_inside_a_feature_is_an_error(features: dict[str, Any]) 
             "polls is both in",
             id="on and off",
         ),
+        *(
+            pytest.param({**DOMAIN, "jitsi_versions": given}, words, id=f"versions {given}")
+            for given, words in [
+                (["prosody"], "jitsi_versions must map packages to versions, e.g."),
+                ({"Prosody": "13.0.1-1"}, "'Prosody', which is no name of a package"),
+                ({"--purge": "1"}, "'--purge', which is no name of a package"),
+                ({"prosody": 13.0}, "jitsi_versions.prosody is no version.*in quotes"),
+                ({"prosody": "13.0 nginx"}, "jitsi_versions.prosody is no version"),
+            ]
+        ),
         pytest.param(
             {**DOMAIN, "jitsi_max_occupants": 5},
             "belongs to the feature max_occupants, which is off. Add max_occupants to",
