@@ -28,8 +28,8 @@ options:
     default: []
   refresh:
     description:
-      - Fetch the lists of packages (apt alone) where the host neither has nor knows a candidate, as
-        on a fresh host. That is the one change this module makes, and not in check mode.
+      - Fetch the lists of packages where the host neither has nor knows a candidate, as on a fresh
+        host. That is the one change this module makes, and not in check mode.
     type: bool
     default: false
   plugin_paths:
@@ -115,8 +115,25 @@ ansible_facts:
           type: dict
           returned: always
           sample: {version: "5.4", interpreter: /usr/bin/lua5.4}
+        lua_package:
+          description: >-
+            Package of the Lua that Prosody depends on, installed or not, C(lua) where the names of
+            Lua libraries do not depend on the version. Their names begin with it.
+          type: str
+          returned: always
+          sample: lua54
+        jitsi:
+          description: >-
+            Where Jitsi's packages have their things, as the package manager says: C(plugins) is the
+            folder with C(mod_auth_token.lua), C(jicofo) the one of Jicofo's configuration. Null
+            where no package has them.
+          type: dict
+          returned: always
+          sample: {plugins: /usr/lib/jitsi-meet-prosody, jicofo: /etc/jicofo}
         prosody_modules:
-          description: Paths of the modules of Prosody in I(plugin_paths) and the folders below.
+          description: >-
+            Paths of the modules of Prosody in I(plugin_paths), in the folder of the package with
+            Jitsi's plugins, and in the folders below.
           type: list
           elements: str
           returned: always
@@ -232,11 +249,53 @@ def candidates(module: AnsibleModule, names: list[str]) -> dict[str, str]:
 
 def refresh(module: AnsibleModule, names: list[str]) -> bool:
     """Whether the lists of packages were fetched, as they lacked one of these packages."""
-    fetch = module.params["refresh"] and not module.check_mode and module.get_bin_path("apt-get")
-    if not fetch or candidates(module, names).keys() >= set(names):
+    if not module.params["refresh"] or module.check_mode:
         return False
-    _output(module, [fetch, "update", "--quiet"])
-    return True
+    if candidates(module, names).keys() >= set(names):
+        return False
+    for program, *options in (["apt-get", "update", "--quiet"], ["pacman", "-Sy", "--noconfirm"]):
+        path = module.get_bin_path(program)
+        if path:
+            _output(module, [path, *options])
+            return True
+    return False
+
+
+def lua_package(module: AnsibleModule, installed: dict[str, str]) -> str:
+    """Package of the Lua that Prosody depends on. Debian has one name for all versions."""
+    if not module.get_bin_path("pacman"):
+        return "lua"
+    source = "-Qi" if "prosody" in installed else "-Si"
+    return parse_lua_dependency(module.run_command(["pacman", source, "--", "prosody"])[1])
+
+
+def parse_lua_dependency(text: str) -> str:
+    """The package ``lua``, or ``lua`` with digits, in what ``pacman -Si`` prints of a package."""
+    depends = re.search(r"^Depends On +: (.*)$", text, re.MULTILINE)
+    names = re.findall(r"(?<!\S)lua\d*(?!\S)", depends.group(1)) if depends else []
+    return names[0] if names else "lua"
+
+
+def package_files(module: AnsibleModule, names: list[str]) -> list[str]:
+    """Paths of everything in some installed packages."""
+    for program, option in (("dpkg-query", "--listfiles"), ("pacman", "-Qlq")):
+        path = module.get_bin_path(program)
+        if path and names:
+            return _output(module, [path, option, *names]).splitlines()
+    return []
+
+
+def jitsi_places(files: list[str]) -> dict[str, str | None]:
+    """Folders of the plugins and of Jicofo's configuration among the files of Jitsi's packages."""
+
+    def folder(pattern: str) -> str | None:
+        found = sorted(os.path.dirname(path) for path in files if re.fullmatch(pattern, path))
+        return found[0] if found else None
+
+    return {
+        "plugins": folder(r"/.*/mod_auth_token\.lua"),
+        "jicofo": folder(r"/etc/(.*/)?jicofo/[^/]+"),
+    }
 
 
 def prosody_modules(folders: list[str]) -> list[str]:
@@ -322,6 +381,10 @@ def run(module: AnsibleModule) -> tuple[bool, dict[str, Any]]:
     installed = packages(module)
     missing = [name for name in module.params["candidates"] if name not in installed]
     refreshed = refresh(module, missing)
+    jitsi = [name for name in installed if name.startswith(("jitsi", "jicofo"))]
+    places = jitsi_places(package_files(module, jitsi))
+    # Prosody knows them by another path, which need not lead there yet
+    plugins = [places["plugins"]] if places["plugins"] else []
     start_script = _text(module.get_bin_path("prosody") or "") or ""
     return refreshed, {
         "uid": os.geteuid(),
@@ -332,7 +395,9 @@ def run(module: AnsibleModule) -> tuple[bool, dict[str, Any]]:
         "listeners": listeners(),
         "services": services(module),
         "lua": lua(module, start_script),
-        "prosody_modules": prosody_modules(module.params["plugin_paths"]),
+        "lua_package": lua_package(module, installed),
+        "jitsi": places,
+        "prosody_modules": prosody_modules([*module.params["plugin_paths"], *plugins]),
         "prosody_version": prosody_version(start_script),
     }
 

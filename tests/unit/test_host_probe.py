@@ -310,3 +310,54 @@ def test_modules_of_prosody_are_found_below_folders(
     assert probe(run_module, plugin_paths=folders)["prosody_modules"] == [
         str(tmp_path / "plugins" / name) for name in ("mod_one.lua", "mod_two/mod_two.lua")
     ]
+
+
+@pytest.mark.parametrize(
+    ("depends", "package"),
+    [
+        pytest.param("lua  lua-sec  lua-socket  openssl", "lua", id="the newest Lua"),
+        pytest.param("lua54  lua54-sec  libidn", "lua54", id="another Lua"),
+        pytest.param("lua-sec  luajit  openssl", "lua", id="none of its own"),
+        pytest.param("None", "lua", id="no dependency"),
+    ],
+)
+def test_the_lua_that_prosody_depends_on_names_its_libraries(
+    bare_host: Path, run_module: RunModule, depends: str, package: str
+) -> None:
+    program(
+        bare_host, "pacman", f"Name : prosody\nDepends On      : {depends}\nOptional Deps : lua52"
+    )
+    assert probe(run_module)["lua_package"] == package
+
+
+def test_debian_has_one_name_for_a_library_of_all_lua(
+    bare_host: Path, run_module: RunModule
+) -> None:
+    program(bare_host, "dpkg-query", "prosody\t13.0.1-1\tinstalled")
+    assert probe(run_module)["lua_package"] == "lua"
+
+
+@pytest.mark.parametrize(
+    ("plugins", "jicofo"),
+    [
+        pytest.param("/usr/share/jitsi-meet/prosody-plugins", "/etc/jitsi/jicofo", id="Debian"),
+        pytest.param("/usr/lib/jitsi-meet-prosody", "/etc/jicofo", id="AUR, from source"),
+        pytest.param(
+            "/usr/share/jitsi-meet-prosody-plugins", "/etc/jitsi/jicofo", id="AUR, binaries"
+        ),
+    ],
+)
+def test_the_package_manager_says_where_the_packages_have_their_things(
+    plugins: str, jicofo: str
+) -> None:
+    files = [
+        *("/etc", "/etc/jitsi", f"{plugins}/token/util.lib.lua", f"{plugins}/mod_auth_token.lua"),
+        *(f"{jicofo}", f"{jicofo}/logging.properties", "/etc/logrotate.d/jicofo"),
+        "/etc/init.d/jicofo",
+    ]
+    assert host_probe.jitsi_places(files) == {"plugins": plugins, "jicofo": jicofo}
+
+
+def test_places_are_null_where_no_package_has_them(bare_host: Path, run_module: RunModule) -> None:
+    program(bare_host, "pacman", "prosody 1:13.0.2-1")
+    assert probe(run_module)["jitsi"] == {"plugins": None, "jicofo": None}
