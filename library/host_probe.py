@@ -90,6 +90,12 @@ ansible_facts:
           type: dict
           returned: always
           sample: {prosody: 13.0.1-1+deb13u1}
+        held:
+          description: >-
+            Packages that somebody keeps from changing, by name, and whether it was Vestibule.
+          type: dict
+          returned: always
+          sample: {jicofo: true}
         candidates:
           description: >-
             Version that an installation would bring, of every package asked for that is not
@@ -146,6 +152,8 @@ ansible_facts:
 
 # The column C(st) of /proc/net/tcp for a listening socket (Linux: include/net/tcp_states.h).
 LISTEN = "0A"
+# Where the role jitsi_lock remembers its own holds
+HELD_BY_US = "/var/lib/vestibule/held"
 
 
 def parse_sockets(table: str) -> dict[int, tuple[str, int]]:
@@ -223,16 +231,19 @@ def parse_pacman_info(text: str) -> dict[str, str]:
     return dict(re.findall(r"^Name +: (\S+)\nVersion +: (\S+)$", text, re.MULTILINE))
 
 
-def packages(module: AnsibleModule) -> dict[str, str]:
-    """Versions of everything that the package manager has installed."""
+def packages(module: AnsibleModule) -> tuple[dict[str, str], dict[str, bool]]:
+    """Versions of everything installed, and who holds what of it (C(held) above)."""
     if module.get_bin_path("dpkg-query"):
-        form = r"${Package}\t${Version}\t${db:Status-Status}\n"
+        form = r"${Package}\t${Version}\t${db:Status-Status}\t${db:Status-Want}\n"
         lines = _output(module, ["dpkg-query", "-W", "-f", form]).splitlines()
-        rows = [line.split("\t") for line in lines]
-        return {name: version for name, version, status in rows if status == "installed"}
+        rows = [row for row in (line.split("\t") for line in lines) if row[2] == "installed"]
+        ours = (_text(HELD_BY_US) or "").split()
+        held = {name: name in ours for name, _, _, want in rows if want == "hold"}
+        return {name: version for name, version, _, _ in rows}, held
     if module.get_bin_path("pacman"):
-        return dict(re.findall(r"^(\S+) (\S+)$", _output(module, ["pacman", "-Q"]), re.MULTILINE))
-    return {}
+        pairs = re.findall(r"^(\S+) (\S+)$", _output(module, ["pacman", "-Q"]), re.MULTILINE)
+        return dict(pairs), {}
+    return {}, {}
 
 
 def candidates(module: AnsibleModule, names: list[str]) -> dict[str, str]:
@@ -378,7 +389,7 @@ def run(module: AnsibleModule) -> tuple[bool, dict[str, Any]]:
     """Whether lists of packages were fetched, and everything about this host."""
     epoch = time.time()
     controller_time = module.params["controller_time"]
-    installed = packages(module)
+    installed, held = packages(module)
     missing = [name for name in module.params["candidates"] if name not in installed]
     refreshed = refresh(module, missing)
     jitsi = [name for name in installed if name.startswith(("jitsi", "jicofo"))]
@@ -391,6 +402,7 @@ def run(module: AnsibleModule) -> tuple[bool, dict[str, Any]]:
         "epoch": epoch,
         "clock_offset": None if controller_time is None else epoch - controller_time,
         "packages": installed,
+        "held": held,
         "candidates": candidates(module, missing),
         "listeners": listeners(),
         "services": services(module),

@@ -94,9 +94,25 @@ def test_installed_packages_of_debian(bare_host: Path, run_module: RunModule) ->
     program(
         bare_host,
         "dpkg-query",
-        "prosody\t13.0.1-1\tinstalled\nnginx\t1.26\tconfig-files\nlua5.4\t5.4.7\tinstalled",
+        "prosody\t13.0.1-1\tinstalled\tinstall\nnginx\t1.26\tconfig-files\tdeinstall\n"
+        "lua5.4\t5.4.7\tinstalled\tinstall",
     )
     assert probe(run_module)["packages"] == {"prosody": "13.0.1-1", "lua5.4": "5.4.7"}
+
+
+def test_packages_that_are_held_and_by_whom(
+    bare_host: Path, run_module: RunModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = bare_host / "held"
+    ours.write_text("jicofo\nprosody\n")
+    monkeypatch.setattr(host_probe, "HELD_BY_US", str(ours))
+    program(
+        bare_host,
+        "dpkg-query",
+        "jicofo\t1.0\tinstalled\thold\nnginx\t1.26\tinstalled\thold\n"
+        "prosody\t13.0.1-1\tinstalled\tinstall\ngone\t1\tconfig-files\thold",
+    )
+    assert probe(run_module)["held"] == {"jicofo": True, "nginx": False}
 
 
 def test_installed_packages_of_arch(bare_host: Path, run_module: RunModule) -> None:
@@ -107,7 +123,7 @@ def test_installed_packages_of_arch(bare_host: Path, run_module: RunModule) -> N
 def test_candidates_are_asked_for_once_and_for_missing_packages_only(
     bare_host: Path, run_module: RunModule
 ) -> None:
-    program(bare_host, "dpkg-query", "nginx\t1.26\tinstalled")
+    program(bare_host, "dpkg-query", "nginx\t1.26\tinstalled\tinstall")
     apt_cache = program(bare_host, "apt-cache", POLICY)
     facts = probe(run_module, candidates=["nginx", "prosody", "gone", "jicofo"])
     assert facts["candidates"] == {"prosody": "13.0.1-1+deb13u1", "jicofo": "1.0-1120-1"}
@@ -150,7 +166,7 @@ def test_no_lists_are_fetched_unasked_or_in_check_mode(
 def test_no_candidates_are_asked_for_where_nothing_is_missing(
     bare_host: Path, run_module: RunModule
 ) -> None:
-    program(bare_host, "dpkg-query", "nginx\t1.26\tinstalled")
+    program(bare_host, "dpkg-query", "nginx\t1.26\tinstalled\tinstall")
     apt_cache = program(bare_host, "apt-cache", POLICY)
     assert probe(run_module, candidates=["nginx"])["candidates"] == {}
     assert not Path(f"{apt_cache}.calls").exists()
@@ -333,7 +349,7 @@ def test_the_lua_that_prosody_depends_on_names_its_libraries(
 def test_debian_has_one_name_for_a_library_of_all_lua(
     bare_host: Path, run_module: RunModule
 ) -> None:
-    program(bare_host, "dpkg-query", "prosody\t13.0.1-1\tinstalled")
+    program(bare_host, "dpkg-query", "prosody\t13.0.1-1\tinstalled\tinstall")
     assert probe(run_module)["lua_package"] == "lua"
 
 
