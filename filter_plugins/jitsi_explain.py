@@ -96,7 +96,9 @@ def explain(model: Mapping[str, Any], width: int) -> list[str]:
     hosts = model["prosody"]["hosts"]
     cases = model["cases"]
     lines = [f"{model['names']['domain']}: what will be deployed"]
-    lines += section("Features", _columns(list(model["why"].items()), width))
+    reasons = list(dict.fromkeys(model["why"].values()))
+    features = sorted(model["why"].items(), key=lambda item: reasons.index(item[1]))
+    lines += section("Features", _columns(features, width))
     if model["off"]:
         lines += section("Off, though on by default", _columns(list(model["off"].items()), width))
     purposes = [(name, host["purpose"]) for name, host in hosts.items()]

@@ -48,6 +48,14 @@ def test_everything_is_named(model: dict[str, Any]) -> None:
     assert f"{len(model['cases'])} access cases" in text
 
 
+def test_features_stand_together_by_their_reason(model: dict[str, Any]) -> None:
+    lines = jitsi_explain(model)
+    listed = lines[lines.index("Features") + 1 : lines.index("Off, though on by default") - 1]
+    reasons = [line.split(maxsplit=1)[1] for line in listed]
+    groups = [why for why, before in zip(reasons, ["", *reasons], strict=False) if why != before]
+    assert groups == ["always on", "asked for in jitsi_features", "on by default"]
+
+
 def test_the_table_says_who_may_do_what(model: dict[str, Any]) -> None:
     head, *rows = who_may_what(model["may"])
     assert head == ["", "without a token", "a guest", "a member's token", "an owner's token"]
@@ -72,7 +80,7 @@ def explain(inventory: dict[str, Any], tmp_path: Path) -> subprocess.CompletedPr
     """The playbook, for hosts that do not exist."""
     path = tmp_path / "hosts.yml"
     hosts: dict[str, Any] = {"first": {}, "second": {}}
-    connection = {"ansible_host": "192.0.2.10", "ansible_timeout": 1}
+    connection = {"ansible_host": "{{ lookup('ansible.builtin.file', '/nowhere/address') }}"}
     path.write_text(json.dumps({"all": {"hosts": hosts, "vars": {**connection, **inventory}}}))
     return subprocess.run(
         [sys.executable, "-m", "ansible", "playbook", "-i", path, "playbooks/explain.yml"],
