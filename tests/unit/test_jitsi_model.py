@@ -291,6 +291,11 @@ def test_warnings_follow_the_options(features: dict[str, Any]) -> None:
     assert "sub claim is not checked" in warnings(jitsi_token_domain_verification=False)
     assert "recording_guard is off" in warnings(jitsi_features_off=["recording_guard"])
     assert "Set jitsi_token_auth_url" in warnings()
+    parties = ["affiliation", "owner_party"]
+    assert "waits until a meeting ends" not in warnings(jitsi_features=parties)
+    assert "waits until a meeting ends" in warnings(
+        jitsi_features=parties, jitsi_owner_party_timeout=121
+    )
     assert "Set jitsi_token_auth_url" not in warnings(
         jitsi_token_auth_url="https://login.example.org/{room}"
     )
