@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Writes docs/variables.md and docs/features.md from the files that they describe.
 
-``scripts/generate_docs.py`` writes them; tests/contract checks that they are fresh.
+``.venv/bin/python scripts/generate_docs.py`` writes them. tests/contract checks that they are
+fresh.
 """
 
 from __future__ import annotations
@@ -40,10 +41,26 @@ deployed:
     jitsi_features: [guests, affiliation, owner_party, lobby]
     jitsi_features_off: [polls]
 
-    ansible-playbook -i inventory/<name> playbooks/explain.yml
+    .venv/bin/ansible-playbook -i inventory/<name> playbooks/explain.yml
+
+## Which ones
+
+| what you want | `jitsi_features` |
+|---|---|
+| People with a token get in, and who comes first moderates. | `[]` |
+| The token says who moderates. | `[affiliation]` |
+| People without a token may come too, once somebody with one is there. | `[guests, affiliation]` |
+| Moderators turn a lobby on and admit people one by one. | `[guests, affiliation, lobby]` |
+| The lobby is on from the start. | `[guests, affiliation, lobby, lobby_always]` |
+| Nobody is in a meeting without its owner. | `[guests, affiliation, lobby, owner_party]` |
+| Everybody with a token moderates (the classic secure domain). | `[guests, jicofo_login]` |
+| Several organisations share the server. | `[tenants, affiliation]` |
 
 One of three features decides who moderates: `first_is_owner`, unless `affiliation` or
-`jicofo_login` is chosen.
+`jicofo_login` is chosen. [Tokens of your own](operations.md#tokens-of-your-own) says what a token
+has to have for that.
+
+## All of them
 
 | feature | effect | |
 |---|---|---|
@@ -70,9 +87,32 @@ which a door is open. Each key has one owner; a host that no chosen feature name
 `{{ options.x }}`, `{{ names.x }}` and `features` are known in all values. Conditions over the whole
 model are in `roles/jitsi_access/contradictions.yml`.
 """
-# Handed over by playbooks/vars/model.yml: setting them in an inventory would have no effect
+_ROLES = (
+    "jitsi_history",
+    "prosody",
+    "jitsi_tokens",
+    "jicofo",
+    "jitsi_web",
+    "jitsi_verify",
+    "jitsi_lock",
+)
+
+
+def _load(path: Path) -> Any:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+# Handed over by the playbooks: setting them in an inventory would have no effect
 _HANDED_OVER = frozenset(
-    yaml.safe_load((ROOT / "playbooks/vars/model.yml").read_text(encoding="utf-8")).keys()
+    [
+        *_load(ROOT / "playbooks/vars/model.yml"),
+        *(
+            name
+            for play in _load(ROOT / "playbooks/site.yml")
+            for task in play.get("tasks", [])
+            for name in task.get("vars", {})
+        ),
+    ]
 )
 
 
@@ -109,17 +149,12 @@ def _options(specs: dict[str, dict[str, Any]]) -> Iterator[str]:
         yield _row(name, spec)
 
 
-def _load(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return content
-
-
 def variables() -> str:
     """The whole page."""
     lines = [_VARIABLES_HEAD.rstrip("\n")]
     for name, feature in _features().items():
         lines += _table(f"Feature `{name}`", feature["summary"], _variables_of(feature))
-    for role in ("jitsi_history", "prosody", "jitsi_tokens", "jicofo", "jitsi_web", "jitsi_verify"):
+    for role in _ROLES:
         spec = _load(ROOT / "roles" / role / "meta/argument_specs.yml")["argument_specs"]["main"]
         own = {name: each for name, each in spec["options"].items() if name not in _HANDED_OVER}
         lines += _table(f"Role `{role}`", f"{spec['short_description']}.", own)
