@@ -12,8 +12,13 @@ import pytest
 @pytest.mark.parametrize("page", generate_docs.PAGES, ids=lambda page: page.name)
 def test_generated_pages_are_fresh(page: Path) -> None:
     assert page.read_text(encoding="utf-8") == generate_docs.PAGES[page](), (
-        f"docs/{page.name} is stale. Run scripts/generate_docs.py."
+        f"docs/{page.name} is stale. Run .venv/bin/python scripts/generate_docs.py."
     )
+
+
+@pytest.mark.parametrize("name", ["prosody_hosts", "prosody_extra_packages"])
+def test_what_a_playbook_sets_is_no_variable_of_the_operator(name: str) -> None:
+    assert f"`{name}`" not in generate_docs.variables()
 
 
 def test_complaints_name_cases_that_there_are() -> None:
