@@ -1,13 +1,16 @@
--- Closes a VirtualHost to people: only direct connections from allowed networks may log in.
---
--- And stanzas from people of other hosts end here: an account could be flooded otherwise, and Jicofo
--- be reached past its proxy.
+-- Closes a VirtualHost to people: only direct connections from allowed networks may log in, and
+-- stanzas from people of other hosts end here.
 --
 -- BOSH and WebSocket are open to the world and reach every VirtualHost by the `to` of the stream.
--- Without this module the passwords of Jicofo, bridges and recorders can be tried from outside.
+-- Without this module the passwords of Jicofo, bridges and recorders can be tried from outside, an
+-- account could be flooded, and Jicofo be reached past its proxy.
+--
+-- Goes on VirtualHosts of machines.
 --
 -- Options (VirtualHost or global):
---   local_login_networks   list of networks in CIDR notation, default the loopback networks
+--   local_login_networks    list of networks in CIDR notation, the loopback networks
+--   c2s_ports               Prosody's own: ports of direct connections, { 5222 }
+--   c2s_direct_tls_ports    Prosody's own: those that begin with TLS, { }
 local ip = require "util.ip";
 local st = require "util.stanza";
 

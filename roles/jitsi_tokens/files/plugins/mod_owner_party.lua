@@ -20,6 +20,8 @@
 --   owner_party_service_hosts   hosts whose users are no people, { }
 --   muc_mapper_domain_base      main domain, required
 --   admins                      JIDs that are no people, as on every MUC
+-- Of the main domain:
+--   breakout_rooms_muc          MUC of the breakout rooms, "breakout." and the main domain
 local configmanager = require "core.configmanager";
 local jid = require "util.jid";
 local st = require "util.stanza";
