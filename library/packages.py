@@ -89,6 +89,24 @@ def parse_madison(text: str) -> dict[str, list[str]]:
     return offers
 
 
+def parse_companions(text: str) -> dict[str, str]:
+    """Version by name of what goes together with packages, as ``apt-cache show`` prints these.
+
+    That is what a package depends on in one version alone (C(=)), and in none that is later (C(<<),
+    C(<=)), which then is its own version. Of alternatives the first counts.
+    """
+    companions = {}
+    for stanza in text.split("\n\n"):
+        fields = dict(re.findall(r"^(Version|Depends|Pre-Depends): (.*)$", stanza, re.MULTILINE))
+        own = fields.pop("Version", "")
+        for clause in ",".join(fields.values()).split(","):
+            found = re.match(r"\s*([^\s:]+)(?::\w+)? \((=|<<|<=) ([^)]+)\)", clause)
+            if found:
+                name, relation, version = found.groups()
+                companions[name] = version if relation == "=" else own
+    return companions
+
+
 class Apt:
     """Debian's package manager and its derivatives'."""
 
@@ -144,8 +162,27 @@ class Apt:
         if status != 0:
             raise PackageError(f"debconf does not take the answers. {_last_lines(output)}")
 
+    def companions(self, wanted: list[str]) -> list[str]:
+        """What apt has to be told as well, for packages in other versions than the latest.
+
+        They may need others in a version that it would not choose by itself.
+        """
+        chosen = dict(each.split("=", 1) for each in wanted if "=" in each)
+        names = {each.partition("=")[0] for each in wanted}
+        more: dict[str, str] = {}
+        while chosen:
+            pairs = [f"{name}={version}" for name, version in chosen.items()]
+            found = parse_companions(self._run("apt-cache", "show", *pairs)[1])
+            new = {name: found[name] for name in found if name not in names}
+            offers = self.offered(list(new)) if new else {}
+            chosen = {name: new[name] for name in new if new[name] in offers.get(name, [])}
+            names.update(new)
+            more.update(chosen)
+        return [f"{name}={version}" for name, version in more.items()]
+
     def install(self, wanted: list[str]) -> None:
         """Install packages, each as C(name) or C(name=version), in one transaction."""
+        companions = self.companions(wanted)
         with _nothing_starts():
             status, output = self._run(
                 "apt-get",
@@ -157,6 +194,7 @@ class Apt:
                 "-oDpkg::Options::=--force-confdef",
                 "-oDpkg::Options::=--force-confold",
                 *wanted,
+                *companions,
             )
         if status != 0:
             raise PackageError(f"apt-get cannot install {', '.join(wanted)}. {_last_lines(output)}")

@@ -12,7 +12,15 @@ from typing import Any
 import pytest
 
 import packages
-from packages import PackageError, check, find_missing, holder_of, parse_madison, wait_for
+from packages import (
+    PackageError,
+    check,
+    find_missing,
+    holder_of,
+    parse_companions,
+    parse_madison,
+    wait_for,
+)
 
 _MADISON = """\
    prosody | 13.0.1-1+deb13u1 | https://deb.example.org trixie/main amd64 Packages
@@ -61,6 +69,27 @@ def _install(
         return run_module(packages, **options)
 
     return install
+
+
+# Debian 13, and Ubuntu 22.04 where the package in between has the bound
+_SHOWN = """\
+Package: nginx
+Version: 1.26.3-3
+Depends: libc6 (>= 2.34), iproute2, nginx-common (= 1.26.3-3)
+
+Package: nginx
+Version: 1.18.0-6
+Pre-Depends: init-system-helpers (>= 1.54~)
+Depends: nginx-core (<< 1.18.0-6.1~) | nginx-full (<< 1.18.0-6.1~), nginx-core (>= 1.18.0-6)
+
+Package: lua-sec
+Version: 1.3.2
+Depends: lua-socket
+"""
+
+
+def test_what_goes_together_with_a_version_is_read() -> None:
+    assert parse_companions(_SHOWN) == {"nginx-common": "1.26.3-3", "nginx-core": "1.18.0-6"}
 
 
 def test_madison_is_read_without_sources() -> None:
