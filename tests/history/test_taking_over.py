@@ -68,9 +68,9 @@ def _adopted(controller: Controller, refused: Deployment) -> Deployment:
 def test_what_was_found_is_said(refused: Deployment, host: str) -> None:
     output = " ".join(refused.output.replace("''", "'").split())  # as the terminal wraps it
     for path, words in FOUND[host].items():
-        _, found, rest = output.partition(f"{path} (")
+        _, found, rest = output.partition(f"ok: [{host}] => (item={path}) ")
         assert found, path
-        assert words in rest[:160], path
+        assert words in rest[:240], path
 
 
 def test_they_are_refused_with_the_way_out(refused: Deployment) -> None:
