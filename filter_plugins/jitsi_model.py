@@ -91,6 +91,15 @@ _FEATURE_KEYS = frozenset(
         "warnings",
     }
 )
+# What becomes part of the model, and what a feature without it says
+_EMPTY: Mapping[str, Any] = {
+    "prosody": {},
+    "jicofo": {},
+    "web": {},
+    "proves": [],
+    "may": {},
+    "warnings": [],
+}
 _HOST_KEYS = frozenset(
     {
         "name",
@@ -624,29 +633,7 @@ def build_model(
     variables = {"options": public, "names": names, "features": chosen}
 
     merger = _Merger()
-    model: dict[str, Any] = {"prosody": {}, "jicofo": {}, "web": {}}
-    cases: list[str] = []
-    may: dict[str, dict[str, Any]] = {}
-    needed_by: dict[str, list[str]] = {}
-    warnings: list[str] = []
-    for name in chosen:
-        feature = features[name]
-        for part in ("prosody", "jicofo", "web"):
-            if part in feature:
-                content = _substitute(feature[part], variables, f"{name}.{part}")
-                merger.merge(model[part], content, f"the feature {name}", (part,))
-                for module in dict.fromkeys(_needed_by(content) if part == "prosody" else ()):
-                    needed_by.setdefault(module, []).append(name)
-        for entry in _substitute(feature.get("proves", []), variables, f"{name}.proves"):
-            case = entry if isinstance(entry, str) else entry["case"]
-            if (isinstance(entry, str) or entry["when"]) and case not in cases:
-                cases.append(case)
-        for actor, cells in _substitute(feature.get("may", {}), variables, f"{name}.may").items():
-            may.setdefault(actor, {}).update(cells)
-        for entry in _substitute(feature.get("warnings", []), variables, f"{name}.warnings"):
-            if entry["when"]:
-                warnings.append(entry["text"])
-
+    model = _merge(features, chosen, variables, merger)
     prosody = model["prosody"]
     hosts = {
         key: _finish_host(key, host)
@@ -662,14 +649,47 @@ def build_model(
         "options": public,
         "names": names,
         **model,
+    }
+    (rules or load_rules(CONTRADICTIONS)).check(hosts, whole)
+    return whole
+
+
+def _merge(
+    features: Mapping[str, Any],
+    chosen: Iterable[str],
+    variables: Mapping[str, Any],
+    merger: _Merger,
+) -> dict[str, Any]:
+    """What the chosen features say, merged by part of the model."""
+    parts: dict[str, dict[str, Any]] = {"prosody": {}, "jicofo": {}, "web": {}}
+    needed_by: dict[str, list[str]] = {}
+    cases: list[str] = []
+    may: dict[str, dict[str, Any]] = {}
+    warnings: list[str] = []
+    for name in chosen:
+        feature = {
+            key: _substitute(features[name].get(key, empty), variables, f"{name}.{key}")
+            for key, empty in _EMPTY.items()
+        }
+        for part, content in parts.items():
+            merger.merge(content, feature[part], f"the feature {name}", (part,))
+        for module in dict.fromkeys(_needed_by(feature["prosody"])):
+            needed_by.setdefault(module, []).append(name)
+        for entry in feature["proves"]:
+            case = entry if isinstance(entry, str) else entry["case"]
+            if (isinstance(entry, str) or entry["when"]) and case not in cases:
+                cases.append(case)
+        for actor, cells in feature["may"].items():
+            may.setdefault(actor, {}).update(cells)
+        warnings += [entry["text"] for entry in feature["warnings"] if entry["when"]]
+    return {
+        **parts,
         "needed_by": needed_by,
         "cases": cases,
         # Nobody is an actor who has no way in: guests without their feature
         "may": {actor: cells for actor, cells in may.items() if "log in" in cells},
         "warnings": warnings,
     }
-    (rules or load_rules(CONTRADICTIONS)).check(hosts, whole)
-    return whole
 
 
 def _with_extras(
