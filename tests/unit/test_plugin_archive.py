@@ -15,7 +15,6 @@ from plugin_archive import ArchiveError, get, inspect, sha256_of
 _TREE = (
     "plugins/mod_auth_token.lua",
     "plugins/mod_token_verification.lua",
-    "plugins/mod_extra.lua",
     "plugins/util.lib.lua",
     "plugins/token/util.lib.lua",
 )
@@ -29,20 +28,20 @@ def pack(path: Path, names: tuple[str, ...] = _TREE, **odd: Any) -> Path:
             member.size = 3
             archive.addfile(member, io.BytesIO(b"-- "))
         if odd:
-            member = tarfile.TarInfo(odd.pop("name", "plugins/odd"))
+            member = tarfile.TarInfo(odd.pop("name", "plugins/mod_extra.lua"))
             for key, value in odd.items():
                 setattr(member, key, value)
             archive.addfile(member)
     return path
 
 
-def try_it(source: str, tmp_path: Path, *, sha256: str = "", modules: tuple[str, ...] = ()) -> Any:
-    return get(source, sha256, modules, tmp_path / "cache", 5)
+def try_it(source: str, tmp_path: Path, *, sha256: str = "") -> Any:
+    return get(source, sha256, tmp_path / "cache", 5)
 
 
 def test_a_good_archive_is_named_by_its_sum(tmp_path: Path) -> None:
     path = pack(tmp_path / "a.tar.gz")
-    found = try_it(str(path), tmp_path, sha256=sha256_of(path).upper(), modules=("extra",))
+    found = try_it(str(path), tmp_path, sha256=sha256_of(path).upper())
     assert found["path"] == str(path)
     assert found["sha256"] == sha256_of(path)
     assert "token/util.lib.lua" in found["files"]
@@ -72,20 +71,19 @@ def test_a_dangerous_archive_is_refused(tmp_path: Path, odd: dict[str, Any], wor
 
 
 @pytest.mark.parametrize(
-    ("names", "modules", "words"),
+    ("names", "words"),
     [
-        pytest.param(_TREE[1:], (), r"lacks mod_auth_token\.lua\.", id="without auth_token"),
-        pytest.param(_TREE, ("muc_wait_for_host",), "lacks mod_muc_wait_for_host", id="feature"),
-        pytest.param(("plugins/readme",), (), "no single folder", id="something else"),
-        pytest.param(("mod_auth_token.lua",), (), "no single folder", id="no folder"),
-        pytest.param((), (), "no single folder", id="empty"),
+        pytest.param(_TREE[1:], r"lacks mod_auth_token\.lua\.", id="without auth_token"),
+        pytest.param(("plugins/readme",), "no single folder", id="something else"),
+        pytest.param(("mod_auth_token.lua",), "no single folder", id="no folder"),
+        pytest.param((), "no single folder", id="empty"),
     ],
 )
 def test_an_archive_without_the_modules_is_refused(
-    tmp_path: Path, names: tuple[str, ...], modules: tuple[str, ...], words: str
+    tmp_path: Path, names: tuple[str, ...], words: str
 ) -> None:
     with pytest.raises(ArchiveError, match=words):
-        inspect(pack(tmp_path / "a.tar.gz", names), modules)
+        inspect(pack(tmp_path / "a.tar.gz", names))
 
 
 def test_an_archive_that_grows_too_large_is_refused(

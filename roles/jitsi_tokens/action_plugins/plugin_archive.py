@@ -10,7 +10,6 @@ import hashlib
 import re
 import tarfile
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -21,13 +20,12 @@ from ansible.plugins.action import ActionBase
 _ARGUMENTS: dict[str, Any] = {
     "source": {"type": "str", "required": True},
     "sha256": {"type": "str", "default": ""},
-    "modules": {"type": "list", "elements": "str", "default": []},
     "cache": {"type": "path", "required": True},
     "timeout": {"type": "int", "default": 20},
 }
 
-# What the token path needs in every plugin tree, besides the modules of the features.
-_NEEDED = ("mod_auth_token.lua", "mod_token_verification.lua", "util.lib.lua", "token/util.lib.lua")
+# What the token path needs in every plugin tree; the features need more modules.
+_NEEDED = {"mod_auth_token.lua", "mod_token_verification.lua", "util.lib.lua", "token/util.lib.lua"}
 _MAX_DOWNLOAD = 64 * 2**20  # bytes; the plugins of August 2026 take 0.2 MiB
 _MAX_UNPACKED = 256 * 2**20  # bytes
 _MAX_MEMBERS = 10_000
@@ -92,10 +90,8 @@ def _read_members(path: Path) -> list[tarfile.TarInfo]:
     return members
 
 
-def inspect(path: Path, modules: Iterable[str] = ()) -> list[str]:
+def inspect(path: Path) -> list[str]:
     """Names of the files in an archive, below its one top folder.
-
-    ``modules`` are the Prosody modules that have to be there, without ``mod_`` and ``.lua``.
 
     Raises ArchiveError where it is no tarball of a plugin tree, or not safe to unpack.
     """
@@ -106,17 +102,16 @@ def inspect(path: Path, modules: Iterable[str] = ()) -> list[str]:
         tops.update(parts[:1])
         if member.isfile():
             files.add("/".join(parts[1:]))
-    needed = [*_NEEDED, *(f"mod_{module}.lua" for module in modules)]
-    missing = sorted({name for name in needed if name not in files})
-    if len(tops) != 1 or (missing and not files & set(needed)):
+    missing = sorted(_NEEDED - files)
+    if len(tops) != 1 or not files & _NEEDED:
         raise ArchiveError(
             "The archive holds no single folder with Jitsi's Prosody plugins directly in it. Pack"
             " resources/prosody-plugins as it is, from the folder above it."
         )
     if missing:
         raise ArchiveError(
-            f"The archive lacks {', '.join(missing)}. Use newer plugins, or switch the features"
-            " off that need them."
+            f"The archive lacks {', '.join(missing)}. Set jitsi_tokens_archive to a tarball of all"
+            " of Jitsi's Prosody plugins."
         )
     return sorted(files)
 
@@ -163,9 +158,7 @@ def _copy(answer: Any, file: Any) -> None:
         file.write(chunk)
 
 
-def get(
-    source: str, sha256: str, modules: Iterable[str], cache: Path, timeout: int
-) -> dict[str, Any]:
+def get(source: str, sha256: str, cache: Path, timeout: int) -> dict[str, Any]:
     """Path, SHA-256 and files of the archive that ``source``, a path or an address, names.
 
     Raises ArchiveError where there is none, or none that may be used.
@@ -194,7 +187,7 @@ def get(
     return {
         "path": str(path.resolve()),
         "sha256": check_sum(path, expected),
-        "files": inspect(path, modules),
+        "files": inspect(path),
     }
 
 
@@ -211,7 +204,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core comes with
             found = get(
                 arguments["source"],
                 arguments["sha256"],
-                arguments["modules"],
                 Path(arguments["cache"]),
                 arguments["timeout"],
             )
