@@ -102,6 +102,11 @@ def test_the_hosts_file_says_what_the_model_says(rendered: Path, model: dict[str
             expected["component"] = host["component"]
         if host["modules"]:
             expected["modules_enabled"] = host["modules"]
+        if name in (DOMAIN, f"auth.{DOMAIN}"):
+            files = {"certificate": "crt", "key": "key"}
+            expected["ssl"] = {
+                key: f"/var/lib/prosody/{name}.{ending}" for key, ending in files.items()
+            }
         assert read[name] == expected
     assert read.keys() == {"*", *model["prosody"]["hosts"]}
 
