@@ -214,6 +214,25 @@ def test_an_unknown_name_inside_a_feature_is_an_error(features: dict[str, Any]) 
         ),
         *(
             pytest.param(
+                {
+                    **DOMAIN,
+                    "jitsi_features": ["affiliation", "owner_party"],
+                    "jitsi_owner_party_timeout": seconds,
+                },
+                f"jitsi_owner_party_timeout must be {words}",
+                id=f"a timeout {seconds!r}",
+            )
+            for seconds, words in [
+                (0, "between 1 and 86400"),
+                (-60, "between 1 and 86400"),
+                (86401, "between 1 and 86400"),
+                (float("inf"), "a whole number"),
+                ("60", "a whole number"),
+                ("a minute", "a whole number"),
+            ]
+        ),
+        *(
+            pytest.param(
                 {**DOMAIN, "jitsi_features": ["tenants"], "jitsi_tenants": tenants},
                 f"jitsi_tenants {words}",
                 id=f"tenants {tenants!r}",
