@@ -43,6 +43,12 @@ options:
     description: First part of the variables' names, for the sentences.
     type: str
     required: true
+  versions:
+    description:
+      - Exact versions of packages, by name. Where the repository has a package of these, it has to
+        have this version of it.
+    type: dict
+    default: {}
   timeout:
     description: How long the repository may stay silent, in seconds.
     type: int
@@ -192,13 +198,28 @@ def diagnose(output: str, url: str, suite: str, variable: str) -> str:
     )
 
 
-def command(folder: Path, url: str, suite: str, timeout: int) -> list[str]:
-    """``apt-get update`` confined to ``folder``, which has the key and gets everything else."""
+def check_versions(output: str, versions: dict[str, str], url: str, suite: str) -> str:
+    """The sentence for versions that ``apt-cache madison`` does not name, empty where it does."""
+    offers: dict[str, list[str]] = {}
+    for row in output.splitlines():
+        columns = [column.strip() for column in row.split("|")]
+        if len(columns) == 3 and not columns[2].endswith("Sources"):
+            offers.setdefault(columns[0], []).append(columns[1])
+    return " ".join(
+        f"{name} {version} is no longer offered; the repository {url} {suite} has"
+        f" {', '.join(offers[name][:5])}. Correct jitsi_versions, or remove {name} from it."
+        for name, version in versions.items()
+        if name in offers and version not in offers[name]
+    )
+
+
+def confine(folder: Path, url: str, suite: str, timeout: int) -> list[str]:
+    """Options that confine apt to ``folder``, which has the key and gets everything else."""
     suites = suite if suite.endswith("/") else f"{suite} main"
     source = folder / "try.list"
     source.write_text(f"deb [signed-by={folder / 'key.asc'}] {url} {suites}\n", encoding="utf-8")
     (folder / "lists" / "partial").mkdir(parents=True)
-    options = {
+    settings = {
         "Dir::Etc::sourcelist": source,
         "Dir::Etc::sourceparts": "-",
         "Dir::State::lists": folder / "lists",
@@ -209,11 +230,11 @@ def command(folder: Path, url: str, suite: str, timeout: int) -> list[str]:
         "Acquire::http::Timeout": timeout,
         "Acquire::https::Timeout": timeout,
     }
-    return ["apt-get", "update", *(f"-o{name}={value}" for name, value in options.items())]
+    return [f"-o{name}={value}" for name, value in settings.items()]
 
 
 def main() -> None:
-    """Ansible's shell around `command` and `diagnose`."""
+    """Ansible's shell around `confine` and `diagnose`."""
     module = AnsibleModule(
         argument_spec={
             "url": {"type": "str", "required": True},
@@ -221,6 +242,7 @@ def main() -> None:
             "key": {"type": "str", "required": True, "no_log": False},
             "fingerprint": {"type": "str", "required": True},
             "variable": {"type": "str", "required": True},
+            "versions": {"type": "dict", "default": {}},
             "timeout": {"type": "int", "default": 20},
         },
         supports_check_mode=True,
@@ -233,11 +255,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="vestibule-") as name:
         folder = Path(name)
         (folder / "key.asc").write_text(module.params["key"].strip() + "\n", encoding="utf-8")
-        argv = command(folder, url, suite, module.params["timeout"])
-        status, out, err = module.run_command(argv, environ_update={"LC_ALL": "C.UTF-8"})
-    output = out + err
-    if status != 0:
-        module.fail_json(msg=diagnose(output, url, suite, variable), output=output)
+        options = confine(folder, url, suite, module.params["timeout"])
+        module.run_command_environ_update = {"LC_ALL": "C.UTF-8"}
+        status, out, err = module.run_command(["apt-get", "update", *options])
+        output = out + err
+        if status != 0:
+            module.fail_json(msg=diagnose(output, url, suite, variable), output=output)
+        versions = module.params["versions"]
+        if versions:
+            _, offers, _ = module.run_command(["apt-cache", "madison", *options, *versions])
+            problem = check_versions(offers, versions, url, suite)
+            if problem:
+                module.fail_json(msg=problem, output=output)
     module.exit_json(changed=False, output=output)
 
 

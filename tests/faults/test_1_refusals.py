@@ -9,6 +9,12 @@ from typing import Any
 import pytest
 from tests.faults.support import Controller, Server, differences
 
+# The stand-ins' repository is not Prosody's, but it has a key
+_UPSTREAM = {
+    "prosody_repository": "upstream",
+    "prosody_repository_key": "{{ jitsi_tokens_repository_key }}",
+    "prosody_repository_fingerprint": "{{ jitsi_tokens_repository_fingerprint }}",
+}
 _LONG_SECRET = "kanarienvogel" * 3
 _UNTRUE_CLOCK = """
 import time
@@ -55,6 +61,15 @@ def port_taken(server: Server) -> Iterator[dict[str, Any]]:
         yield {}
     finally:
         server.run("systemctl stop intruder")
+
+
+@contextmanager
+def openssl_held(server: Server) -> Iterator[dict[str, Any]]:
+    server.run("apt-mark hold openssl")
+    try:
+        yield {}
+    finally:
+        server.run("apt-mark unhold openssl")
 
 
 @contextmanager
@@ -156,8 +171,50 @@ REFUSALS = [
     pytest.param(
         as_it_is,
         {"prosody_minimum_version": "99"},
-        ["is older than prosody_minimum_version (99).", "Use a newer release"],
+        [
+            "is older than prosody_minimum_version (99).",
+            "Use a newer release of the distribution, or set prosody_repository: upstream",
+        ],
         id="Prosody too old",
+    ),
+    pytest.param(
+        as_it_is,
+        {**_UPSTREAM, "prosody_repository_url": "http://127.0.0.1:9/debian"},
+        ["http://127.0.0.1:9/debian trixie cannot be read", "Check prosody_repository_url"],
+        id="Prosody's repository out of reach",
+    ),
+    pytest.param(
+        as_it_is,
+        {**_UPSTREAM, "prosody_repository_fingerprint": None},
+        [
+            "prosody_repository_key has the fingerprint",
+            "not 107D65A0A148C237FDF00AB47393D7E674D9DB",
+        ],
+        id="key of Prosody's repository with another fingerprint",
+    ),
+    pytest.param(
+        as_it_is,
+        {**_UPSTREAM, "prosody_repository_key": "prosody.asc"},
+        ["prosody_repository_key holds no ASCII-armoured OpenPGP key", "Give the .asc file"],
+        id="key of Prosody's repository that is not there",
+    ),
+    pytest.param(
+        as_it_is,
+        {"jitsi_versions": {"prosody": "99.1-1"}},
+        ["prosody 99.1-1 is no longer offered; the repositories have ", "Correct jitsi_versions"],
+        id="version of Prosody that is not offered",
+    ),
+    pytest.param(
+        as_it_is,
+        {"jitsi_versions": {"jicofo": "99.1-1"}},
+        ["jicofo 99.1-1 is no longer offered; ", " has 1.0.1-1~standin.", "Correct jitsi_versions"],
+        id="version of Jicofo that is not offered",
+    ),
+    pytest.param(
+        openssl_held,
+        {"jitsi_versions": {"openssl": "99.1-1"}},
+        ["openssl is held at version ", "but 99.1-1 is asked for", "apt-mark unhold openssl"],
+        id="held package in the way",
     ),
     pytest.param(
         as_it_is,
@@ -204,13 +261,13 @@ REFUSALS = [
     pytest.param(
         released_as("Debian", "11"),
         {},
-        ["faults runs Debian 11", "which is not supported. Use Debian 12 or 13."],
+        ["faults runs Debian 11", "which is not supported. Use Debian 12 or 13, Ubuntu 22.04"],
         id="older Debian",
     ),
     pytest.param(
         released_as("Fedora", "44"),
         {},
-        ["faults runs Fedora 44, which is not supported. Use Debian 12 or 13."],
+        ["faults runs Fedora 44, which is not supported. Use Debian 12 or 13, Ubuntu 22.04"],
         id="other distribution",
     ),
     pytest.param(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from apt_repository_check import check_key, diagnose, fingerprints
+from apt_repository_check import check_key, check_versions, diagnose, fingerprints
 
 
 class Keys:
@@ -122,3 +122,18 @@ def test_a_fingerprint_that_is_none_is_named(fingerprint: str) -> None:
 )
 def test_what_apt_says_becomes_a_sentence(output: str, words: str) -> None:
     assert words in diagnose(output, "https://example.org", "stable/", "x")
+
+
+def test_a_version_that_the_repository_does_not_have_is_named() -> None:
+    madison = (
+        "jicofo | 1.0-2 | https://example.org stable/ Packages\n"
+        "jicofo | 1.0-1 | https://example.org stable/ Packages\n"
+        "jicofo | 1.0-9 | https://example.org stable/ Sources\n"
+    )
+
+    def said(**versions: str) -> str:
+        return check_versions(madison, versions, "https://example.org", "stable/")
+
+    assert said(jicofo="1.0-1", nginx="of another repository") == ""
+    assert said(jicofo="1.0-9").startswith("jicofo 1.0-9 is no longer offered; the repository")
+    assert " https://example.org stable/ has 1.0-2, 1.0-1. Correct " in said(jicofo="1.0-9")

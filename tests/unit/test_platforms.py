@@ -73,5 +73,5 @@ def test_tasks_find_what_they_need_on_every_platform(role: str) -> None:
     used = {name for name in names[0] | names[1] if name in tasks}
     assert used
     # A task that is skipped elsewhere may have data of its own
-    own = {"__jitsi_tokens_pacman_source", "__jitsi_tokens_keyring"}
+    own = {"__jitsi_tokens_pacman_source", "__jitsi_tokens_repository_files"}
     assert used - names[0] - own == used - names[1] - own == set()

@@ -53,6 +53,7 @@ _ARGUMENTS: dict[str, Any] = {
         },
     },
     "report": {"type": "path", "required": True},
+    "note": {"type": "str", "required": True},
     "log_unit": {"type": "str", "required": True},
     "timeout": {"type": "int", "required": True},
     "focus_timeout": {"type": "int", "required": True},
@@ -138,6 +139,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core comes with
                     for kind in TRANSPORTS.values()
                 ]
                 await wait_for_focus(entrances, arguments["focus_timeout"])
+                if arguments["note"]:
+                    show.line(arguments["note"])
                 show.line(f"access cases on {domain}, as the server answers:")
                 verdicts = await play(cases, entrances, show.verdict)
                 wrong = [verdict for verdict in verdicts if not verdict.ok]
