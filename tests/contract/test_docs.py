@@ -21,6 +21,25 @@ def test_what_a_playbook_sets_is_no_variable_of_the_operator(name: str) -> None:
     assert f"`{name}`" not in generate_docs.variables()
 
 
+LINKS = [
+    (page, link)
+    for page in (*generate_docs.ROOT.glob("*.md"), *generate_docs.ROOT.glob("docs/*.md"))
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    if "://" not in link
+]
+
+
+@pytest.mark.parametrize(("page", "link"), LINKS, ids=lambda each: getattr(each, "name", each))
+def test_links_lead_somewhere(page: Path, link: str) -> None:
+    path, _, anchor = link.partition("#")
+    target = page.parent / path if path else page
+    assert target.exists()
+    if anchor:
+        titles = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+        anchors = [re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles]
+        assert anchor in anchors
+
+
 def test_complaints_name_cases_that_there_are() -> None:
     text = (generate_docs.ROOT / "docs/operations.md").read_text(encoding="utf-8")
     table = text.split("## Complaints", 1)[1].split("\n## ", 1)[0]
