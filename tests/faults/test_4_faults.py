@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -177,6 +178,22 @@ def test_packages_leave_our_files_alone(
     run = controller.deploy()
     assert run.returncode == 0, run.output[-3000:]
     assert run.recap["changed"] == 0
+
+
+def test_an_installation_waits_for_another_program(server: Server, controller: Controller) -> None:
+    """The lock is released after some seconds; somebody removed a package before."""
+    server.run(
+        "apt-get remove --yes jicofo; systemd-run --quiet --collect --unit=hoarder -- python3 -c"
+        ' "import fcntl, time; lock = open(\'/var/lib/dpkg/lock-frontend\', \'w\');'
+        ' fcntl.lockf(lock, fcntl.LOCK_EX); time.sleep(30)"'
+    )
+    run = controller.deploy("--tags=jicofo")
+
+    assert run.returncode == 0, run.output[-3000:]
+    said = re.search(r"Waited (\d+) s for python3 \(process \d+\)", run.output)
+    assert said, run.output[-3000:]
+    assert int(said[1]) > 0
+    assert server.run("dpkg-query --show --showformat '${db:Status-Status}' jicofo") == "installed"
 
 
 def test_a_feature_without_its_module_is_refused(server: Server, controller: Controller) -> None:
