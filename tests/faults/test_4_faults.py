@@ -184,7 +184,7 @@ def test_an_installation_waits_for_another_program(server: Server, controller: C
     """The lock is released after some seconds; somebody removed a package before."""
     server.run(
         "apt-get remove --yes jicofo; systemd-run --quiet --collect --unit=hoarder -- python3 -c"
-        ' "import fcntl, time; lock = open(\'/var/lib/dpkg/lock-frontend\', \'w\');'
+        " \"import fcntl, time; lock = open('/var/lib/dpkg/lock-frontend', 'w');"
         ' fcntl.lockf(lock, fcntl.LOCK_EX); time.sleep(30)"'
     )
     run = controller.deploy("--tags=jicofo")
