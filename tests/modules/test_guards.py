@@ -10,7 +10,7 @@ import pytest
 
 from access.participant import Participant
 from access.scene import Entrance
-from access.xmpp import CLIENT, Refused, Room, element, qualified, text
+from access.xmpp import CLIENT, FOCUS, Refused, Room, Stage, element, qualified, text
 
 from .conftest import DOMAIN, Server, Setting
 from .test_owner_party import administer, guest, member, owner
@@ -43,6 +43,24 @@ async def may_record(somebody: Participant, room: Room, to: str = "", **changed:
     except Refused as refused:
         return refused.condition != "forbidden"
     return True
+
+
+@pytest.mark.parametrize(
+    "address",
+    [f"focus.{DOMAIN}", f"focus.{DOMAIN}/x", f"x@focus.{DOMAIN}", f"x@focus.{DOMAIN}/y"],
+)
+async def test_jicofo_is_asked_for_meetings_only(entrance: Entrance, address: str) -> None:
+    """The proxy hands on what goes to any address of its host."""
+
+    async def ask_for(room: str) -> None:
+        order = {"xmlns": FOCUS, "room": room, "machine-uid": "x"}
+        await somebody.request("set", address, element("conference", order), Stage.FOCUS)
+
+    room = entrance.room()
+    async with entrance.guest(room) as somebody:
+        await ask_for(room.address)
+        with pytest.raises(Refused, match="not-allowed"):
+            await ask_for(f"jvbbrewery@internal.auth.{DOMAIN}")
 
 
 @pytest.mark.parametrize(

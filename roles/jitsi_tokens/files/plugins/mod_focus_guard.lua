@@ -24,7 +24,9 @@ end
 
 local function refuse_others(event)
 	local origin, stanza = event.origin, event.stanza;
-	if is_meeting(stanza.tags[1].attr.room) then
+	local request = stanza:get_child("conference", "http://jitsi.org/protocol/focus");
+	if not request or is_meeting(request.attr.room)
+		or stanza.attr.type == "result" or stanza.attr.type == "error" then
 		return;
 	end
 	module:log("warn", "Refused %s a room that is no meeting", stanza.attr.from);
@@ -32,8 +34,7 @@ local function refuse_others(event)
 	return true;
 end
 
+-- Not "iq-set/full/…": Prosody fires that for no full JID, and the proxy takes every address
 for _, form in ipairs { "host", "bare", "full" } do
-	for _, kind in ipairs { "iq-set", "iq-get" } do
-		module:hook(kind .. "/" .. form .. "/http://jitsi.org/protocol/focus:conference", refuse_others, 1000);
-	end
+	module:hook("iq/" .. form, refuse_others, 1000);
 end
