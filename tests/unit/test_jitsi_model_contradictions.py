@@ -57,7 +57,7 @@ _MAIN = ("prosody", "hosts", "main")
 # What only a change of a feature file could bring about: feature, place, new content
 BY_A_FEATURE: dict[str, tuple[str, tuple[str, ...], Any]] = {
     "guests_not_on_the_allowlist": (
-        "guests",
+        "tokens",
         (*_CONFERENCE, "settings", "token_verification_allowlist"),
         ["guest.other.example.org"],
     ),
