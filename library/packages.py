@@ -49,6 +49,9 @@ attributes:
   check_mode:
     description: Tells what would be installed, as far as the host's lists know.
     support: full
+  diff_mode:
+    description: Shows what would be installed, and the versions that it would replace.
+    support: full
 """
 
 EXAMPLES = r"""
@@ -366,6 +369,9 @@ def run(module: AnsibleModule, manager: Apt | Pacman) -> dict[str, Any]:
     result: dict[str, Any] = {"changed": bool(missing), "missing": missing, "waited": 0.0}
     if not missing:
         return result
+    names = [each.partition("=")[0] for each in missing]
+    before = [f"{name}={installed[name]}\n" for name in names if name in installed]
+    result["diff"] = {"before": "".join(before), "after": "".join(f"{each}\n" for each in missing)}
     if module.check_mode:
         return {**result, "msg": f"Would install {', '.join(missing)}"}
     result["waited"], holder = wait_for(manager.lock, parameters["lock_timeout"])

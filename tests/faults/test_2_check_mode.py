@@ -13,4 +13,5 @@ def test_check_mode_reports_changes_and_makes_none(server: Server, controller: C
     assert run.returncode == 0, run.output
     assert differences(before, after) == []
     assert run.recap["changed"] > 10
+    assert "\n+prosody\n" in run.output
     assert '+VirtualHost "meet.example.org"' in run.output

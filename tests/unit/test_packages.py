@@ -135,10 +135,13 @@ def test_one_transaction_installs_all(install: Callable[..., dict[str, Any]]) ->
 
 
 def test_check_mode_says_what_would_be_installed(install: Callable[..., dict[str, Any]]) -> None:
-    manager = Manager({})
-    result = install(manager, names=["prosody"], _ansible_check_mode=True)
+    manager = Manager({"nginx": "1"})
+    versions = {"nginx": "2"}
+    names = ["prosody", "nginx"]
+    result = install(manager, names=names, versions=versions, _ansible_check_mode=True)
     assert result["changed"] is True
-    assert result["msg"] == "Would install prosody"
+    assert result["msg"] == "Would install prosody, nginx=2"
+    assert result["diff"] == {"before": "nginx=1\n", "after": "prosody\nnginx=2\n"}
     assert manager.done == []
 
 
