@@ -61,6 +61,41 @@ def test_the_interpreter_decides_on_the_names_of_the_libraries(
     assert set(installed) == needed == names
 
 
+@pytest.mark.parametrize(
+    ("repository", "helper", "missing", "words"),
+    [
+        pytest.param({}, {}, ["lua-inspect"], "Set one of two", id="neither"),
+        pytest.param({}, {}, ["lua-cjson"], None, id="nothing but what Arch has"),
+        pytest.param({"name": "jitsi"}, {}, ["lua-inspect"], None, id="a repository"),
+        pytest.param(
+            {}, {"program": "paru", "user": "builder"}, ["lua-inspect"], None, id="a helper"
+        ),
+        pytest.param(
+            {"name": "jitsi"}, {"program": "paru"}, ["lua-inspect"], "Set one of two", id="both"
+        ),
+        pytest.param({}, {"program": "paru"}, ["lua-inspect"], "not root", id="no user"),
+        pytest.param(
+            {}, {"program": "paru", "user": "root"}, ["lua-inspect"], "not root", id="root"
+        ),
+        pytest.param({}, {"user": "builder"}, ["lua-inspect"], "not root", id="no program"),
+    ],
+)
+def test_nothing_of_the_aur_comes_unasked_or_through_root(
+    repository: dict[str, str], helper: dict[str, str], missing: list[str], words: str | None
+) -> None:
+    variables = {
+        **data("jitsi_tokens", "Archlinux"),
+        "ansible_facts": {"vestibule": {"lua_package": "lua"}},
+        "inventory_hostname": "meet",
+        "jitsi_tokens_pacman_repository": repository,
+        "jitsi_tokens_aur_helper": helper,
+        "__jitsi_tokens_missing": missing,
+    }
+    templar = Templar(loader=DataLoader(), variables=variables)
+    sentence = templar.template(variables["__jitsi_tokens_source_fault"])
+    assert sentence == "" if words is None else words in sentence
+
+
 @pytest.mark.parametrize("role", ["prosody", "jitsi_tokens", "jicofo", "jitsi_web"])
 def test_tasks_find_what_they_need_on_every_platform(role: str) -> None:
     tasks = "".join(
@@ -73,5 +108,9 @@ def test_tasks_find_what_they_need_on_every_platform(role: str) -> None:
     used = {name for name in names[0] | names[1] if name in tasks}
     assert used
     # A task that is skipped elsewhere may have data of its own
-    own = {"__jitsi_tokens_pacman_source", "__jitsi_tokens_repository_files"}
+    own = {
+        "__jitsi_tokens_pacman_source",
+        "__jitsi_tokens_repository_files",
+        "__jitsi_tokens_find_helper",
+    }
     assert used - names[0] - own == used - names[1] - own == set()
