@@ -173,6 +173,16 @@ async def test_where_jicofo_chose_a_guest_somebody_else_becomes_owner(
         assert not somebody.standing(room).moderates
 
 
+async def test_who_was_promoted_comes_back_as_the_token_says(entrance: Entrance) -> None:
+    room = entrance.room()
+    async with owner(entrance, room) as first, member(entrance, room) as second:
+        await administer(first, room, jid=bare(second), affiliation="owner")
+        await second.wait_for_affiliation(room, "owner")
+        await second.leave(room)
+        await second.join(room)
+        assert not second.standing(room).moderates
+
+
 async def test_who_is_banned_stays_out(entrance: Entrance) -> None:
     room = entrance.room()
     async with owner(entrance, room) as first, owner(entrance, room) as second:
