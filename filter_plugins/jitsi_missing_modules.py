@@ -17,7 +17,9 @@ description:
   - Modules of Prosody itself are left out, and so are those that the operator added.
 options:
   _input:
-    description: Who needs each module, C(needed_by) of the model from P(jitsi_model#filter).
+    description: >-
+      Who needs each C(module), or a C(module.option) that it has to know, C(needed_by) of the model
+      from P(jitsi_model#filter).
     type: dict
     required: true
   files:
@@ -25,6 +27,11 @@ options:
     type: list
     elements: str
     required: true
+  options:
+    description: Options that the modules of the tree read, as C(module.option).
+    type: list
+    elements: str
+    default: []
   ours:
     description: Files that are installed beside the tree.
     type: list
@@ -74,22 +81,34 @@ def module_of(path: str) -> str | None:
 
 
 def missing_modules(
-    needed_by: Mapping[str, Iterable[str]], files: Iterable[str], ours: Iterable[str]
+    needed_by: Mapping[str, Iterable[str]],
+    files: Iterable[str],
+    ours: Iterable[str],
+    options: Iterable[str] = (),
 ) -> dict[str, list[str]]:
-    """Modules that are nowhere, with the features that need them."""
+    """Modules that are nowhere, and options that those there do not know, with who needs them."""
     there = {module_of(path) for path in [*files, *ours]} | _PROSODY
+    known = {*there, *options}
     return {
-        module: sorted(features)
-        for module, features in sorted(needed_by.items())
-        if features and module not in there
+        need: sorted(features)
+        for need, features in sorted(needed_by.items())
+        # Of a module that is missing, its options need not be named
+        if features and need not in known and ("." not in need or need.partition(".")[0] in there)
     }
+
+
+def _described(need: str) -> str:
+    module, _, option = need.partition(".")
+    return f"mod_{module} that knows {option}" if option else f"mod_{module}"
 
 
 def sentence(missing: Mapping[str, Iterable[str]], source: str) -> str:
     """What the operator has to know. Empty where nothing is missing."""
     if not missing:
         return ""
-    listed = ", ".join(f"mod_{module} (for {', '.join(who)})" for module, who in missing.items())
+    listed = ", ".join(
+        f"{_described(need)} (for {', '.join(who)})" for need, who in missing.items()
+    )
     optional = sorted({name for who in missing.values() for name in who} - set(_ALWAYS_ON))
     choice = (
         f", or do without: take {', '.join(optional)} out of jitsi_features or put it into"
@@ -105,14 +124,18 @@ def sentence(missing: Mapping[str, Iterable[str]], source: str) -> str:
 
 
 def jitsi_missing_modules(
-    needed_by: Any, files: Iterable[str], source: str, ours: Iterable[str] = ()
+    needed_by: Any,
+    files: Iterable[str],
+    source: str,
+    ours: Iterable[str] = (),
+    options: Iterable[str] = (),
 ) -> str:
     """Ansible's shell around `missing_modules` and `sentence`."""
     if not isinstance(needed_by, Mapping):
         raise AnsibleFilterError(
             f"jitsi_missing_modules takes a mapping, not {type(needed_by).__name__}."
         )
-    return sentence(missing_modules(needed_by, files, ours), source)
+    return sentence(missing_modules(needed_by, files, ours, options), source)
 
 
 class FilterModule:

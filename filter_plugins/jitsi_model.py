@@ -87,6 +87,7 @@ _FEATURE_KEYS = frozenset(
         "jicofo",
         "web",
         "proves",
+        "reads",
         "may",
         "warnings",
     }
@@ -97,6 +98,7 @@ _EMPTY: Mapping[str, Any] = {
     "jicofo": {},
     "web": {},
     "proves": [],
+    "reads": {},
     "may": {},
     "warnings": [],
 }
@@ -675,6 +677,9 @@ def _merge(
             merger.merge(content, feature[part], f"the feature {name}", (part,))
         for module in dict.fromkeys(_needed_by(feature["prosody"])):
             needed_by.setdefault(module, []).append(name)
+        for module, read in feature["reads"].items():
+            for option in read:
+                needed_by.setdefault(f"{module}.{option}", []).append(name)
         for entry in feature["proves"]:
             case = entry if isinstance(entry, str) else entry["case"]
             if (isinstance(entry, str) or entry["when"]) and case not in cases:

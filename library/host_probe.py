@@ -143,6 +143,12 @@ ansible_facts:
           type: list
           elements: str
           returned: always
+        prosody_options:
+          description: Options that these modules read, as C(module.option). Older ones know fewer.
+          type: list
+          elements: str
+          returned: always
+          sample: [muc_wait_for_host.wait_for_host_disable_auto_owners]
         prosody_version:
           description: The version that Prosody itself names, null without Prosody.
           type: str
@@ -152,6 +158,7 @@ ansible_facts:
 
 # The column C(st) of /proc/net/tcp for a listening socket (Linux: include/net/tcp_states.h).
 LISTEN = "0A"
+_OPTION = re.compile(r"""get_option[a-z_]*\s*\(\s*["'](\w+)["']""")
 # Where the role jitsi_lock remembers its own holds
 HELD_BY_US = "/var/lib/vestibule/held"
 
@@ -320,6 +327,16 @@ def prosody_modules(folders: list[str]) -> list[str]:
     )
 
 
+def prosody_options(paths: list[str]) -> list[str]:
+    """Options that modules read, as ``module.option`` (Prosody: moduleapi, ``get_option``)."""
+    found = set()
+    for path in paths:
+        module = os.path.basename(path)[len("mod_") : -len(".lua")]
+        for option in _OPTION.findall(_text(path) or ""):
+            found.add(f"{module}.{option}")
+    return sorted(found)
+
+
 def parse_units(text: str) -> set[str]:
     """Names of the services in a list of ``systemctl``, which stand in the first column."""
     return {line.split()[0].removesuffix(".service") for line in text.splitlines() if line.strip()}
@@ -396,6 +413,7 @@ def run(module: AnsibleModule) -> tuple[bool, dict[str, Any]]:
     places = jitsi_places(package_files(module, jitsi))
     # Prosody knows them by another path, which need not lead there yet
     plugins = [places["plugins"]] if places["plugins"] else []
+    modules = prosody_modules([*module.params["plugin_paths"], *plugins])
     start_script = _text(module.get_bin_path("prosody") or "") or ""
     return refreshed, {
         "uid": os.geteuid(),
@@ -409,7 +427,8 @@ def run(module: AnsibleModule) -> tuple[bool, dict[str, Any]]:
         "lua": lua(module, start_script),
         "lua_package": lua_package(module, installed),
         "jitsi": places,
-        "prosody_modules": prosody_modules([*module.params["plugin_paths"], *plugins]),
+        "prosody_modules": modules,
+        "prosody_options": prosody_options(modules),
         "prosody_version": prosody_version(start_script),
     }
 

@@ -328,6 +328,17 @@ def test_modules_of_prosody_are_found_below_folders(
     ]
 
 
+def test_options_that_modules_read_are_found(
+    bare_host: Path, run_module: RunModule, tmp_path: Path
+) -> None:
+    (tmp_path / "mod_one.lua").write_text(
+        "local a = module:get_option_boolean('first', false);\n"
+        'local b = module:get_option(\n\t"second", { third = true });\n-- "fourth"\n'
+    )
+    found = probe(run_module, plugin_paths=[str(tmp_path)])["prosody_options"]
+    assert found == ["one.first", "one.second"]
+
+
 @pytest.mark.parametrize(
     ("depends", "package"),
     [

@@ -45,6 +45,29 @@ def test_what_is_always_on_cannot_be_left_out() -> None:
     assert "jitsi_features" not in said
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        pytest.param(["token_verification.allowlist"], False, id="new"),
+        pytest.param([], True, id="too old"),
+        pytest.param(["other.allowlist"], True, id="another module's"),
+    ],
+)
+def test_a_module_that_ignores_an_option_is_named(options: list[str], *, said: bool) -> None:
+    needed = {"token_verification": ["tokens"], "token_verification.allowlist": ["guests"]}
+    sentence = jitsi_missing_modules(needed, FILES, "x", options=options)
+    words = (
+        "lacks Prosody modules that the features need: mod_token_verification that knows allowlist"
+    )
+    assert (words in sentence) == said
+    assert bool(sentence) == said
+
+
+def test_of_a_missing_module_no_option_is_named() -> None:
+    needed = {"gone": ["guests"], "gone.option": ["guests"]}
+    assert "knows option" not in jitsi_missing_modules(needed, FILES, "x")
+
+
 def test_a_list_is_no_mapping() -> None:
     with pytest.raises(AnsibleFilterError, match="not list"):
         jitsi_missing_modules(["muc"], [], "x")
@@ -58,6 +81,7 @@ def test_the_model_says_who_needs_a_module() -> None:
     }
     needed = build_model(load_features(FEATURES), given)["needed_by"]
     assert needed["muc_wait_for_host"] == ["guests"]
+    assert needed["muc_wait_for_host.wait_for_host_disable_auto_owners"] == ["guests"]
     assert needed["auth_token"] == ["tokens"]
     assert needed["auth_jitsi-anonymous"] == ["guests"]
     assert needed["speakerstats_component"] == ["speakerstats"]

@@ -47,6 +47,17 @@ def test_a_good_archive_is_named_by_its_sum(tmp_path: Path) -> None:
     assert "token/util.lib.lua" in found["files"]
 
 
+def test_the_options_of_its_modules_are_told(tmp_path: Path) -> None:
+    text = b'local limit = module:get_option_number("limit", 1);'
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        for name in _TREE:
+            member = tarfile.TarInfo(name)
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text))
+    found = try_it(str(tmp_path / "a.tar"), tmp_path)["options"]
+    assert found == ["auth_token.limit", "token_verification.limit"]
+
+
 def test_names_that_begin_with_a_dot_are_the_same(tmp_path: Path) -> None:
     path = pack(tmp_path / "a.tar.gz", tuple(f"./{name}" for name in _TREE))
     assert "mod_auth_token.lua" in inspect(path)

@@ -29,6 +29,8 @@ _NEEDED = {"mod_auth_token.lua", "mod_token_verification.lua", "util.lib.lua", "
 _MAX_DOWNLOAD = 64 * 2**20  # bytes; the plugins of August 2026 take 0.2 MiB
 _MAX_UNPACKED = 256 * 2**20  # bytes
 _MAX_MEMBERS = 10_000
+# As host_probe looks for them on a server
+_OPTION = re.compile(r"""get_option[a-z_]*\s*\(\s*["'](\w+)["']""")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -88,6 +90,19 @@ def _read_members(path: Path) -> list[tarfile.TarInfo]:
             " complete .tar, .tar.gz, .tar.bz2 or .tar.xz."
         ) from error
     return members
+
+
+def options(path: Path) -> list[str]:
+    """Options that the modules in an archive read, as ``module.option``."""
+    found: set[str] = set()
+    with tarfile.open(path) as archive:
+        for member in archive:
+            name = PurePosixPath(member.name).name
+            if member.isfile() and name.startswith("mod_") and name.endswith(".lua"):
+                file = archive.extractfile(member)
+                text = file.read().decode(errors="replace") if file else ""
+                found.update(f"{name[4:-4]}.{option}" for option in _OPTION.findall(text))
+    return sorted(found)
 
 
 def inspect(path: Path) -> list[str]:
@@ -159,7 +174,7 @@ def _copy(answer: Any, file: Any) -> None:
 
 
 def get(source: str, sha256: str, cache: Path, timeout: int) -> dict[str, Any]:
-    """Path, SHA-256 and files of the archive that ``source``, a path or an address, names.
+    """Path, SHA-256, files and options of the archive that ``source``, a path or an address, names.
 
     Raises ArchiveError where there is none, or none that may be used.
     """
@@ -188,6 +203,7 @@ def get(source: str, sha256: str, cache: Path, timeout: int) -> dict[str, Any]:
         "path": str(path.resolve()),
         "sha256": check_sum(path, expected),
         "files": inspect(path),
+        "options": options(path),
     }
 
 
