@@ -185,6 +185,24 @@ def measure_servers(repeats: int) -> dict[str, float]:
     }
 
 
+def measure_model(repeats: int) -> dict[str, float]:
+    """Milliseconds for a model in a process that has compiled nothing yet, like Ansible's own."""
+    code = """if True:
+        import sys, time
+        sys.path.insert(0, "filter_plugins")
+        from jitsi_model import jitsi_model
+        began = time.process_time()
+        jitsi_model({
+            "jitsi_domain": "meet.example.org",
+            "jitsi_features": ["guests", "affiliation", "owner_party", "lobby", "lobby_always"],
+        })
+        print(time.process_time() - began)
+    """
+    say("a model")
+    took = statistics.median(float(run([sys.executable, "-c", code])) for _ in range(repeats))
+    return {"model_ms": took * 1000}
+
+
 def measure_minting(tokens: int) -> dict[str, float]:
     """Tokens a second from the filter, as a share of what PyJWT alone makes of the same claims."""
     sys.path.insert(0, str(ROOT / "filter_plugins"))
@@ -217,9 +235,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--repeats", type=int, default=3, help="runs of the short ones (median)")
-    parser.add_argument("--no-servers", action="store_true", help="measure minting alone")
+    parser.add_argument(
+        "--no-servers", action="store_true", help="measure the model and minting alone"
+    )
     options = parser.parse_args()
-    figures = measure_minting(5_000)
+    figures = measure_model(options.repeats) | measure_minting(5_000)
     if not options.no_servers:
         figures |= measure_servers(options.repeats)
     if options.json:

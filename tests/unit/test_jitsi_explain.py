@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleFilterError
 
+from access_model.features import FEATURES, load_features
+from access_model.model import build_model
 from jitsi_explain import jitsi_explain, who_may_what
-from jitsi_model import FEATURES, build_model, load_features
 
 ROOT = Path(__file__).parents[2]
 COLUMNS = 100

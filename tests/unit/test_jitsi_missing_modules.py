@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from ansible.errors import AnsibleFilterError
 
+from access_model.features import FEATURES, load_features
+from access_model.model import build_model
 from jitsi_missing_modules import jitsi_missing_modules
-from jitsi_model import FEATURES, build_model, load_features
 
 ROOT = Path(__file__).parents[2]
 NEEDED = {

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from jitsi_model import ModelError, build_model, check_names, choose, load_features
+from access_model import ModelError
+from access_model.features import check_names, choose, load_features
+from access_model.model import build_model
 
 FEATURES = Path(__file__).parents[2] / "roles/jitsi_access/features"
 DOMAIN = {"jitsi_domain": "meet.example.org"}

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
-from jitsi_model import CONTRADICTIONS, FEATURES, ModelError, build_model, load_features, load_rules
+from access_model import ModelError
+from access_model.features import FEATURES, load_features
+from access_model.model import build_model
+from access_model.rules import CONTRADICTIONS, load_rules
 
 DOMAIN = {"jitsi_domain": "meet.example.org"}
 RULES = load_rules(CONTRADICTIONS).rules

@@ -1,0 +1,157 @@
+"""The feature files, and which of them are on."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from access_model import ModelError
+
+# The C loader parses ten times faster, and every worker of Ansible parses anew.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+FEATURES = str(Path(__file__).resolve().parents[1] / "features")
+ALWAYS_ON = ("base", "tokens")
+_FEATURE_KEYS = frozenset(
+    {
+        "summary",
+        "default",
+        "yields_to",
+        "requires",
+        "conflicts",
+        "options",
+        "names",
+        "prosody",
+        "jicofo",
+        "web",
+        "proves",
+        "reads",
+        "may",
+        "warnings",
+    }
+)
+
+
+def nearest(name: str, candidates: Iterable[str]) -> str:
+    """`` Did you mean x?``, or nothing where no candidate is near."""
+    near = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.6)
+    return f" Did you mean {near[0]}?" if near else ""
+
+
+@functools.lru_cache(maxsize=8)
+def load_features(folder: str) -> dict[str, Any]:
+    """Feature name to the content of its file, read once a process."""
+    features = {}
+    for path in sorted(Path(folder).glob("*.yml")):
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)  # noqa: S506 — a safe loader
+        unknown = set(content) - _FEATURE_KEYS
+        if unknown:
+            raise ModelError(f"{path}: unknown key {', '.join(sorted(unknown))}.")
+        features[path.stem] = content
+    if not features:
+        raise ModelError(f"There is no feature file in {folder}.")
+    return features
+
+
+def _check_feature_names(variable: str, features: Mapping[str, Any], wanted: Iterable[Any]) -> None:
+    seen = set()
+    for name in wanted:
+        if not isinstance(name, str) or name not in features:
+            optional = ", ".join(each for each in features if each not in ALWAYS_ON)
+            raise ModelError(
+                f"{variable} names {name!r}, which is no feature.{nearest(str(name), features)}"
+                f" The optional features are: {optional}."
+            )
+        if name in seen:
+            raise ModelError(f"{variable} names {name} twice. Remove one.")
+        seen.add(name)
+
+
+def _depth(features: Mapping[str, Any], name: str) -> int:
+    """How many features stand below this one, by what they require."""
+    return 1 + max(
+        (_depth(features, each) for each in features[name].get("requires", []) if each in features),
+        default=0,
+    )
+
+
+def choose(
+    features: Mapping[str, Any], wanted: list[Any], unwanted: Sequence[Any] = ()
+) -> dict[str, str]:
+    """The features that are on and why, or an error on unknown, doubled or clashing ones.
+
+    A feature comes after those that it requires; else the order is that of the folder, so that
+    another order in the inventory changes no file.
+    """
+    _check_feature_names("jitsi_features", features, wanted)
+    _check_feature_names("jitsi_features_off", features, unwanted)
+    for name in unwanted:
+        if name in wanted:
+            raise ModelError(
+                f"{name} is both in jitsi_features and in jitsi_features_off. Remove one."
+            )
+        if not features[name].get("default"):
+            raise ModelError(
+                f"jitsi_features_off names {name}, which is not on by default. Remove it."
+            )
+    why = dict.fromkeys(ALWAYS_ON, "always on")
+    for name in sorted(features, key=functools.partial(_depth, features)):
+        if name in wanted:
+            why.setdefault(name, "asked for in jitsi_features")
+        elif (
+            features[name].get("default")
+            and name not in unwanted
+            and not any(other in wanted for other in features[name].get("yields_to", []))
+        ):
+            why.setdefault(name, "on by default")
+    for name in why:
+        for other in features[name].get("requires", []):
+            if other in unwanted:
+                raise ModelError(
+                    f"jitsi_features_off has {other}, which {name} requires. Remove {other} from"
+                    f" jitsi_features_off, or {name} from jitsi_features."
+                )
+            if other not in why:
+                raise ModelError(
+                    f"jitsi_features has {name}, which requires {other}. Add {other} to"
+                    f" jitsi_features, or remove {name}."
+                )
+        for other, reason in features[name].get("conflicts", {}).items():
+            if other in why:
+                raise ModelError(
+                    f"jitsi_features has both {name} and {other}. {reason} Remove one of them."
+                )
+    return why
+
+
+def why_off(
+    features: Mapping[str, Any], chosen: Iterable[str], unwanted: Iterable[str]
+) -> dict[str, str]:
+    """Of each feature that is on by default and yet off: why."""
+    off = {}
+    for name, feature in features.items():
+        if feature.get("default") and name not in chosen:
+            instead = [other for other in feature.get("yields_to", []) if other in chosen]
+            off[name] = (
+                "switched off in jitsi_features_off"
+                if name in unwanted
+                else f"steps aside for {' and '.join(instead)}"
+            )
+    return off
+
+
+def check_names(features: Mapping[str, Any], names: Iterable[str], known: Iterable[str]) -> None:
+    """Refuses a variable that neither a feature nor a role (``known``) has."""
+    exist = {f"jitsi_{option}" for each in features.values() for option in each.get("options", {})}
+    exist.update(known)
+    for variable in names:
+        if variable not in exist:
+            raise ModelError(
+                f"{variable} is no variable of Vestibule.{nearest(variable, sorted(exist))}"
+                " Correct it or remove it; docs/variables.md lists them all."
+            )

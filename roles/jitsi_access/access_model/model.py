@@ -1,0 +1,227 @@
+"""The chosen features merged into one model. Every key has one owner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from access_model import ModelError
+from access_model.expressions import substitute
+from access_model.features import check_names, choose, nearest, why_off
+from access_model.options import check_lengths, check_list, read_options
+from access_model.rules import CONTRADICTIONS, Rules, load_rules
+
+# What becomes part of the model, and what a feature without it says
+_EMPTY: Mapping[str, Any] = {
+    "prosody": {},
+    "jicofo": {},
+    "web": {},
+    "proves": [],
+    "reads": {},
+    "may": {},
+    "warnings": [],
+}
+_HOST_KEYS = frozenset(
+    {
+        "name",
+        "kind",
+        "component",
+        "purpose",
+        "settings",
+        "comments",
+        "guards",
+        "modules",
+    }
+)
+# Settings by which Prosody or mod_fail_closed would load something else than the model says
+_OURS_ALONE = frozenset(
+    {"fail_closed_required", "modules_disabled", "modules_enabled", "plugin_paths"}
+)
+
+
+class _Merger:
+    """Merges features one after the other and remembers who set what."""
+
+    def __init__(self) -> None:
+        self._setters: dict[tuple[str, ...], str] = {}
+
+    def merge(
+        self, target: dict[str, Any], source: Mapping[str, Any], owner: str, path: tuple[str, ...]
+    ) -> None:
+        for key, value in source.items():
+            here = (*path, key)
+            if isinstance(value, Mapping) and isinstance(target.setdefault(key, {}), dict):
+                self._setters.setdefault(here, owner)
+                self.merge(target[key], value, owner, here)
+            elif key in ("modules", "guards", "notes"):
+                entries = target.setdefault(key, [])
+                entries.extend(entry for entry in value if entry not in entries)
+            elif here in self._setters:
+                raise ModelError(
+                    f"Both {self._setters[here]} and {owner} set {'.'.join(map(str, here))}."
+                    f" One key has one owner: remove it from {owner}."
+                )
+            else:
+                self._setters[here] = owner
+                target[key] = value
+
+
+def build_model(
+    features: Mapping[str, Any], given: Mapping[str, Any], rules: Rules | None = None
+) -> dict[str, Any]:
+    """The model for the variables ``given``, as in RETURN.
+
+    Raises ModelError with a sentence for the operator.
+    """
+    check_names(features, given, ())
+    base = features["base"]["options"]
+    wanted = check_list("jitsi_features", given.get("jitsi_features", []), base["features"])
+    unwanted = check_list(
+        "jitsi_features_off", given.get("jitsi_features_off", []), base["features_off"]
+    )
+    why = choose(features, wanted, unwanted)
+    chosen = list(why)
+    options = read_options(features, chosen, given)
+
+    public = {key: value for key, value in options.items() if "secret" not in key}
+    names: dict[str, str] = {}
+    for name in chosen:
+        own = features[name].get("names", {})
+        names.update(substitute(own, {"options": public}, f"{name}.names"))
+    check_lengths(names)
+    variables = {"options": public, "names": names, "features": chosen}
+
+    merger = _Merger()
+    model = _merge(features, chosen, variables, merger)
+    prosody = model["prosody"]
+    hosts = {
+        key: _finish_host(key, host)
+        for key, host in _with_extras(features, merger, prosody, options).items()
+    }
+    prosody["hosts"] = {host["name"]: _without(host, "name") for host in hosts.values()}
+    prosody.setdefault("settings", {})["fail_closed_required"] = _required(prosody["hosts"])
+    prosody["modules"] = [*prosody.pop("guards", []), *prosody.get("modules", [])]
+    whole = {
+        "features": chosen,
+        "why": why,
+        "off": why_off(features, chosen, unwanted),
+        "options": public,
+        "names": names,
+        **model,
+    }
+    (rules or load_rules(CONTRADICTIONS)).check(hosts, whole)
+    return whole
+
+
+def _merge(
+    features: Mapping[str, Any],
+    chosen: Iterable[str],
+    variables: Mapping[str, Any],
+    merger: _Merger,
+) -> dict[str, Any]:
+    """What the chosen features say, merged by part of the model."""
+    parts: dict[str, dict[str, Any]] = {"prosody": {}, "jicofo": {}, "web": {}}
+    needed_by: dict[str, list[str]] = {}
+    cases: list[str] = []
+    may: dict[str, dict[str, Any]] = {}
+    warnings: list[str] = []
+    for name in chosen:
+        feature = {
+            key: substitute(features[name].get(key, empty), variables, f"{name}.{key}")
+            for key, empty in _EMPTY.items()
+        }
+        for part, content in parts.items():
+            merger.merge(content, feature[part], f"the feature {name}", (part,))
+        for module in dict.fromkeys(_needed_by(feature["prosody"])):
+            needed_by.setdefault(module, []).append(name)
+        for module, read in feature["reads"].items():
+            for option in read:
+                needed_by.setdefault(f"{module}.{option}", []).append(name)
+        for entry in feature["proves"]:
+            case = entry if isinstance(entry, str) else entry["case"]
+            if (isinstance(entry, str) or entry["when"]) and case not in cases:
+                cases.append(case)
+        for actor, cells in feature["may"].items():
+            may.setdefault(actor, {}).update(cells)
+        warnings += [entry["text"] for entry in feature["warnings"] if entry["when"]]
+    return {
+        **parts,
+        "needed_by": needed_by,
+        "cases": cases,
+        # Nobody is an actor who has no way in: guests without their feature
+        "may": {actor: cells for actor, cells in may.items() if "log in" in cells},
+        "warnings": warnings,
+    }
+
+
+def _with_extras(
+    features: Mapping[str, Any],
+    merger: _Merger,
+    prosody: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The hosts that there are, by key, with what the inventory adds to them."""
+    hosts: dict[str, Any] = prosody["hosts"]
+    exist = {
+        key
+        for feature in features.values()
+        for key, host in feature.get("prosody", {}).get("hosts", {}).items()
+        if "name" in host
+    }
+    for key in hosts:
+        if key not in exist:
+            raise ModelError(
+                f"prosody.hosts.{key} has no name in any feature file.{nearest(key, exist)}"
+            )
+    # A feature may add to a host of another one, which is off
+    named = {key: host for key, host in hosts.items() if "name" in host}
+    taken = {*prosody.get("settings", {}), *_OURS_ALONE}
+    for option, part in (("extra_modules", "modules"), ("extra_settings", "settings")):
+        for key, content in options[option].items():
+            if key not in named:
+                raise ModelError(
+                    f"jitsi_{option} names the host {key!r}, which is not deployed."
+                    f"{nearest(str(key), named)} The hosts are: {', '.join(named)}."
+                )
+            for setting in content:
+                if part == "settings" and setting in taken:
+                    raise ModelError(
+                        f"jitsi_{option}.{key} sets {setting}, which is settled for all hosts."
+                        f" Remove it from jitsi_{option}."
+                    )
+            merger.merge(named[key], {part: content}, f"jitsi_{option}", ("prosody", "hosts", key))
+    return named
+
+
+def _needed_by(content: Mapping[str, Any]) -> Iterator[str]:
+    """The Prosody modules that the part C(prosody) of one feature loads."""
+    yield from [*content.get("modules", []), *content.get("guards", [])]
+    for host in content.get("hosts", {}).values():
+        yield from [*host.get("modules", []), *host.get("guards", [])]
+        if "component" in host:
+            yield host["component"]
+        if "authentication" in host.get("settings", {}):
+            yield f"auth_{host['settings']['authentication']}"
+
+
+def _without(mapping: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in mapping.items() if name != key}
+
+
+def _finish_host(key: str, host: Mapping[str, Any]) -> dict[str, Any]:
+    unknown = set(host) - _HOST_KEYS
+    if unknown:
+        raise ModelError(f"prosody.hosts.{key}: unknown key {', '.join(sorted(unknown))}.")
+    guards = host.get("guards", [])
+    return {
+        "settings": {},
+        "comments": {},
+        **host,
+        "guards": guards,
+        "modules": [*guards, *(each for each in host.get("modules", []) if each not in guards)],
+    }
+
+
+def _required(hosts: Mapping[str, Any]) -> dict[str, Any]:
+    """What mod_fail_closed insists on: the guards of each host that has any."""
+    return {name: host["guards"] for name, host in hosts.items() if host["guards"]}

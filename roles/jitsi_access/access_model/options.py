@@ -1,0 +1,252 @@
+"""The operator's options: of which kind each is, and the sentence for a value that is not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+from access_model import ModelError
+
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,254}")
+_URL = re.compile(r"https://[^\s\"'\\<>`]{1,2000}")
+_SETTING = re.compile(r"[a-z][a-z0-9_]{0,99}")
+# Debian policy 5.6.1 and 5.6.12; those of Arch are among them, and @ and _ beside
+_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+._@-]{0,99}")
+_VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+:~_-]{0,99}")
+_MODULE = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
+_MIN_SECRET = 32  # characters: RFC 7518 section 3.2 asks for a key as long as the hash
+_MAX_DOMAIN = 253  # characters, RFC 1035
+
+
+class _Check(Protocol):
+    """Checks the value of a variable by the spec of its option in the feature file."""
+
+    def __call__(self, variable: str, value: Any, spec: Mapping[str, Any], /) -> Any: ...
+
+
+def _check_domain(variable: str, value: Any, _spec: Mapping[str, Any]) -> str:
+    hint = f"Put the public name of the server there, e.g. {variable}: meet.example.org."
+    if not isinstance(value, str) or not value:
+        raise ModelError(
+            f"{variable} is not set. Put the public name of the server in"
+            f" inventory/<name>/group_vars/all.yml, e.g. {variable}: meet.example.org."
+        )
+    if value != value.lower():
+        raise ModelError(f"{variable} has capital letters. Write it in lower case. {hint}")
+    if ":" in value:
+        raise ModelError(f"{variable} has a port or a scheme. {hint}")
+    if "_" in value:
+        raise ModelError(f"{variable} has an underscore, which host names may not have. {hint}")
+    labels = value.split(".")
+    if len(labels) < 2 or not all(_LABEL.fullmatch(label) for label in labels):
+        raise ModelError(f"{variable} is not a fully qualified domain name. {hint}")
+    if labels[-1].isdigit():
+        raise ModelError(f"{variable} looks like an address. {hint}")
+    return value
+
+
+def _check_name(variable: str, value: Any, _spec: Mapping[str, Any]) -> str:
+    if value == "*":
+        raise ModelError(
+            f"{variable} is '*', which would accept tokens of everybody. Choose one name,"
+            " e.g. vestibule."
+        )
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise ModelError(
+            f"{variable} must be one name of letters, digits and . _ : / @ - (at most 255), as"
+            " it stands in the tokens."
+        )
+    return value
+
+
+def _check_secret(variable: str, value: Any, _spec: Mapping[str, Any]) -> str:
+    if not isinstance(value, str):
+        raise ModelError(f"{variable} must be a text. Quote it in YAML, or leave it empty.")
+    if value and len(value) < _MIN_SECRET:
+        raise ModelError(
+            f"{variable} is shorter than {_MIN_SECRET} characters. Leave it empty to have one"
+            " generated, or take one from `openssl rand -base64 32`."
+        )
+    if any(ord(character) < 0x20 or ord(character) == 0x7F for character in value):
+        raise ModelError(
+            f"{variable} has a line break or another control character, often the end of a file"
+            " it was read from. Remove it."
+        )
+    return value
+
+
+def _check_bool(variable: str, value: Any, _spec: Mapping[str, Any]) -> bool:
+    if not isinstance(value, bool):
+        raise ModelError(f"{variable} must be true or false, without quotes.")
+    return value
+
+
+def check_list(variable: str, value: Any, spec: Mapping[str, Any]) -> list[Any]:
+    """Refuses what is no list. Raises ModelError, as all checks do."""
+    if not isinstance(value, list):
+        raise ModelError(f"{variable} must be a list, e.g. {variable}: {spec['example']}.")
+    return value
+
+
+def _check_labels(variable: str, value: Any, spec: Mapping[str, Any]) -> list[str]:
+    labels = check_list(variable, value, spec)
+    for label in labels:
+        if not isinstance(label, str) or not _LABEL.fullmatch(label):
+            raise ModelError(
+                f"{variable} has {label!r}, which is no label of a domain. Write it in lower case"
+                " letters, digits and hyphens inside, at most 63, in quotes if it is a number."
+            )
+        if label in spec.get("reserved", ()):
+            raise ModelError(
+                f"{variable} has {label}, which is a component or a path of the server itself."
+                " Choose another name."
+            )
+        if labels.count(label) > 1:
+            raise ModelError(f"{variable} has {label} twice. Remove one.")
+    return labels
+
+
+def _check_int(variable: str, value: Any, spec: Mapping[str, Any]) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ModelError(
+            f"{variable} must be a whole number without quotes; on the command line,"
+            f" -e '{{\"{variable}\": {spec['default']}}}'."
+        )
+    if not spec["min"] <= value <= spec["max"]:
+        raise ModelError(f"{variable} must be between {spec['min']} and {spec['max']}.")
+    return value
+
+
+def _check_by_host(variable: str, value: Any, spec: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ModelError(
+            f"{variable} must map hosts of Prosody, e.g. {variable}: {spec['example']}."
+        )
+    return value
+
+
+def _check_host_modules(variable: str, value: Any, spec: Mapping[str, Any]) -> dict[str, Any]:
+    hosts = _check_by_host(variable, value, spec)
+    for key, modules in hosts.items():
+        if not isinstance(modules, list) or not all(
+            isinstance(each, str) and _MODULE.fullmatch(each) for each in modules
+        ):
+            raise ModelError(
+                f"{variable}.{key} must be a list of names of modules, without mod_ and .lua, e.g."
+                f" {variable}: {spec['example']}."
+            )
+    return hosts
+
+
+def _check_host_settings(variable: str, value: Any, spec: Mapping[str, Any]) -> dict[str, Any]:
+    hosts = _check_by_host(variable, value, spec)
+    for key, settings in hosts.items():
+        if not isinstance(settings, dict) or not all(
+            isinstance(each, str) and _SETTING.fullmatch(each) for each in settings
+        ):
+            raise ModelError(
+                f"{variable}.{key} must map names of settings (lower case letters, digits, _) to"
+                f" values, e.g. {variable}: {spec['example']}."
+            )
+        for name, each in settings.items():
+            if _has_nothing(each):
+                raise ModelError(
+                    f"{variable}.{key}.{name} has no value. Give it one, or remove it."
+                )
+    return hosts
+
+
+def _check_versions(variable: str, value: Any, spec: Mapping[str, Any]) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise ModelError(
+            f"{variable} must map packages to versions, e.g. {variable}: {spec['example']}."
+        )
+    for name, version in value.items():
+        if not isinstance(name, str) or not _PACKAGE.fullmatch(name):
+            raise ModelError(
+                f"{variable} has {name!r}, which is no name of a package. Correct it, e.g."
+                f" {variable}: {spec['example']}."
+            )
+        if not isinstance(version, str) or not _VERSION.fullmatch(version):
+            raise ModelError(
+                f"{variable}.{name} is no version of a package. Write it as the package manager"
+                f" prints it, in quotes, e.g. {variable}: {spec['example']}."
+            )
+    return value
+
+
+def _has_nothing(value: Any) -> bool:
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return value is None or any(_has_nothing(each) for each in inside)
+
+
+def _check_url(variable: str, value: Any, _spec: Mapping[str, Any]) -> str:
+    if value != "" and (not isinstance(value, str) or not _URL.fullmatch(value)):
+        raise ModelError(
+            f"{variable} must be an https address without spaces or quotes, e.g."
+            " https://login.example.org/{room}."
+        )
+    return str(value)
+
+
+_CHECKS: dict[str, _Check] = {
+    "domain": _check_domain,
+    "name": _check_name,
+    "secret": _check_secret,
+    "bool": _check_bool,
+    "int": _check_int,
+    "list": check_list,
+    "labels": _check_labels,
+    "url": _check_url,
+    "host_modules": _check_host_modules,
+    "host_settings": _check_host_settings,
+    "versions": _check_versions,
+}
+
+
+def component_labels(features: Mapping[str, Any]) -> set[str]:
+    """Labels that stand before the domain in the name of a component, whether it is on or off."""
+    suffix = ".{{ options.domain }}"
+    return {
+        label
+        for feature in features.values()
+        for name in feature.get("names", {}).values()
+        if name.endswith(suffix)
+        for label in name.removesuffix(suffix).rpartition("@")[2].split(".")
+    }
+
+
+def read_options(
+    features: Mapping[str, Any], chosen: Iterable[str], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The operator's choices, checked, with defaults. ``given`` maps ``jitsi_x`` to a value."""
+    for name, feature in features.items():
+        for variable in (f"jitsi_{option}" for option in feature.get("options", {})):
+            if variable in given and name not in chosen:
+                raise ModelError(
+                    f"{variable} belongs to the feature {name}, which is off. Add {name} to"
+                    f" jitsi_features, or remove {variable}."
+                )
+    options = {}
+    for name in chosen:
+        for option, spec in features[name].get("options", {}).items():
+            variable = f"jitsi_{option}"
+            if spec["type"] == "labels":
+                reserved = component_labels(features).union(spec.get("reserved", ()))
+                spec = {**spec, "reserved": reserved}  # noqa: PLW2901 — the spec with what it lacks
+            value = given.get(variable, spec.get("default"))
+            options[option] = _CHECKS[spec["type"]](variable, value, spec)
+    return options
+
+
+def check_lengths(names: Mapping[str, str]) -> None:
+    """Refuses addresses that are too long for DNS, by name."""
+    for address in names.values():
+        host = address.rpartition("@")[2]
+        if len(host) > _MAX_DOMAIN:
+            raise ModelError(
+                f"jitsi_domain is too long: the component {host.split('.')[0]} would have a name"
+                f" of {len(host)} characters, and {_MAX_DOMAIN} are allowed. Choose a shorter one."
+            )

@@ -1,0 +1,62 @@
+"""What must not hold of a model: the contradictions in ``contradictions.yml``."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import ChainableUndefined
+
+from access_model import ModelError
+from access_model.expressions import environment
+from access_model.features import LOADER
+
+CONTRADICTIONS = str(Path(__file__).resolve().parents[1] / "contradictions.yml")
+
+
+class _Absent(ChainableUndefined):
+    """What a rule asks for and the model does not have: false, empty, and so is what is in it."""
+
+
+class Rules:
+    """The contradictions in a file: conditions over the compiled model that must not hold."""
+
+    def __init__(self, path: str) -> None:
+        content = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=LOADER)  # noqa: S506 — a safe loader
+        self.rules: dict[str, dict[str, str]] = content["contradictions"]
+        self._read_on = [
+            (re.compile("|".join(each["settings"])), each) for each in content["read_on"]
+        ]
+        # One expression for all: each has a price of its own in Jinja
+        together = ", ".join(f"({rule['when']})" for rule in self.rules.values())
+        self._evaluate = environment(_Absent).compile_expression(f"[{together}]")
+
+    def check(self, hosts: Mapping[str, Any], model: Mapping[str, Any]) -> None:
+        """Refuses a model. ``hosts`` are its hosts of Prosody by key."""
+        for key, host in hosts.items():
+            for setting in host["settings"]:
+                for pattern, place in self._read_on:
+                    if pattern.fullmatch(setting) and host.get(place["attribute"]) != place["is"]:
+                        extra = setting in model["options"]["extra_settings"].get(key, {})
+                        raise ModelError(
+                            f"{'jitsi_extra_settings' if extra else 'A feature'} sets {setting} on"
+                            f" the host {key}, where nothing reads it. Set it on"
+                            f" {place['instead']}."
+                        )
+        suffix = f".{model['names']['domain']}"
+        mucs = [
+            {**host, "prefix": host["name"].removesuffix(suffix)}
+            for host in hosts.values()
+            if host.get("component") == "muc"
+        ]
+        holds = self._evaluate({**model, "hosts": hosts, "mucs": mucs}) or []
+        for rule, held in zip(self.rules.values(), holds, strict=True):
+            if held:
+                raise ModelError(f"{rule['reason']} {rule['instead']}")
+
+
+load_rules = functools.cache(Rules)
