@@ -215,6 +215,21 @@ def test_a_link_whose_target_vanished_is_repaired(host: Path, run_module: RunMod
     assert (result["changed"], states(result)) == (True, ["linked"])
 
 
+@pytest.mark.parametrize("check", [True, False])
+def test_a_file_that_the_package_lost_is_never_linked(
+    host: Path, run_module: RunModule, check: bool
+) -> None:
+    ship(host, "basexx")
+    (host / "usr/share/lua/5.3/basexx.lua").unlink()
+    options = {"libraries": libraries("basexx"), "directory": str(host / "path")}
+    result = run_module(lua_libraries, _ansible_check_mode=check, **options)
+    if check:
+        assert (result["changed"], states(result)) == (False, ["missing"])
+    else:
+        assert "Install or repair the package lua-basexx" in result["msg"]
+    assert not list((host / "path").iterdir())
+
+
 def test_a_compiled_library_is_never_linked(host: Path, run_module: RunModule) -> None:
     ship(host, "cjson")
     result = run_module(

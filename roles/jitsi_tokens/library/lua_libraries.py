@@ -271,7 +271,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
             shipped = None
             if each["pure"] and each["module"] in answer.failures:
                 shipped = shipped_file(host.files_of(each["package"]), each["module"])
-            if shipped:
+            if shipped and Path(shipped[0]).exists():  # a package may have lost it
                 links[each["module"]] = (Path(directory, shipped[1]), shipped[0])
         if links and f"{directory}/?.lua" not in answer.path.split(";"):
             raise LibraryError(
