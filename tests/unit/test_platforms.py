@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from ansible.module_utils.facts.system.distribution import Distribution
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
+
+import host_probe
 
 ROLES = Path(__file__).parents[2] / "roles"
 PLATFORMS = ("Debian", "Archlinux")
@@ -29,11 +33,11 @@ def data(role: str, platform: str) -> dict[str, Any]:
     return content
 
 
-def library_packages(platform: str, lua: str) -> tuple[list[str], set[str]]:
+def library_packages(platform: str, lua: dict[str, Any]) -> tuple[list[str], set[str]]:
     """Lua libraries that are installed, and those that a missing module is said to be in."""
     variables = {
         **data("jitsi_tokens", platform),
-        "ansible_facts": {"vestibule": {"lua_package": lua}},
+        "ansible_facts": {"vestibule": lua},
         "jitsi_tokens_plugins_package": "jitsi-meet-prosody",
     }
     templar = Templar(loader=DataLoader(), variables=variables)
@@ -42,23 +46,45 @@ def library_packages(platform: str, lua: str) -> tuple[list[str], set[str]]:
     return list(installed), {each["package"] for each in needed}
 
 
-# Debian's packages hold the files for every Lua that they support, under one name.
+# Debian and Ubuntu have one package for every Lua that they support. Arch has one for each, and
+# the one for its newest Lua has no number.
 @pytest.mark.parametrize(
-    ("platform", "lua", "prefix"),
+    ("distribution", "version", "depends", "prefix"),
     [
-        pytest.param("Debian", "lua", "lua", id="Debian, Lua 5.4"),
-        pytest.param("Debian", "lua", "lua", id="Debian with upstream's Prosody, Lua 5.2"),
-        pytest.param("Archlinux", "lua", "lua", id="Arch, the newest Lua"),
-        pytest.param("Archlinux", "lua54", "lua54", id="Arch, Lua 5.4 beside a newer one"),
-        pytest.param("Archlinux", "lua52", "lua52", id="Arch, Lua 5.2"),
+        pytest.param("Debian", "5.2", "", "lua", id="Debian, Lua 5.2 of upstream's Prosody"),
+        pytest.param("Debian", "5.3", "", "lua", id="Debian, Lua 5.3 of upstream's Prosody"),
+        pytest.param("Debian", "5.4", "", "lua", id="Debian, Lua 5.4"),
+        pytest.param("Ubuntu", "5.2", "", "lua", id="Ubuntu, Lua 5.2 of upstream's Prosody"),
+        pytest.param("Ubuntu", "5.3", "", "lua", id="Ubuntu, Lua 5.3 of upstream's Prosody"),
+        pytest.param("Ubuntu", "5.4", "", "lua", id="Ubuntu, Lua 5.4"),
+        pytest.param("Archlinux", "5.4", "lua lua-sec", "lua", id="Arch, Lua 5.4 as the newest"),
+        pytest.param("Archlinux", "5.4", "lua54 lua54-sec", "lua54", id="Arch, Lua 5.4 as older"),
+        pytest.param("Archlinux", "5.5", "lua lua-sec", "lua", id="Arch, Lua 5.5 as the newest"),
+        pytest.param("Archlinux", "5.5", "lua55 lua55-sec", "lua55", id="Arch, Lua 5.5 as older"),
+        pytest.param("Archlinux", "5.3", "lua53 lua53-sec", "lua53", id="Arch, Lua 5.3"),
+        pytest.param("Archlinux", "5.2", "lua52 lua52-sec", "lua52", id="Arch, Lua 5.2"),
     ],
 )
 def test_the_interpreter_decides_on_the_names_of_the_libraries(
-    platform: str, lua: str, prefix: str
+    distribution: str, version: str, depends: str, prefix: str
 ) -> None:
+    platform = Distribution.OS_FAMILY.get(distribution, distribution)
+    package = host_probe.parse_lua_dependency(f"Depends On      : glibc {depends}\n")
+    lua = {"lua_package": package, "lua": {"version": version}}
     installed, needed = library_packages(platform, lua)
     names = {f"{prefix}-{name}" for name in ("basexx", "cjson", "inspect", "luaossl", "sec")}
     assert set(installed) == needed == names
+
+
+@pytest.mark.parametrize("version", ["lua52", "lua53", "lua54"])
+def test_our_modules_are_written_in_every_lua_that_may_run_them(version: str) -> None:
+    """Their syntax; luacheck looks at what they call."""
+    runtime = importlib.import_module(f"lupa.{version}").LuaRuntime()
+    refusal = runtime.eval("function (code, name) return (select(2, load(code, name, 't'))) end")
+    paths = list((ROLES / "jitsi_tokens/files").rglob("*.lua"))
+    assert paths
+    refusals = [refusal(path.read_text(encoding="utf-8"), f"={path}") for path in paths]
+    assert [each for each in refusals if each is not None] == []
 
 
 @pytest.mark.parametrize(
@@ -111,6 +137,7 @@ def test_tasks_find_what_they_need_on_every_platform(role: str) -> None:
     own = {
         "__jitsi_tokens_pacman_source",
         "__jitsi_tokens_repository_files",
+        "__jitsi_tokens_to_try",
         "__jitsi_tokens_find_helper",
     }
     assert used - names[0] - own == used - names[1] - own == set()
