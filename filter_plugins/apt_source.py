@@ -24,9 +24,9 @@ options:
     type: dict
     required: true
   key:
-    description: The key, ASCII-armoured. Empty leaves the file with the key as it is.
+    description: The key, ASCII-armoured.
     type: str
-    default: ""
+    required: true
 """
 
 EXAMPLES = r"""
@@ -55,7 +55,7 @@ _WORD = re.compile(r"[!-~]+")
 _WORDS = re.compile(r"[!-~]+( [!-~]+)*")
 
 
-def apt_source(repository: Mapping[str, Any], key: str = "") -> list[dict[str, str]]:
+def apt_source(repository: Mapping[str, Any], key: str) -> list[dict[str, str]]:
     """The files. Raises AnsibleFilterError where a value would not be one line of a file."""
     for field, form in (("url", _WORD), ("suite", _WORD), ("packages", _WORDS)):
         if not form.fullmatch(str(repository[field])):
@@ -67,7 +67,7 @@ def apt_source(repository: Mapping[str, Any], key: str = "") -> list[dict[str, s
     head = f"# Made by Vestibule, role {repository['role']}. Changes made here are overwritten.\n"
     keyring = f"/etc/apt/keyrings/vestibule-{name}.asc"
     origin = urlsplit(repository["url"]).hostname
-    files = [
+    return [
         {
             "path": f"/etc/apt/sources.list.d/vestibule-{name}.sources",
             "content": f"{head}Types: deb\nURIs: {repository['url']}\nSuites: {suite}\n"
@@ -83,10 +83,8 @@ def apt_source(repository: Mapping[str, Any], key: str = "") -> list[dict[str, s
             + _pin(repository["packages"], origin, repository["priority"]),
             "mode": "0644",
         },
+        {"path": keyring, "content": key, "mode": "0644"},
     ]
-    if key:
-        files.append({"path": keyring, "content": key, "mode": "0644"})
-    return files
 
 
 def _pin(packages: str, origin: str | None, priority: int) -> str:

@@ -70,6 +70,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+key:
+  description: The key, which is the expected one.
+  type: str
+  returned: success
 output:
   description: What apt-get said.
   type: str
@@ -155,6 +159,11 @@ def check_key(key: str, fingerprint: str, variable: str) -> str:
         return (
             f"{variable}_fingerprint is no fingerprint: it has 40 hexadecimal digits. Take it from"
             " a place that you trust, not from the key itself."
+        )
+    if not key.strip():
+        return (
+            f"{variable}_key cannot be read, or holds nothing. Name a file on the controller, or an"
+            " https address that answers from there; for an address, a warning says why it does not."
         )
     if _ARMOUR not in key:
         return (
@@ -267,7 +276,7 @@ def main() -> None:
             problem = check_versions(offers, versions, url, suite)
             if problem:
                 module.fail_json(msg=problem, output=output)
-    module.exit_json(changed=False, output=output)
+    module.exit_json(changed=False, key=module.params["key"], output=output)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import glob
 import ipaddress
 import os
 import re
@@ -96,6 +97,12 @@ ansible_facts:
           type: dict
           returned: always
           sample: {jicofo: true}
+        apt_files:
+          description: >-
+            What is in the files by which Vestibule names repositories to apt, by path (sources,
+            pins and keys).
+          type: dict
+          returned: always
         candidates:
           description: >-
             Version that an installation would bring, of every package asked for that is not
@@ -161,6 +168,8 @@ LISTEN = "0A"
 _OPTION = re.compile(r"""get_option[a-z_]*\s*\(\s*["'](\w+)["']""")
 # Where the role jitsi_lock remembers its own holds
 HELD_BY_US = "/var/lib/vestibule/held"
+# What the filter apt_source makes
+APT_FILES = "/etc/apt/*/vestibule-*"
 
 
 def parse_sockets(table: str) -> dict[int, tuple[str, int]]:
@@ -251,6 +260,15 @@ def packages(module: AnsibleModule) -> tuple[dict[str, str], dict[str, bool]]:
         pairs = re.findall(r"^(\S+) (\S+)$", _output(module, ["pacman", "-Q"]), re.MULTILINE)
         return dict(pairs), {}
     return {}, {}
+
+
+def apt_files() -> dict[str, str]:
+    """What is in the files that are ours, with line breaks as they are."""
+    found = {}
+    for path in sorted(glob.glob(APT_FILES)):
+        with open(path, encoding="utf-8", errors="replace", newline="") as file:
+            found[path] = file.read()
+    return found
 
 
 def candidates(module: AnsibleModule, names: list[str]) -> dict[str, str]:
@@ -421,6 +439,7 @@ def run(module: AnsibleModule) -> tuple[bool, dict[str, Any]]:
         "clock_offset": None if controller_time is None else epoch - controller_time,
         "packages": installed,
         "held": held,
+        "apt_files": apt_files(),
         "candidates": candidates(module, missing),
         "listeners": listeners(),
         "services": services(module),

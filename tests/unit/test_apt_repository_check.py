@@ -79,7 +79,8 @@ def test_a_second_key_in_the_file_is_refused(keys: Keys, pair: tuple[str, str]) 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        pytest.param(lambda key: "", "no ASCII-armoured", id="empty"),
+        pytest.param(lambda key: "\n", "x_key cannot be read, or holds nothing", id="empty"),
+        pytest.param(lambda key: "<html>", "no ASCII-armoured", id="a page"),
         pytest.param(lambda key: key[: len(key) // 2], "armour is incomplete", id="half"),
         pytest.param(lambda key: key.replace("\n\n", "\n\n!"), "no base64", id="not base64"),
         pytest.param(

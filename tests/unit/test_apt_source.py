@@ -62,17 +62,10 @@ def test_everything_but_its_packages_is_refused() -> None:
     ]
 
 
-def test_without_a_key_its_file_is_left_alone() -> None:
-    assert [file["path"].rpartition(".")[2] for file in apt_source(PROSODY)] == [
-        "sources",
-        "d/vestibule-prosody",
-    ]
-
-
 @pytest.mark.parametrize(
     ("field", "value"),
     [("url", "https://x.example.org/ y"), ("suite", "jammy\nTrusted: yes"), ("suite", "")],
 )
 def test_value_that_is_no_line_is_refused(field: str, value: str) -> None:
     with pytest.raises(AnsibleFilterError, match=f"{field} of the repository prosody"):
-        apt_source({**PROSODY, field: value})
+        apt_source({**PROSODY, field: value}, key="the key")

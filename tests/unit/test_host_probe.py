@@ -51,6 +51,7 @@ Version         : 0.4.1-2
 def bare_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder for programs, and no other program anywhere."""
     monkeypatch.setenv("PATH", str(tmp_path))
+    program(tmp_path, "pacman-conf", "")  # comes with pacman, and nobody looks for it
     monkeypatch.setattr(
         basic.AnsibleModule,
         "get_bin_path",
@@ -118,6 +119,17 @@ def test_packages_that_are_held_and_by_whom(
 def test_installed_packages_of_arch(bare_host: Path, run_module: RunModule) -> None:
     program(bare_host, "pacman", "prosody 1:13.0.2-1\nlua 5.4.8-1")
     assert probe(run_module)["packages"] == {"prosody": "1:13.0.2-1", "lua": "5.4.8-1"}
+
+
+def test_packages_that_pacman_ignores_and_who_had_it_do_so(
+    bare_host: Path, run_module: RunModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = bare_host / "held"
+    ours.write_text("prosody\nnginx\n")
+    monkeypatch.setattr(host_probe, "HELD_BY_US", str(ours))
+    program(bare_host, "pacman", "prosody 1:13.0.2-1\nlua 5.4.8-1\nnginx 1.28-1")
+    program(bare_host, "pacman-conf", "prosody\nlua\ngone")
+    assert probe(run_module)["held"] == {"prosody": True, "lua": False}
 
 
 def test_candidates_are_asked_for_once_and_for_missing_packages_only(
@@ -388,3 +400,15 @@ def test_the_package_manager_says_where_the_packages_have_their_things(
 def test_places_are_null_where_no_package_has_them(bare_host: Path, run_module: RunModule) -> None:
     program(bare_host, "pacman", "prosody 1:13.0.2-1")
     assert probe(run_module)["jitsi"] == {"plugins": None, "jicofo": None}
+
+
+def test_our_files_of_apt_are_told_as_they_are(
+    bare_host: Path, run_module: RunModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host_probe, "APT_FILES", f"{tmp_path}/apt/*/vestibule-*")
+    assert probe(run_module)["apt_files"] == {}
+    for name in ("vestibule-jitsi.asc", "jitsi.asc"):
+        (tmp_path / "apt/keyrings").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "apt/keyrings" / name).write_bytes(b"the\r\nkey\n")
+    found = probe(run_module)["apt_files"]
+    assert found == {f"{tmp_path}/apt/keyrings/vestibule-jitsi.asc": "the\r\nkey\n"}

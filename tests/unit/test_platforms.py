@@ -138,6 +138,7 @@ def test_tasks_find_what_they_need_on_every_platform(role: str) -> None:
         "__jitsi_tokens_pacman_source",
         "__jitsi_tokens_repository_files",
         "__jitsi_tokens_to_try",
+        "__jitsi_tokens_to_try",
         "__jitsi_tokens_find_helper",
     }
     assert used - names[0] - own == used - names[1] - own == set()
