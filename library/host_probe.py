@@ -249,16 +249,17 @@ def parse_pacman_info(text: str) -> dict[str, str]:
 
 def packages(module: AnsibleModule) -> tuple[dict[str, str], dict[str, bool]]:
     """Versions of everything installed, and who holds what of it (C(held) above)."""
+    ours = (_text(HELD_BY_US) or "").split()
     if module.get_bin_path("dpkg-query"):
         form = r"${Package}\t${Version}\t${db:Status-Status}\t${db:Status-Want}\n"
         lines = _output(module, ["dpkg-query", "-W", "-f", form]).splitlines()
         rows = [row for row in (line.split("\t") for line in lines) if row[2] == "installed"]
-        ours = (_text(HELD_BY_US) or "").split()
         held = {name: name in ours for name, _, _, want in rows if want == "hold"}
         return {name: version for name, version, _, _ in rows}, held
     if module.get_bin_path("pacman"):
         pairs = re.findall(r"^(\S+) (\S+)$", _output(module, ["pacman", "-Q"]), re.MULTILINE)
-        return dict(pairs), {}
+        ignored = _output(module, ["pacman-conf", "IgnorePkg"]).split()
+        return dict(pairs), {name: name in ours for name, _ in pairs if name in ignored}
     return {}, {}
 
 

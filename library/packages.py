@@ -7,9 +7,12 @@ import errno
 import fcntl
 import os
 import re
+import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -21,6 +24,8 @@ description:
   - Works with apt and with pacman, so that one task serves every platform.
   - Installs what is missing, and another version only where one is asked for. Never upgrades by
     itself, never removes.
+  - What the role jitsi_lock holds at another version than I(versions) says is let go for the
+    transaction, and held again when it has ended, however it ends. Other holds are respected.
   - No service of the packages starts, as their default configuration may be open to everybody.
   - Waits while another program holds the lock of the package manager, and says which it was.
 options:
@@ -41,6 +46,16 @@ options:
     description: Whether to fetch the lists of packages even if they are from the last hour.
     type: bool
     default: false
+  state:
+    description:
+      - C(present) installs them.
+      - C(tried) fails where a version in I(versions) cannot be installed, because other hands hold
+        the package or the repositories of the host have it in other versions only. It fetches lists
+        into a temporary folder and changes nothing. What no repository has by any name is let pass,
+        as its repository may not be named yet.
+    type: str
+    choices: [present, tried]
+    default: present
   lock_timeout:
     description: Seconds to wait for another program that holds the lock.
     type: int
@@ -75,6 +90,10 @@ waited:
 _POLICY = "/usr/sbin/policy-rc.d"
 _LISTS = "/var/lib/apt/lists"
 _LISTS_LAST = 3600  # seconds
+# Where the role jitsi_lock remembers its holds, and where it has pacman read them
+HELD_BY_US = "/var/lib/vestibule/held"
+IGNORED_BY_US = "/etc/pacman.d/vestibule-held.conf"
+_ATTEMPTS = 60  # to hold and unhold, one a second, while another program has dpkg's lock
 _PAUSE = 0.5  # seconds between two looks at a lock: the kernel announces no release
 
 
@@ -117,6 +136,7 @@ class Apt:
 
     def __init__(self, module: AnsibleModule) -> None:
         self._module = module
+        self._lists: list[str] = []  # options, where the lists are not the host's own
         self._environment = {
             "LC_ALL": "C.UTF-8",
             "DEBIAN_FRONTEND": "noninteractive",
@@ -136,10 +156,12 @@ class Apt:
         rows = [line.split("\t") for line in output.splitlines() if line.count("\t") == 2]
         return {name: version for name, version, status in rows if status == "installed"}
 
-    def fetch_lists(self, always: bool) -> None:
-        """Fetch the lists of packages unless they are from the last hour."""
-        if not always and _age(_LISTS) < _LISTS_LAST:
-            return
+    def are_lists_fresh(self) -> bool:
+        """Whether the lists of packages are from the last hour."""
+        return _age(_LISTS) < _LISTS_LAST
+
+    def fetch_lists(self) -> None:
+        """Fetch the lists of packages."""
         silence = ["-oAcquire::Retries=1", "-oAcquire::http::Timeout=20"]
         status, output = self._run(
             "apt-get",
@@ -147,17 +169,63 @@ class Apt:
             *silence,
             "-oAcquire::https::Timeout=20",
             "-oDPkg::Lock::Timeout=60",
+            *self._lists,
         )
         if status != 0:
             raise PackageError(f"apt-get cannot fetch the lists of packages. {_last_lines(output)}")
 
-    def held(self) -> set[str]:
-        """Names of the packages that somebody keeps from changing."""
+    def fetch_lists_aside(self, folder: str) -> None:
+        """Fetch the lists of packages into a folder, and tell what these offer from now on."""
+        os.makedirs(f"{folder}/lists/partial")
+        self._lists = [
+            f"-oDir::State::lists={folder}/lists",
+            f"-oDir::Cache={folder}",
+            "-oAPT::Sandbox::User=root",
+        ]
+        self.fetch_lists()
+
+    def _held(self) -> set[str]:
         return set(self._run("apt-mark", "showhold")[1].split())
+
+    def held_by_others(self, names: list[str]) -> set[str]:
+        """Which of these packages other hands keep from changing."""
+        return set(names) & self._held() - _ours()
+
+    def how_to_release(self, names: list[str]) -> str:
+        """What to do that packages may change."""
+        return f"apt-mark unhold {' '.join(names)}"
+
+    def ours(self) -> set[str]:
+        """Names of the packages that we hold."""
+        return self._held() & _ours()
+
+    @contextmanager
+    def released(self, names: set[str]) -> Iterator[None]:
+        """Let go of packages that we hold, and hold them again however it ends."""
+        try:
+            self._mark("unhold", names)
+            yield
+        finally:
+            self._mark("hold", names)
+
+    def _mark(self, verb: str, names: set[str]) -> None:
+        for attempt in range(_ATTEMPTS if names else 0):
+            status, output = self._run("apt-mark", verb, *sorted(names))
+            if status == 0:
+                return
+            if "lock" not in output or attempt == _ATTEMPTS - 1:
+                raise PackageError(
+                    f"apt-mark cannot {verb} {', '.join(sorted(names))}. {_last_lines(output)}"
+                )
+            time.sleep(1)
 
     def offered(self, names: list[str]) -> dict[str, list[str]]:
         """Versions of packages that the repositories have, newest first, by name."""
-        return parse_madison(self._run("apt-cache", "madison", *names)[1])
+        return parse_madison(self._run("apt-cache", "madison", *self._lists, *names)[1])
+
+    def warning(self) -> str:
+        """Debian supports that a package is installed while others wait for their upgrade."""
+        return ""
 
     def answer(self, answers: str) -> None:
         """Tell debconf what the packages would ask."""
@@ -200,7 +268,10 @@ class Apt:
                 *companions,
             )
         if status != 0:
-            raise PackageError(f"apt-get cannot install {', '.join(wanted)}. {_last_lines(output)}")
+            raise PackageError(
+                f"apt-get cannot install {', '.join(wanted)}. {_last_lines(output)}"
+                + hint_at_holds(output, self)
+            )
 
 
 class Pacman:
@@ -210,6 +281,8 @@ class Pacman:
 
     def __init__(self, module: AnsibleModule) -> None:
         self._module = module
+        self._lists: list[str] = []  # options, where the lists are not the host's own
+        self._released: set[str] = set()
 
     def _run(self, *argv: str) -> tuple[int, str]:
         status, out, err = self._module.run_command(list(argv), environ_update={"LC_ALL": "C"})
@@ -219,33 +292,140 @@ class Pacman:
         """Version of every installed package, by name."""
         return dict(re.findall(r"^(\S+) (\S+)$", self._run("pacman", "-Q")[1], re.MULTILINE))
 
-    def fetch_lists(self, always: bool) -> None:
-        """Fetch the lists of packages unless they are from the last hour."""
-        if not always and _age("/var/lib/pacman/sync") < _LISTS_LAST:
-            return
-        status, output = self._run("pacman", "-Sy", "--noconfirm")
+    def are_lists_fresh(self) -> bool:
+        """Whether the lists of packages are from the last hour."""
+        return _age("/var/lib/pacman/sync") < _LISTS_LAST
+
+    def fetch_lists(self) -> None:
+        """Fetch the lists of packages."""
+        status, output = self._run("pacman", "-Sy", "--noconfirm", *self._lists)
         if status != 0:
             raise PackageError(f"pacman cannot fetch the lists of packages. {_last_lines(output)}")
 
-    def held(self) -> set[str]:
-        """Names of the packages that somebody keeps from changing."""
-        return set(self._run("pacman-conf", "IgnorePkg")[1].split())
+    def fetch_lists_aside(self, folder: str) -> None:
+        """Fetch the lists of packages into a folder, and tell what these offer from now on."""
+        os.chmod(folder, 0o755)  # noqa: S103 — whoever fetches for pacman may not be root
+        self._lists = ["--dbpath", folder, "--logfile", "/dev/null"]
+        self.fetch_lists()
+
+    def _held(self) -> list[str]:
+        return self._run("pacman-conf", "IgnorePkg")[1].split()
+
+    def held_by_others(self, names: list[str]) -> set[str]:
+        """Which of these packages other hands keep from changing. They may have given patterns."""
+        patterns = list((Counter(self._held()) - Counter(self.ours())).elements())
+        return {name for name in names if any(fnmatchcase(name, each) for each in patterns)}
+
+    def how_to_release(self, names: list[str]) -> str:
+        """What to do that packages may change."""
+        return f"take {' '.join(names)} out of IgnorePkg in /etc/pacman.conf"
+
+    def ours(self) -> set[str]:
+        """Names of the packages that we hold."""
+        return set(self._held()) & _ours()
+
+    @contextmanager
+    def released(self, names: set[str]) -> Iterator[None]:
+        """Let go of packages that we hold, and hold them again however it ends."""
+        if not names:
+            yield
+            return
+        lines = _text(IGNORED_BY_US).splitlines(keepends=True)
+        kept = [line for line in lines if line.partition("=")[2].strip() not in names]
+        _write(IGNORED_BY_US, "".join(kept))
+        self._released = names
+        try:
+            yield
+        finally:
+            _write(IGNORED_BY_US, "".join(lines))
 
     def offered(self, names: list[str]) -> dict[str, list[str]]:
         """The version of each package that the repositories have, by name."""
-        output = self._run("pacman", "-Si", *names)[1]
+        output = self._run("pacman", "-Si", *self._lists, *names)[1]
         pairs = re.findall(r"^Name +: (\S+)\nVersion +: (\S+)$", output, re.MULTILINE)
         return {name: [version] for name, version in pairs}
 
     def answer(self, answers: str) -> None:
         """Packages of Arch ask nothing."""
 
+    def warning(self) -> str:
+        """A sentence where other packages wait for an upgrade that Arch wants to come first."""
+        waiting = [
+            line
+            for line in self._run("pacman", "-Qu")[1].splitlines()
+            if "->" in line and not line.endswith("[ignored]")
+        ]
+        if not waiting:
+            return ""
+        return (
+            f"{len(waiting)} packages of this host wait for an upgrade. Arch supports no partial"
+            " upgrades: what is installed now may need the later versions. Run pacman -Syu soon,"
+            " then this again."
+        )
+
+    def _bystanders(self, names: list[str]) -> list[str]:
+        """Installed packages that would be replaced together with some, though nobody asked."""
+        form = ["--print", "--print-format", "%n %v", "--needed", "--noconfirm"]
+        output = self._run("pacman", "-S", *form, *names)[1]
+        installed = self.installed()
+        asked = {*names, *self._released}
+        return [
+            name
+            for name, version in re.findall(r"^(\S+) (\S+)$", output, re.MULTILINE)
+            if name not in asked and installed.get(name, version) != version
+        ]
+
     def install(self, wanted: list[str]) -> None:
         """Install packages in one transaction. The repositories have one version of each."""
         names = [each.partition("=")[0] for each in wanted]
+        bystanders = self._bystanders(names)
+        if bystanders:
+            raise PackageError(
+                f"{', '.join(names)} cannot be installed without upgrading {', '.join(bystanders)},"
+                " of which other packages of this host may need the version that they have. Run"
+                " pacman -Syu, then this again."
+            )
         status, output = self._run("pacman", "-S", "--noconfirm", "--needed", *names)
         if status != 0:
-            raise PackageError(f"pacman cannot install {', '.join(names)}. {_last_lines(output)}")
+            raise PackageError(
+                f"pacman cannot install {', '.join(names)}. {_last_lines(output)}"
+                + hint_at_holds(output, self)
+            )
+
+
+def hint_at_holds(output: str, manager: Apt | Pacman) -> str:
+    """A sentence where a failure may come from packages that other hands hold."""
+    if not re.search(r"\bheld\b|ignoring package|IgnorePkg", output):
+        return ""
+    words = set(re.findall(r"[a-z0-9][a-z0-9+._-]*", output))
+    held = sorted(manager.held_by_others(list(words)))
+    if not held:
+        return ""
+    return (
+        f" Other hands hold {', '.join(held)}. Release what is in the way"
+        f" ({manager.how_to_release(held)}), then run this again."
+    )
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+
+
+def _write(path: str, text: str) -> None:
+    """Replace a file at once, readable for everybody."""
+    with open(f"{path}.new", "w", encoding="utf-8") as file:
+        file.write(text)
+    os.chmod(f"{path}.new", 0o644)
+    os.replace(f"{path}.new", path)
+
+
+def _ours() -> set[str]:
+    """Packages that we have held, which others may have released meanwhile."""
+    return set(_text(HELD_BY_US).split())
 
 
 def _age(folder: str) -> float:
@@ -337,19 +517,37 @@ def find_missing(
     return missing
 
 
-def check(missing: list[str], installed: dict[str, str], manager: Apt | Pacman) -> None:
-    """Refuse what cannot be installed before anything is. Raises PackageError."""
-    held = manager.held()
+def check_holds(missing: list[str], installed: dict[str, str], manager: Apt | Pacman) -> None:
+    """Refuse to change what other hands hold. Raises PackageError."""
+    held = manager.held_by_others([each.partition("=")[0] for each in missing])
+    for each in missing:
+        name, _, version = each.partition("=")
+        if name not in held:
+            continue
+        remedy = manager.how_to_release([name])
+        if name in installed:
+            raise PackageError(
+                f"{name} is held at version {installed[name]}, but {version} is asked for. Release"
+                f" it ({remedy}), or ask for that version in jitsi_versions."
+            )
+        raise PackageError(
+            f"{name} has to be installed, but other hands hold it as it is: not installed. Release"
+            f" it ({remedy}), then run this again."
+        )
+
+
+def check_offers(missing: list[str], manager: Apt | Pacman, *, all_known: bool = True) -> None:
+    """Refuse what the repositories do not have. Raises PackageError.
+
+    Without ``all_known`` there may be more repositories, for packages that these do not have.
+    """
     offers = manager.offered([each.partition("=")[0] for each in missing])
     for each in missing:
         name, _, version = each.partition("=")
         offered = offers.get(name, [])
-        if name in held and name in installed:
-            raise PackageError(
-                f"{name} is held at version {installed[name]}, but {version} is asked for. Release"
-                f" it (apt-mark unhold {name}), or ask for that version in jitsi_versions."
-            )
         if not offered:
+            if not all_known:
+                continue
             raise PackageError(
                 f"No repository of this host offers {name}. Check the sources of packages, and"
                 " that the release of the distribution is supported."
@@ -361,11 +559,33 @@ def check(missing: list[str], installed: dict[str, str], manager: Apt | Pacman) 
             )
 
 
+def are_offered(missing: list[str], manager: Apt | Pacman) -> bool:
+    """Whether the repositories have every package in its version."""
+    offers = manager.offered([each.partition("=")[0] for each in missing])
+    pairs = (each.partition("=") for each in missing)
+    return all(version in offers.get(name, []) for name, _, version in pairs)
+
+
+def look(missing: list[str], installed: dict[str, str], manager: Apt | Pacman) -> None:
+    """Refuse versions that cannot be installed, and change nothing. Raises PackageError."""
+    check_holds(missing, installed, manager)
+    if manager.are_lists_fresh() and are_offered(missing, manager):
+        return
+    with tempfile.TemporaryDirectory(prefix="vestibule-") as folder:
+        manager.fetch_lists_aside(folder)
+        check_offers(missing, manager, all_known=False)
+
+
 def run(module: AnsibleModule, manager: Apt | Pacman) -> dict[str, Any]:
-    """Install what is missing."""
+    """Install what is missing, or look whether that could be."""
     parameters = module.params
+    versions = parameters["versions"]
     installed = manager.installed()
-    missing = find_missing(parameters["names"], parameters["versions"], installed)
+    missing = find_missing(parameters["names"], versions, installed)
+    if parameters["state"] == "tried":
+        if missing:
+            look(missing, installed, manager)
+        return {"changed": False, "missing": missing, "waited": 0.0}
     result: dict[str, Any] = {"changed": bool(missing), "missing": missing, "waited": 0.0}
     if not missing:
         return result
@@ -377,11 +597,19 @@ def run(module: AnsibleModule, manager: Apt | Pacman) -> dict[str, Any]:
     result["waited"], holder = wait_for(manager.lock, parameters["lock_timeout"])
     if holder:
         module.warn(f"Waited {result['waited']:.0f} s for {holder}, which was installing packages.")
-    manager.fetch_lists(parameters["fresh_lists"])
-    check(missing, installed, manager)
+    if parameters["fresh_lists"] or not manager.are_lists_fresh():
+        manager.fetch_lists()
+    check_holds(missing, installed, manager)
+    check_offers(missing, manager)
+    warning = manager.warning()
+    if warning:
+        module.warn(warning)
     if parameters["answers"]:
         manager.answer(parameters["answers"])
-    manager.install(missing)
+    # All that may change: one of them may need another of its kin in a later version
+    ours = {name for name in manager.ours() if versions.get(name) != installed.get(name)}
+    with manager.released(ours):
+        manager.install(missing)
     return {**result, "msg": f"Installed {', '.join(missing)}"}
 
 
@@ -393,6 +621,7 @@ def main() -> None:
             "versions": {"type": "dict", "default": {}},
             "answers": {"type": "str", "default": ""},
             "fresh_lists": {"type": "bool", "default": False},
+            "state": {"type": "str", "choices": ["present", "tried"], "default": "present"},
             "lock_timeout": {"type": "int", "default": 120},
         },
         supports_check_mode=True,

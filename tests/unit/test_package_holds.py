@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.basic import AnsibleModule
 
 import package_holds
 
@@ -100,3 +101,78 @@ def test_a_refusal_of_apt_is_quoted(run_module: RunModule, holds: Path) -> None:
     program.write_text("#!/bin/sh\n[ $1 = showhold ] || { echo 'E: read-only' >&2; exit 100; }\n")
     failed = hold(run_module, holds, "jicofo")
     assert failed["msg"] == "apt-mark cannot hold jicofo: E: read-only"
+
+
+# pacman-conf as far as it matters: sections come again, and an included file may have one
+_PACMAN_CONF = """\
+#!/bin/sh
+[ "$1 $3" = "--config IgnorePkg" ] || exit 1
+sed -n 's/^Include = //p' "$2" | xargs -r cat -- > {folder}/included || exit 1
+sed -n '/^\\[options]$/,/^$/ s/^IgnorePkg = //p' "$2" {folder}/included
+"""
+_CONFIGURATION = """\
+[options]
+HoldPkg = pacman
+IgnorePkg = theirs
+
+[core]
+Include = /dev/null
+"""
+
+
+@pytest.fixture(name="arch")
+def _arch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The configuration of pacman on a host without apt."""
+    program = tmp_path / "pacman-conf"
+    program.write_text(_PACMAN_CONF.replace("{folder}", str(tmp_path)))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(AnsibleModule, "get_bin_path", lambda *_, **__: None)
+    configuration = tmp_path / "pacman.conf"
+    configuration.write_text(_CONFIGURATION)
+    return configuration
+
+
+def ignore(run_module: RunModule, arch: Path, *names: str, **options: Any) -> dict[str, Any]:
+    paths = {"record": f"{arch.parent}/state/held", "path": f"{arch.parent}/ignored.conf"}
+    return run_module(package_holds, names=list(names), configuration=str(arch), **paths, **options)
+
+
+def test_pacman_is_told_in_a_file_of_ours(run_module: RunModule, arch: Path) -> None:
+    ignored, record = arch.parent / "ignored.conf", arch.parent / "state/held"
+    first = ignore(run_module, arch, "prosody", "jicofo", "theirs")
+    assert (first["changed"], first["held"]) == (True, ["jicofo", "prosody"])
+    told = ignored.read_text().splitlines()
+    assert told[1:] == ["[options]", "IgnorePkg = jicofo", "IgnorePkg = prosody"]
+    assert arch.read_text() == f"{_CONFIGURATION}Include = {ignored}\n"
+    assert record.read_text() == "jicofo\nprosody\n"
+    assert ignore(run_module, arch, "prosody", "jicofo", "theirs")["changed"] is False
+
+    second = ignore(run_module, arch, "prosody")
+    assert (second["held"], second["released"]) == ([], ["jicofo"])
+    assert "jicofo" not in ignored.read_text()
+    assert arch.read_text().count("Include") == 2
+
+    assert ignore(run_module, arch)["released"] == ["prosody"]
+    assert arch.read_text() == _CONFIGURATION
+    assert sorted(path.name for path in arch.parent.iterdir()) == [
+        "included",
+        "pacman-conf",
+        "pacman.conf",
+        "state",
+    ]
+    assert list(record.parent.iterdir()) == []
+
+
+def test_a_line_that_somebody_took_out_comes_back(run_module: RunModule, arch: Path) -> None:
+    ignore(run_module, arch, "prosody")
+    arch.write_text(_CONFIGURATION)
+    assert ignore(run_module, arch, "prosody")["held"] == ["prosody"]
+    assert arch.read_text().endswith(f"Include = {arch.parent}/ignored.conf\n")
+
+
+def test_check_mode_tells_pacman_nothing(run_module: RunModule, arch: Path) -> None:
+    told = ignore(run_module, arch, "jicofo", _ansible_check_mode=True)
+    assert (told["changed"], told["held"]) == (True, ["jicofo"])
+    assert arch.read_text() == _CONFIGURATION
+    assert not (arch.parent / "ignored.conf").exists()

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import fcntl
+import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+import host_probe
+import package_holds
 import packages
 from packages import (
+    Apt,
     PackageError,
-    check,
+    Pacman,
     find_missing,
     holder_of,
     parse_companions,
@@ -35,22 +41,55 @@ class Manager:
 
     lock = "/nonexistent"
 
-    def __init__(self, installed: dict[str, str], *, held: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        installed: dict[str, str],
+        *,
+        held: tuple[str, ...] = (),
+        ours: tuple[str, ...] = (),
+        fresh: bool = False,
+    ) -> None:
         self._installed = installed
         self._held = set(held)
+        self._ours = set(ours)
+        self._fresh = fresh
+        self._offers = parse_madison(_MADISON)
         self.done: list[Any] = []
+        self.latest = self._offers  # what the repositories have, whatever the host's lists say
 
     def installed(self) -> dict[str, str]:
         return self._installed
 
-    def held(self) -> set[str]:
-        return self._held
+    def held_by_others(self, names: list[str]) -> set[str]:
+        return self._held & set(names)
+
+    def how_to_release(self, names: list[str]) -> str:
+        return f"apt-mark unhold {names[0]}"
+
+    def ours(self) -> set[str]:
+        return self._ours
+
+    @contextmanager
+    def released(self, names: set[str]) -> Iterator[None]:
+        self.done.append(("release", names))
+        yield
 
     def offered(self, names: list[str]) -> dict[str, list[str]]:
-        return {name: found for name, found in parse_madison(_MADISON).items() if name in names}
+        return {name: found for name, found in self._offers.items() if name in names}
 
-    def fetch_lists(self, always: bool) -> None:
-        self.done.append(("lists", always))
+    def are_lists_fresh(self) -> bool:
+        return self._fresh
+
+    def fetch_lists(self) -> None:
+        self.done.append("lists")
+
+    def fetch_lists_aside(self, folder: str) -> None:
+        assert list(Path(folder).iterdir()) == []
+        self._offers = self.latest
+        self.done.append("lists aside")
+
+    def warning(self) -> str:
+        return "2 packages wait"
 
     def answer(self, answers: str) -> None:
         self.done.append(("answer", answers))
@@ -128,10 +167,32 @@ def test_one_transaction_installs_all(install: Callable[..., dict[str, Any]]) ->
     result = install(manager, names=["prosody", "jicofo"], answers="x", fresh_lists=True)
     assert result["changed"] is True
     assert manager.done == [
-        ("lists", True),
+        "lists",
         ("answer", "x"),
+        ("release", set()),
         ("install", ["prosody", "jicofo"]),
     ]
+    assert [each["event"]["msg"] for each in result["warnings"]] == ["2 packages wait"]
+
+
+@pytest.mark.parametrize(
+    ("fresh", "options", "fetched"),
+    [(True, {}, False), (True, {"fresh_lists": True}, True), (False, {}, True)],
+)
+def test_lists_are_fetched_where_they_are_old_or_fresh_ones_are_asked_for(
+    install: Callable[..., dict[str, Any]], fresh: bool, options: dict[str, Any], fetched: bool
+) -> None:
+    manager = Manager({}, fresh=fresh)
+    install(manager, names=["prosody"], **options)
+    assert ("lists" in manager.done) == fetched
+
+
+def test_what_we_hold_at_the_version_asked_for_is_not_let_go(
+    install: Callable[..., dict[str, Any]],
+) -> None:
+    manager = Manager({"nginx": "1", "jicofo": "0", "openssl": "3"}, ours=("nginx", "jicofo"))
+    install(manager, names=["jicofo"], versions={"nginx": "1", "jicofo": "1.0-2"})
+    assert manager.done[1:] == [("release", {"jicofo"}), ("install", ["jicofo=1.0-2"])]
 
 
 def test_check_mode_says_what_would_be_installed(install: Callable[..., dict[str, Any]]) -> None:
@@ -146,20 +207,193 @@ def test_check_mode_says_what_would_be_installed(install: Callable[..., dict[str
 
 
 @pytest.mark.parametrize(
-    ("missing", "words"),
+    ("names", "versions", "words"),
     [
         pytest.param(
-            ["prosody=14"], r"prosody 14 is no longer offered.*13\.0\.1-1\+deb", id="gone"
+            ["prosody"], {"prosody": "14"}, r"prosody 14 is no longer .*13\.0\.1-1\+deb", id="gone"
         ),
-        pytest.param(["jitsi"], "No repository of this host offers jitsi", id="unknown"),
-        pytest.param(["jicofo=1.0-2"], r"jicofo is held at version 1\.0-1", id="held"),
+        pytest.param(["jitsi"], {}, "No repository of this host offers jitsi", id="unknown"),
+        pytest.param(
+            ["jicofo"], {"jicofo": "1.0-2"}, r"jicofo is held at version 1\.0-1", id="held"
+        ),
+        pytest.param(
+            ["nginx"],
+            {},
+            r"nginx has to be installed, .*: not installed\. .*unhold nginx",
+            id="held before it was installed",
+        ),
     ],
 )
-def test_what_cannot_be_installed_is_said_before(missing: list[str], words: str) -> None:
-    manager = Manager({"jicofo": "1.0-1"}, held=("jicofo",))
-    with pytest.raises(PackageError, match=words):
-        check(missing, manager.installed(), manager)  # type: ignore[arg-type]  # stands in for one
+def test_what_cannot_be_installed_is_said_before(
+    install: Callable[..., dict[str, Any]], names: list[str], versions: dict[str, str], words: str
+) -> None:
+    manager = Manager({"jicofo": "1.0-1"}, held=("jicofo", "nginx"), fresh=True)
+    failed = install(manager, names=names, versions=versions)
+    assert re.search(words, failed["msg"])
     assert manager.done == []
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+@pytest.mark.parametrize(
+    ("versions", "fresh", "done"),
+    [
+        pytest.param({"jicofo": "1.0-1"}, False, [], id="all installed"),
+        pytest.param({"prosody": "13.0.1-1"}, True, [], id="known to the lists of this hour"),
+        pytest.param({"prosody": "13.0.1-1"}, False, ["lists aside"], id="known to old lists"),
+        pytest.param({"prosody": "13.0.2-1"}, True, ["lists aside"], id="published meanwhile"),
+        pytest.param({"jitsi": "9"}, True, ["lists aside"], id="its repository is not named yet"),
+    ],
+)
+def test_versions_are_tried_and_nothing_changes(
+    install: Callable[..., dict[str, Any]],
+    versions: dict[str, str],
+    fresh: bool,
+    done: list[str],
+    check_mode: bool,
+) -> None:
+    manager = Manager({"jicofo": "1.0-1"}, fresh=fresh)
+    manager.latest = {**manager.latest, "prosody": ["13.0.2-1", "13.0.1-1"]}
+    options = {"versions": versions, "state": "tried", "_ansible_check_mode": check_mode}
+    result = install(manager, names=list(versions), **options)
+    assert (result["changed"], manager.done) == (False, done)
+
+
+@pytest.mark.parametrize(
+    ("versions", "words"),
+    [
+        ({"prosody": "14"}, "prosody 14 is no longer offered; the repositories have 13.0.2-1."),
+        ({"prosody": "13.0.1-1"}, "prosody 13.0.1-1 is no longer offered; the repositories"),
+        ({"jicofo": "1.0-2"}, "jicofo is held at version 1.0-1, but 1.0-2 is asked for."),
+    ],
+    ids=["never there", "only in old lists", "held by other hands"],
+)
+def test_versions_that_cannot_be_installed_are_refused_without_a_change(
+    install: Callable[..., dict[str, Any]], versions: dict[str, str], words: str
+) -> None:
+    manager = Manager({"jicofo": "1.0-1"}, held=("jicofo",))
+    manager.latest = {"prosody": ["13.0.2-1"]}
+    failed = install(manager, names=list(versions), versions=versions, state="tried")
+    assert failed["msg"].startswith(words)
+    assert manager.done in ([], ["lists aside"])
+
+
+class Module:
+    """The part of AnsibleModule that a package manager needs."""
+
+    @staticmethod
+    def run_command(argv: list[str], **_: Any) -> tuple[int, str, str]:
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture(name="host")
+def _host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with programs, and with files in it that tell what is held."""
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(packages, "HELD_BY_US", str(tmp_path / "ours"))
+    monkeypatch.setattr(packages, "IGNORED_BY_US", str(tmp_path / "ignored"))
+    monkeypatch.setattr(packages, "_POLICY", str(tmp_path / "policy"))
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    (tmp_path / "ours").write_text("jicofo\nnginx\n")
+    return tmp_path
+
+
+def program(folder: Path, name: str, script: str) -> None:
+    path = folder / name
+    path.write_text(f"#!/bin/sh\ncd {folder}\n{script}\n")
+    path.chmod(0o755)
+
+
+_APT_MARK = """\
+[ $1 = showhold ] || ! rm locked 2>&- || { echo 'E: Could not get lock' >&2; exit 100; }
+verb=$1; shift
+case $verb in
+    showhold) cat holds;;
+    hold) for name; do echo "$name"; done >> holds;;
+    unhold) for name; do sed -i "/^$name$/d" holds; done;;
+esac"""
+_HELD_BROKEN = """\
+cat holds > seen; touch locked
+echo 'Depends: openssl (>= 3) but it is not going to be installed'
+echo 'E: you have held broken packages.'
+exit 100"""
+
+
+def test_apt_holds_again_after_a_transaction_that_failed(host: Path) -> None:
+    program(host, "apt-mark", _APT_MARK)
+    program(host, "apt-cache", "")
+    program(host, "apt-get", _HELD_BROKEN)
+    (host / "holds").write_text("jicofo\nnginx\nopenssl\nvim\n")
+    apt = Apt(Module())
+    assert apt.ours() == {"jicofo", "nginx"}
+    assert apt.held_by_others(["jicofo", "openssl", "lua"]) == {"openssl"}
+    with pytest.raises(PackageError) as caught, apt.released({"jicofo"}):
+        apt.install(["jicofo=2"])
+    assert str(caught.value) == (
+        "apt-get cannot install jicofo=2. It said: E: you have held broken packages. Other hands"
+        " hold openssl. Release what is in the way (apt-mark unhold openssl), then run this again."
+    )
+    assert (host / "seen").read_text().split() == ["nginx", "openssl", "vim"]
+    # Another program had the lock just then
+    assert sorted((host / "holds").read_text().split()) == ["jicofo", "nginx", "openssl", "vim"]
+
+
+_PACMAN = """\
+[ ! -e $1 ] || { cat -- $1; exit; }
+case "$*" in
+    *--print*) cat transaction;;
+    *) cat ignored > seen; exit 1;;
+esac"""
+
+
+@pytest.fixture(name="pacman")
+def _pacman(host: Path) -> Pacman:
+    program(host, "pacman", _PACMAN)
+    program(host, "pacman-conf", "sed -n 's/^IgnorePkg = //p' ignored theirs")
+    (host / "ignored").write_text("[options]\nIgnorePkg = jicofo\nIgnorePkg = nginx\n")
+    (host / "theirs").write_text("IgnorePkg = linux*\nIgnorePkg = nginx\n")
+    (host / "-Q").write_text("nginx 1-1\nopenssl 3-1\nglibc 2-1\n")
+    (host / "transaction").write_text("")
+    return Pacman(Module())
+
+
+def test_pacman_holds_again_after_a_transaction_that_failed(host: Path, pacman: Pacman) -> None:
+    before = (host / "ignored").read_text()
+    assert pacman.ours() == {"jicofo", "nginx"}
+    with pytest.raises(PackageError, match="pacman cannot install jicofo"):  # noqa: SIM117
+        with pacman.released({"jicofo"}):
+            pacman.install(["jicofo=2-1"])
+    assert (host / "seen").read_text() == "[options]\nIgnorePkg = nginx\n"
+    assert (host / "ignored").read_text() == before
+    assert {path.name for path in host.glob("*.new")} == set()
+
+
+def test_pacman_knows_what_other_hands_hold_as_patterns_or_besides(pacman: Pacman) -> None:
+    names = ["jicofo", "linux-lts", "nginx", "openssl"]
+    assert pacman.held_by_others(names) == {"linux-lts", "nginx"}
+
+
+def test_pacman_upgrades_nothing_that_nobody_asked_for(host: Path, pacman: Pacman) -> None:
+    (host / "transaction").write_text("sudo 1-1\nopenssl 4-1\nglibc 2-1\nnginx 2-1\n")
+    with (
+        pytest.raises(PackageError, match="sudo cannot be installed without upgrading openssl, of"),
+        pacman.released({"nginx"}),
+    ):
+        pacman.install(["sudo"])
+    assert not (host / "seen").exists()
+
+
+def test_upgrades_that_wait_are_told_on_arch(host: Path, pacman: Pacman) -> None:
+    (host / "-Qu").write_text("nginx 1-1 -> 2-1 [ignored]\n")
+    assert pacman.warning() == ""
+    (host / "-Qu").write_text("nginx 1-1 -> 2-1 [ignored]\nglibc 2-1 -> 3-1\nlua 5-1 -> 5-2\n")
+    assert pacman.warning().startswith("2 packages of this host wait for an upgrade. Arch")
+
+
+def test_all_who_ask_for_our_holds_look_in_the_same_place() -> None:
+    documented = yaml.safe_load(package_holds.DOCUMENTATION)["options"]
+    assert documented["record"]["default"] == packages.HELD_BY_US == host_probe.HELD_BY_US
+    assert documented["path"]["default"] == packages.IGNORED_BY_US
 
 
 def test_a_lock_is_waited_for_and_its_holder_named(tmp_path: Path) -> None:
