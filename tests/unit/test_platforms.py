@@ -90,36 +90,39 @@ def test_our_modules_are_written_in_every_lua_that_may_run_them(version: str) ->
 @pytest.mark.parametrize(
     ("repository", "helper", "missing", "words"),
     [
-        pytest.param({}, {}, ["lua-inspect"], "Set one of two", id="neither"),
-        pytest.param({}, {}, ["lua-cjson"], None, id="nothing but what Arch has"),
-        pytest.param({"name": "jitsi"}, {}, ["lua-inspect"], None, id="a repository"),
+        pytest.param({}, {}, "lua-inspect", "Set one of two", id="neither"),
+        pytest.param({}, {}, "jicofo", "a repository that has jicofo,", id="neither, for Jicofo"),
+        pytest.param({}, {}, "lua-cjson", None, id="nothing but what Arch has"),
+        pytest.param({"name": "jitsi"}, {}, "lua-inspect", None, id="a repository"),
+        pytest.param({}, {"program": "paru", "user": "builder"}, "jicofo", None, id="a helper"),
         pytest.param(
-            {}, {"program": "paru", "user": "builder"}, ["lua-inspect"], None, id="a helper"
+            {"name": "jitsi"}, {"program": "paru"}, "lua-inspect", "Set one of two", id="both"
         ),
-        pytest.param(
-            {"name": "jitsi"}, {"program": "paru"}, ["lua-inspect"], "Set one of two", id="both"
-        ),
-        pytest.param({}, {"program": "paru"}, ["lua-inspect"], "not root", id="no user"),
-        pytest.param(
-            {}, {"program": "paru", "user": "root"}, ["lua-inspect"], "not root", id="root"
-        ),
-        pytest.param({}, {"user": "builder"}, ["lua-inspect"], "not root", id="no program"),
+        pytest.param({}, {"program": "paru"}, "lua-inspect", "not root", id="no user"),
+        pytest.param({}, {"program": "paru", "user": "root"}, "jicofo", "not root", id="root"),
+        pytest.param({}, {"user": "builder"}, "lua-inspect", "not root", id="no program"),
     ],
 )
 def test_nothing_of_the_aur_comes_unasked_or_through_root(
-    repository: dict[str, str], helper: dict[str, str], missing: list[str], words: str | None
+    repository: dict[str, str], helper: dict[str, str], missing: str, words: str | None
 ) -> None:
     variables = {
         **data("jitsi_tokens", "Archlinux"),
         "ansible_facts": {"vestibule": {"lua_package": "lua"}},
         "inventory_hostname": "meet",
+        "jitsi_tokens_source": "package",
+        "jitsi_tokens_plugins_package": "jitsi-meet-prosody",
+        "jitsi_tokens_extra_packages": ["jicofo"],
         "jitsi_tokens_pacman_repository": repository,
         "jitsi_tokens_aur_helper": helper,
-        "__jitsi_tokens_missing": missing,
     }
     templar = Templar(loader=DataLoader(), variables=variables)
+    needed = {*templar.template(variables["__jitsi_tokens_packages"])["package"], "jicofo"}
+    assert missing in needed
+    variables["__jitsi_tokens_settled"] = sorted(needed - {missing})
     sentence = templar.template(variables["__jitsi_tokens_source_fault"])
     assert sentence == "" if words is None else words in sentence
+    assert templar.template(variables["__jitsi_tokens_to_build"]) == ([missing] if helper else [])
 
 
 @pytest.mark.parametrize("role", ["prosody", "jitsi_tokens", "jicofo", "jitsi_web"])
@@ -138,7 +141,5 @@ def test_tasks_find_what_they_need_on_every_platform(role: str) -> None:
         "__jitsi_tokens_pacman_source",
         "__jitsi_tokens_repository_files",
         "__jitsi_tokens_to_try",
-        "__jitsi_tokens_to_try",
-        "__jitsi_tokens_find_helper",
     }
     assert used - names[0] - own == used - names[1] - own == set()
