@@ -52,7 +52,7 @@ options:
   timeout:
     description: How long the repository may stay silent, in seconds.
     type: int
-    default: 20
+    default: 10
 attributes:
   check_mode:
     description: Runs as always, as it changes nothing.
@@ -162,8 +162,8 @@ def check_key(key: str, fingerprint: str, variable: str) -> str:
         )
     if not key.strip():
         return (
-            f"{variable}_key cannot be read, or holds nothing. Name a file on the controller, or an"
-            " https address that answers from there; for an address, a warning says why it does not."
+            f"{variable}_key cannot be read, or holds nothing. Name a file on this controller, or"
+            " an https address that answers from here; a warning says why an address does not."
         )
     if _ARMOUR not in key:
         return (
@@ -252,7 +252,7 @@ def main() -> None:
             "fingerprint": {"type": "str", "required": True},
             "variable": {"type": "str", "required": True},
             "versions": {"type": "dict", "default": {}},
-            "timeout": {"type": "int", "default": 20},
+            "timeout": {"type": "int", "default": 10},
         },
         supports_check_mode=True,
     )

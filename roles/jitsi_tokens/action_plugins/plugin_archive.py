@@ -21,7 +21,7 @@ _ARGUMENTS: dict[str, Any] = {
     "source": {"type": "str", "required": True},
     "sha256": {"type": "str", "default": ""},
     "cache": {"type": "path", "required": True},
-    "timeout": {"type": "int", "default": 20},
+    "timeout": {"type": "int", "default": 10},
 }
 
 # What the token path needs in every plugin tree; the features need more modules.
