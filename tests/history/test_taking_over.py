@@ -17,22 +17,25 @@ FOUND = {
         "/etc/prosody/prosody.cfg.lua": "with hosts in it",
         "/etc/prosody/conf.d/chat.example.org.cfg.lua": "beside the managed ones",
         "/etc/nginx/conf.d/meet.conf": "another site of the web server",
+        "/etc/apt/sources.list": "others in this file stay",
     },
     "by-packages": {
         "/etc/prosody/conf.avail/meet.example.org.cfg.lua": "host file of Jitsi's packages",
         "/etc/jitsi/jicofo/jicofo.conf": "Jicofo's configuration",
-        "/etc/apt/sources.list.d/jitsi.list": "with which apt refuses to work",
+        "/etc/apt/sources.list.d/jitsi.list": "apt refuses to work with two keys for one",
     },
     "by-guides": {
         "/etc/prosody/conf.d/meet.example.org.cfg.lua": "rooms that are not stored",
         "/etc/jitsi/jicofo/sip-communicator.properties": "switch Jicofo's own authentication on",
         "/usr/share/jitsi-meet/prosody-plugins/mod_token_owner_by_hand.lua": "somebody put",
+        "/etc/apt/sources.list.d/extra.sources": "others in this file stay",
         "/usr/local/share/lua/5.4/luajwtjitsi.lua": "no longer needed",
     },
 }
 GONE = [
     pytest.param("by-hand", "/etc/prosody/conf.d/chat.example.org.cfg.lua", id="other host"),
     pytest.param("by-hand", "/etc/nginx/conf.d/meet.conf", id="other site"),
+    pytest.param("by-packages", "/etc/apt/sources.list.d/jitsi.list", id="sources"),
     pytest.param("by-guides", "/etc/jitsi/jicofo/sip-communicator.properties", id="properties"),
     pytest.param(
         "by-guides",
@@ -96,6 +99,8 @@ def test_they_are_refused_with_the_way_out(refused: Deployment) -> None:
     sentences = [each for each in refused.messages if "was configured by other hands" in each]
     assert len(sentences) == len(HOSTS)
     assert all("jitsi_history_adopt: true" in each for each in sentences)
+    entries = "the entries of http://127.0.0.1:8099/apt in /etc/apt/sources.list"
+    assert [each for each in sentences if entries in each]
 
 
 @pytest.mark.parametrize("host", HOSTS)
@@ -142,6 +147,23 @@ def test_what_must_not_stay_is_gone(
 ) -> None:
     assert adopted.returncode == 0
     servers[host].run(f"test ! -e {path}")
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "words"),
+    [
+        ("by-hand", "/etc/apt/sources.list", "deb http"),
+        ("by-guides", "/etc/apt/sources.list.d/extra.sources", "apt-of-others"),
+    ],
+)
+def test_sources_of_others_stay_and_apt_reads_them(
+    adopted: Deployment, servers: dict[str, Server], host: str, path: str, words: str
+) -> None:
+    assert adopted.returncode == 0
+    source = servers[host].run(f"cat {path}; apt-get update 2>&1")
+    assert words in source
+    assert "http://127.0.0.1:8099/apt\n" not in source
+    assert "Conflicting" not in source
 
 
 def test_the_next_run_finds_nothing(adopted: Deployment, controller: Controller) -> None:

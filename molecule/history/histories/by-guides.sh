@@ -11,4 +11,16 @@ module:hook("muc-occupant-pre-join", function (event)
 	event.room:set_affiliation(true, event.occupant.bare_jid, "owner");
 end);
 LUA
+cat > /etc/apt/sources.list.d/extra.sources <<'APT'
+Types: deb
+URIs: http://127.0.0.1:8099/apt
+Suites: stable/
+Trusted: yes
+
+# Somebody else's
+Types: deb
+URIs: http://127.0.0.1:8099/apt-of-others
+Suites: stable/
+Enabled: no
+APT
 systemctl restart prosody

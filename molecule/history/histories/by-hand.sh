@@ -24,4 +24,6 @@ server {
     location / { return 204; }
 }
 NGINX
+# Jitsi's repository among others, with a key of its own
+echo 'deb [trusted=yes] http://127.0.0.1:8099/apt stable/' >> /etc/apt/sources.list
 systemctl restart prosody nginx

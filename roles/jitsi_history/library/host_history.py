@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 import time
 from typing import Any
 
@@ -43,10 +44,11 @@ options:
         default: false
       action:
         description: >-
-          V(replace) is for what a later task overwrites, V(move) for what has to go, V(note) for
-          what only has to be known.
+          V(replace) is for what a later task overwrites, V(move) for what has to go, V(cut) for
+          sources of apt (sources.list(5)) of which the entries have to go that I(contains) fits,
+          and V(note) for what only has to be known.
         type: str
-        choices: [replace, move, note]
+        choices: [replace, move, cut, note]
         required: true
       says:
         description: What it is and what becomes of it, for people.
@@ -91,12 +93,14 @@ findings:
     - path: /etc/prosody/conf.d/old.cfg.lua
       action: move
       says: a host that Prosody would serve beside the managed ones
+      contains: ""
 backup:
   description: Folder with the copies, null where none was made.
   type: str
   returned: always
 """
 
+_TOLD = ("action", "says", "contains")
 _CONFFILE = re.compile(r"^ (/\S+) ([0-9a-f]{32})( obsolete)?$", re.MULTILINE)
 _BACKUP_FILE = re.compile(r"(/\S+)\s+\[(unmodified|modified)\]")
 
@@ -149,8 +153,28 @@ def _md5(path: str) -> str:
 
 
 def _text(path: str) -> str:
-    with open(path, encoding="utf-8", errors="replace") as file:
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
         return file.read()
+
+
+def entries(path: str, text: str) -> list[str]:
+    """Lines of a file of sources, or its stanzas where it has the form deb822 (sources.list(5)).
+
+    Joined, they are the file again.
+    """
+    if path.endswith(".sources"):
+        return re.findall(r"(?:.+\n?)+(?:[ \t]*\n)*|\n+", text)
+    return text.splitlines(keepends=True)
+
+
+def cut(path: str, text: str, pattern: str) -> str:
+    """A file of sources without the entries that the pattern fits outside of comments."""
+
+    def fits(entry: str) -> bool:
+        lines = (line for line in entry.splitlines() if not line.lstrip().startswith("#"))
+        return re.search(pattern, "\n".join(lines), re.MULTILINE) is not None
+
+    return "".join(entry for entry in entries(path, text) if not fits(entry))
 
 
 def find(rules: list[dict[str, Any]], made_by: str, packages: Packages) -> list[dict[str, str]]:
@@ -163,9 +187,11 @@ def find(rules: list[dict[str, Any]], made_by: str, packages: Packages) -> list[
             text = _text(path)
             if made_by in text or not re.search(rule["contains"], text, re.MULTILINE):
                 continue
+            if rule["action"] == "cut" and cut(path, text, rule["contains"]) == text:
+                continue  # in a comment
             if packages.left_as_it_was(path) or (rule["unowned"] and packages.own(path)):
                 continue
-            findings[path] = {"path": path, "action": rule["action"], "says": rule["says"]}
+            findings[path] = {"path": path, **{key: rule[key] for key in _TOLD}}
     return list(findings.values())
 
 
@@ -183,13 +209,28 @@ def keep(paths: list[str], backup: str) -> str:
     return folder
 
 
+def rewrite(path: str, text: str) -> None:
+    """Replace what a file holds in one step, or remove it where nothing is left."""
+    if not text.strip():
+        os.unlink(path)
+        return
+    status = os.stat(path)
+    folder, name = os.path.split(path)
+    new = os.path.join(folder, f".{name}.vestibule-new")
+    with open(new, "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(text)
+    os.chown(new, status.st_uid, status.st_gid)
+    os.chmod(new, stat.S_IMODE(status.st_mode))
+    os.replace(new, path)
+
+
 def main() -> None:
     """Entry point of the module."""
     rule = {
         "paths": {"type": "list", "elements": "str", "required": True},
         "contains": {"type": "str", "default": ""},
         "unowned": {"type": "bool", "default": False},
-        "action": {"type": "str", "choices": ["replace", "move", "note"], "required": True},
+        "action": {"type": "str", "choices": ["replace", "move", "cut", "note"], "required": True},
         "says": {"type": "str", "required": True},
     }
     module = AnsibleModule(
@@ -211,6 +252,8 @@ def main() -> None:
         for each in changing:
             if each["action"] == "move":
                 os.unlink(each["path"])
+            elif each["action"] == "cut":
+                rewrite(each["path"], cut(each["path"], _text(each["path"]), each["contains"]))
     module.exit_json(
         changed=parameters["adopt"] and bool(changing), findings=findings, backup=folder
     )

@@ -1,0 +1,107 @@
+"""Module ``host_history``: what other hands configured is found, and cut out with a copy kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
+
+import host_history
+
+ROOT = Path(__file__).parents[2]
+RunModule = Callable[..., dict[str, Any]]
+
+DEBIAN = "deb http://deb.example.org/debian trixie main\n"
+JITSI = "deb [signed-by=/usr/share/keyrings/jitsi.gpg] https://download.jitsi.org stable/\n"
+COMMENT = "# deb https://download.jitsi.org testing/\n"
+STANZA = "Types: deb\nURIs: {}\nSuites: stable/\nSigned-By: /usr/share/keyrings/jitsi.gpg\n"
+OTHER, OURS = STANZA.format("https://x.example.org"), STANZA.format("http://download.jitsi.org/")
+
+
+@pytest.fixture(name="pattern", scope="module")
+def _pattern() -> str:
+    """The one of the role, for Jitsi's repository."""
+    text = (ROOT / "roles/jitsi_history/vars/main.yml").read_text(encoding="utf-8")
+    template = trust_as_template(yaml.safe_load(text)["__jitsi_history_addresses"])
+    variables = {"jitsi_history_repositories": ["https://download.jitsi.org/", "http://1.2.3.4/a"]}
+    return str(Templar(loader=DataLoader(), variables=variables).template(template))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "rest"),
+    [
+        pytest.param("x.list", JITSI, "", id="alone"),
+        pytest.param("x.list", DEBIAN + JITSI + COMMENT, DEBIAN + COMMENT, id="between others"),
+        pytest.param("x.list", JITSI.replace("https", "http"), "", id="by http"),
+        pytest.param("x.list", JITSI.replace(".org", ".org/"), "", id="slash at the end"),
+        pytest.param("x.list", "deb http://1.2.3.4/a stable/\n" + DEBIAN, DEBIAN, id="the other"),
+        pytest.param("x.list", COMMENT, COMMENT, id="comment"),
+        pytest.param("x.list", JITSI.replace(".org", ".org.uk"), None, id="longer name"),
+        pytest.param("x.list", JITSI.replace("//down", "//my-down"), None, id="other name"),
+        pytest.param("x.sources", OURS, "", id="deb822"),
+        pytest.param("x.sources", f"{OTHER}\n{OURS}", f"{OTHER}\n", id="deb822, last of two"),
+        pytest.param("x.sources", f"{OURS} \n\n{OTHER}", OTHER, id="deb822, first of two"),
+        pytest.param("x.sources", f"#{OURS}", "", id="deb822, type in a comment"),
+        pytest.param("x.sources", f"# {COMMENT}{OTHER}", None, id="deb822, comment"),
+    ],
+)
+def test_entries_of_a_repository_are_cut_out(
+    name: str, text: str, rest: str | None, pattern: str
+) -> None:
+    assert host_history.cut(name, text, pattern) == (text if rest is None else rest)
+
+
+@pytest.fixture(name="look")
+def _look(run_module: RunModule, tmp_path: Path, pattern: str) -> RunModule:
+    rule = {
+        "paths": [f"{tmp_path}/sources.list", f"{tmp_path}/*.sources"],
+        "contains": pattern,
+        "action": "cut",
+        "says": "named twice",
+    }
+
+    def look(**options: Any) -> dict[str, Any]:
+        return run_module(
+            host_history,
+            rules=[rule],
+            made_by="Made by Vestibule",
+            backup=str(tmp_path / "backup"),
+            **options,
+        )
+
+    return look
+
+
+def test_sources_are_found_and_left_alone_unless_adopted(look: RunModule, tmp_path: Path) -> None:
+    ours = f"# Made by Vestibule\n{OURS}"
+    for name, text in {"sources.list": DEBIAN + JITSI, "ours.sources": ours}.items():
+        (tmp_path / name).write_text(text)
+    for options in ({}, {"adopt": True, "_ansible_check_mode": True}):
+        result = look(**options)
+        assert result["changed"] is bool(options)
+        assert [each["path"] for each in result["findings"]] == [f"{tmp_path}/sources.list"]
+        assert (tmp_path / "sources.list").read_text() == DEBIAN + JITSI
+        assert not (tmp_path / "backup").exists()
+
+
+def test_adopted_sources_lose_these_entries_and_a_copy_is_kept(
+    look: RunModule, tmp_path: Path
+) -> None:
+    latin = DEBIAN.encode() + b"# caf\xe9\n"
+    (tmp_path / "sources.list").write_bytes(latin + JITSI.encode())
+    (tmp_path / "sources.list").chmod(0o640)
+    (tmp_path / "jitsi.sources").write_text(OURS)
+    result = look(adopt=True)
+    assert result["changed"] is True
+    assert (tmp_path / "sources.list").read_bytes() == latin
+    assert (tmp_path / "sources.list").stat().st_mode & 0o777 == 0o640
+    assert not (tmp_path / "jitsi.sources").exists()
+    assert Path(f"{result['backup']}{tmp_path}/jitsi.sources").read_text() == OURS
+    kept = Path(f"{result['backup']}{tmp_path}/sources.list").read_bytes()
+    assert kept == latin + JITSI.encode()
+    assert look(adopt=True)["changed"] is False
