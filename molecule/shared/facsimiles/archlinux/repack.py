@@ -117,6 +117,16 @@ def arrange_nginx(tree: Path) -> None:
     keep(tree, "usr/bin/nginx", "usr/share/nginx/html", "etc/nginx/mime.types")
 
 
+def arrange_sudo(tree: Path) -> None:
+    """The program with what it reads; no group may use it by itself."""
+    move(tree, "usr/sbin/visudo", "usr/bin/visudo")
+    sudoers = tree / "etc/sudoers"
+    lines = sudoers.read_text("utf-8").splitlines(keepends=True)
+    sudoers.write_text("".join(line for line in lines if not line.startswith("%")), "utf-8")
+    keep(tree, "usr/bin/sudo", "usr/bin/visudo", "usr/libexec/sudo", "etc/pam.d", "etc/sudoers")
+    (tree / "etc/sudoers.d").mkdir(mode=0o750)
+
+
 def arrange_java(tree: Path) -> None:
     """A runtime among others, of which one is the default."""
     move(tree, f"{JAVA}-amd64", JAVA)
@@ -158,6 +168,8 @@ EXTRA = {
         ),
     ),
     "java-runtime-common": Repacked((), ()),
+    # In core on Arch, and on no server unless somebody installs it
+    "sudo": Repacked(("sudo",), backup=("etc/sudoers",), arrange=arrange_sudo),
 }  # fmt: skip
 
 # What every Arch server has, by the Debian packages whose files stand for it
