@@ -358,9 +358,9 @@ class Pacman:
         if not waiting:
             return ""
         return (
-            f"{len(waiting)} packages of this host wait for an upgrade. Arch supports no partial"
-            " upgrades: what is installed now may need the later versions. Run pacman -Syu soon,"
-            " then this again."
+            f"Upgrades wait on this host, {len(waiting)} in number. Arch supports no partial ones:"
+            " what is installed now may need the later versions. Run pacman -Syu soon, then this"
+            " again."
         )
 
     def _bystanders(self, names: list[str]) -> list[str]:

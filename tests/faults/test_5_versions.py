@@ -51,8 +51,10 @@ def _deploy(controller: Controller, locks: Path) -> Any:
 
 
 @contextmanager
-def offering(server: Server, packages: dict[str, str]) -> Iterator[None]:
-    """Jitsi's repository has these packages as well. apt only hears of them."""
+def offering(
+    server: Server, packages: dict[str, str], address: str = "http://127.0.0.1:8099/apt"
+) -> Iterator[None]:
+    """Jitsi's repository, or another, has these packages as well. apt only hears of them."""
     source = "/etc/apt/sources.list.d/offering.list"
     stanzas = "\n".join(
         f"Package: {name}\nVersion: {version}\nArchitecture: all\nFilename: ./none.deb\nSize: 1\n"
@@ -61,9 +63,7 @@ def offering(server: Server, packages: dict[str, str]) -> Iterator[None]:
     )
     try:
         server.run(f"mkdir {_REPOSITORY}/more; cat > {_REPOSITORY}/more/Packages", stdin=stanzas)
-        server.run(
-            f"echo 'deb [trusted=yes] http://127.0.0.1:8099/apt more/' > {source}; apt-get update"
-        )
+        server.run(f"echo 'deb [trusted=yes] {address} more/' > {source}; apt-get update")
         yield
     finally:
         server.run(f"rm -rf {source} {_REPOSITORY}/more; apt-get update")
@@ -143,7 +143,7 @@ def test_a_version_that_cannot_be_fetched_costs_no_hold(
 ) -> None:
     before, lock = held(server), written(locks)
     assert "lua-sec" in before
-    with offering(server, {"lua-sec": "9.0-1"}):
+    with offering(server, {"lua-sec": "9.0-1"}, f"file:{_REPOSITORY}"):
         run = deploy(jitsi_versions={**lock, "lua-sec": "9.0-1"})
 
     assert run.returncode != 0

@@ -387,7 +387,7 @@ def test_upgrades_that_wait_are_told_on_arch(host: Path, pacman: Pacman) -> None
     (host / "-Qu").write_text("nginx 1-1 -> 2-1 [ignored]\n")
     assert pacman.warning() == ""
     (host / "-Qu").write_text("nginx 1-1 -> 2-1 [ignored]\nglibc 2-1 -> 3-1\nlua 5-1 -> 5-2\n")
-    assert pacman.warning().startswith("2 packages of this host wait for an upgrade. Arch")
+    assert pacman.warning().startswith("Upgrades wait on this host, 2 in number. Arch")
 
 
 def test_all_who_ask_for_our_holds_look_in_the_same_place() -> None:
