@@ -474,8 +474,9 @@ local function note(...) calls[#calls + 1] = table.concat({...}, " "); end
 prosody = { hosts = { ["a.example.org"] = {}, ["b.example.org"] = {} } };
 local known = { ["old@a.example.org"] = true };
 package.preload["util.startup"] = function ()
-    return { prosodyctl = function () note("start", CFG_SOURCEDIR, arg[0]); end };
+    return { prosodyctl = function () note("start", tostring(CFG_SOURCEDIR), arg[0]); end };
 end
+package.preload["prosody.util.startup"] = package.preload["util.startup"];
 package.preload["core.storagemanager"] = function ()
     return { initialize_host = function (host) note("storage", host); end };
 end
@@ -505,22 +506,44 @@ package.preload["core.rostermanager"] = function ()
     };
 end
 local function read() return table.remove(input, 1); end
-local prosodyctl = { "CFG_SOURCEDIR='/usr/lib/prosody';" };
 io = {
     read = read;
-    lines = function (path)
-        return path and function () return table.remove(prosodyctl, 1); end or read;
+    lines = function () return read; end;
+    open = function (path)
+        note("open", path);
+        return { read = function () return prosodyctl; end; close = function () end };
     end;
     stderr = { write = function (_, text) note("said", text); end };
 };
-os = { exit = function (code) note("exit", code); error("exit"); end };
+os = {
+    exit = function (code) note("exit", code); error("exit"); end;
+    getenv = function () end;
+};
 return calls;
 """
 
 
-def run_lua(*lines: str) -> list[str]:
+# As in packages that have Prosody's libraries in one folder, and in the search path of Lua
+STARTS = {
+    "one folder": """#!/usr/bin/env lua5.4
+CFG_SOURCEDIR='/usr/lib/prosody';
+local startup = require "util.startup";
+startup.prosodyctl();
+note("went on");
+""",
+    "search path": """#!/usr/bin/env lua
+CFG_SOURCEDIR=CFG_SOURCEDIR or os.getenv("PROSODY_SRCDIR");
+local startup = require "prosody.util.startup";
+startup.prosodyctl();
+note("went on");
+""",
+}
+
+
+def run_lua(*lines: str, prosodyctl: str = STARTS["one folder"]) -> list[str]:
     lua = lua54.LuaRuntime()
     lua.globals().input = lua.table("/usr/bin/prosodyctl", *lines)
+    lua.globals().prosodyctl = prosodyctl
     noted = lua.execute(STAND_INS)
     with contextlib.suppress(lua54.LuaError):  # os.exit ends it so
         lua.execute(prosody_account._LUA)
@@ -534,6 +557,7 @@ def test_the_lua_program_takes_the_steps_of_prosodyctl() -> None:
         "account\tnew\tb.example.org\tpw",
         "subscribe\told\ta.example.org\tfocus.example.org",
     ) == [
+        "open /usr/bin/prosodyctl",
         "start /usr/lib/prosody prosodyctl",
         "storage a.example.org",
         "users a.example.org",
@@ -548,9 +572,24 @@ def test_the_lua_program_takes_the_steps_of_prosodyctl() -> None:
     ]
 
 
+def test_the_lua_program_starts_where_the_libraries_are_in_the_search_path() -> None:
+    """As those of Prosody's own repository, with a folder for each version of Lua."""
+    said = run_lua("account\tnew\ta.example.org\tpw", prosodyctl=STARTS["search path"])
+    assert said[1] == "start nil prosodyctl"
+    assert said[-1] == "create new a.example.org pw"
+
+
+def test_the_lua_program_stops_where_prosodyctl_starts_in_another_way() -> None:
+    said = run_lua("account\tnew\ta.example.org\tpw", prosodyctl="#!/bin/sh\nexec other\n")
+    assert said[-2:] == [
+        "said This prosodyctl does not start as those of 0.12 and 13 do.",
+        "exit 1",
+    ]
+
+
 def test_the_lua_program_stops_at_a_host_that_is_not_configured() -> None:
     said = run_lua("account\tnew\tc.example.org\tSECRET", "account\tnew\ta.example.org\tSECRET")
-    assert said[1:] == [
+    assert said[2:] == [
         "said The host c.example.org is not in Prosody's configuration, or not enabled.",
         "exit 1",
     ]

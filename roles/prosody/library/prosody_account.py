@@ -124,14 +124,20 @@ _UNSAFE = re.compile(rb"[^0-9A-Za-z]")
 # Subscribing takes the two steps of mod_roster_command: the contact asked, the user agreed.
 _LUA = r"""
 arg = { [0] = "prosodyctl" };
-for line in io.lines((io.read())) do
-    local name, value = line:match("^(CFG_%u+)%s*=%s*'([^']*)'");
-    if name then _G[name] = value; end
+local function fail(...)
+    io.stderr:write(string.format(...), "\n");
+    os.exit(1);
 end
-package.path = CFG_SOURCEDIR .. "/?.lua;" .. package.path;
-package.cpath = CFG_SOURCEDIR .. "/?.so;" .. package.cpath;
-if not pcall(require, "prosody.loader") then pcall(require, "loader"); end
-require "util.startup".prosodyctl();
+
+-- The beginning of prosodyctl finds Prosody's libraries, wherever a package has them
+local file = assert(io.open((io.read())));
+local script = file:read("*a"):gsub("^#[^\n]*", "");
+file:close();
+local beginning = script:match("^.-\nstartup%.prosodyctl%(%);");
+if not beginning then
+    fail("This prosodyctl does not start as those of 0.12 and 13 do.");
+end
+assert(load(beginning, "=prosodyctl"))();
 
 local rostermanager = require "core.rostermanager";
 local storagemanager = require "core.storagemanager";
@@ -149,11 +155,6 @@ end
 function steps.subscribe(user, host, contact)
     rostermanager.set_contact_pending_in(user, host, contact);
     return rostermanager.subscribed(user, host, contact);
-end
-
-local function fail(...)
-    io.stderr:write(string.format(...), "\n");
-    os.exit(1);
 end
 
 local ready = {};
