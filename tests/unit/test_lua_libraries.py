@@ -270,7 +270,10 @@ def test_an_interpreter_that_is_no_lua_is_named(host: Path, run_module: RunModul
     (host / "lua").write_text("#!/bin/sh\necho 'no such option' >&2; exit 2\n")
     result = run_module(lua_libraries, libraries=libraries("ssl"))
     assert result["failed"]
-    assert "did not answer as Lua does (it ended with 2): no such option" in result["msg"]
+    assert result["msg"] == (
+        f"The interpreter of Prosody, {host}/lua, did not answer as Lua 5.2 and later do (it ended"
+        " with 2). Install such a Lua, and let that command start it. It said: no such option"
+    )
 
 
 def test_without_prosody_only_check_mode_goes_on(host: Path, run_module: RunModule) -> None:

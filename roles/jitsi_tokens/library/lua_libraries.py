@@ -214,8 +214,8 @@ class Host:
         if done.returncode != 0 or answer is None:
             raise LibraryError(
                 f"The interpreter of Prosody, {' '.join(self.interpreter)}, did not answer as Lua"
-                f" does (it ended with {done.returncode}):"
-                f" {(done.stderr or done.stdout).strip()[-500:]}"
+                f" 5.2 and later do (it ended with {done.returncode}). Install such a Lua, and let"
+                f" that command start it. It said: {(done.stderr or done.stdout).strip()[-500:]}"
             )
         return answer
 
