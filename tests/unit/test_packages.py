@@ -83,9 +83,12 @@ class Manager:
     def fetch_lists(self) -> None:
         self.done.append("lists")
 
+    def learn(self) -> None:
+        self._offers = self.latest
+
     def fetch_lists_aside(self, folder: str) -> None:
         assert list(Path(folder).iterdir()) == []
-        self._offers = self.latest
+        self.learn()
         self.done.append("lists aside")
 
     def warning(self) -> str:
@@ -259,19 +262,26 @@ def test_versions_are_tried_and_nothing_changes(
 
 
 @pytest.mark.parametrize(
-    ("versions", "words"),
+    ("versions", "fresh", "words"),
     [
-        ({"prosody": "14"}, "prosody 14 is no longer offered; the repositories have 13.0.2-1."),
-        ({"prosody": "13.0.1-1"}, "prosody 13.0.1-1 is no longer offered; the repositories"),
-        ({"jicofo": "1.0-2"}, "jicofo is held at version 1.0-1, but 1.0-2 is asked for."),
+        (
+            {"prosody": "14"},
+            False,
+            "prosody 14 is no longer offered; the repositories have 13.0.2-1.",
+        ),
+        ({"prosody": "13.0.1-1"}, False, "prosody 13.0.1-1 is no longer offered; the repositories"),
+        ({"prosody": "13.0.2-1", "nginx": "9"}, True, "nginx 9 is no longer offered; the"),
+        ({"jicofo": "1.0-2"}, False, "jicofo is held at version 1.0-1, but 1.0-2 is asked for."),
     ],
-    ids=["never there", "only in old lists", "held by other hands"],
+    ids=["never there", "only in old lists", "one of two", "held by other hands"],
 )
 def test_versions_that_cannot_be_installed_are_refused_without_a_change(
-    install: Callable[..., dict[str, Any]], versions: dict[str, str], words: str
+    install: Callable[..., dict[str, Any]], versions: dict[str, str], fresh: bool, words: str
 ) -> None:
-    manager = Manager({"jicofo": "1.0-1"}, held=("jicofo",))
-    manager.latest = {"prosody": ["13.0.2-1"]}
+    manager = Manager({"jicofo": "1.0-1"}, held=("jicofo",), fresh=fresh)
+    manager.latest = {"prosody": ["13.0.2-1"], "nginx": ["1"]}
+    if fresh:
+        manager.learn()
     failed = install(manager, names=list(versions), versions=versions, state="tried")
     assert failed["msg"].startswith(words)
     assert manager.done in ([], ["lists aside"])
