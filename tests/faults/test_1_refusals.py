@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+import tarfile
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +20,16 @@ _UPSTREAM = {
     "prosody_repository_fingerprint": "{{ jitsi_tokens_repository_fingerprint }}",
 }
 _LONG_SECRET = "kanarienvogel" * 3
+# Takes one connection too many, so that the next ones are never answered (listen(2))
+_SILENCE = """
+import socket, time
+server = socket.create_server(("127.0.0.1", 8098), backlog=0)
+others = [socket.socket() for _ in range(3)]
+for other in others:
+    other.setblocking(False)
+    other.connect_ex(server.getsockname())
+time.sleep(600)
+"""
 _UNTRUE_CLOCK = """
 import time
 time.time = lambda true=time.time: true() + 45
@@ -61,6 +75,35 @@ def port_taken(server: Server) -> Iterator[dict[str, Any]]:
         yield {}
     finally:
         server.run("systemctl stop intruder")
+
+
+@contextmanager
+def silent_port(server: Server) -> Iterator[dict[str, Any]]:
+    """Port 8098 of the server does not even refuse, as behind a firewall."""
+    server.run("cat > /srv/silence.py", stdin=_SILENCE)
+    server.run("systemd-run --quiet --collect --unit=silence -- python3 /srv/silence.py")
+    try:
+        server.wait_for_listener(8098)
+        yield {}
+    finally:
+        server.run("systemctl stop silence")
+
+
+@contextmanager
+def silent_address(server: Server) -> Iterator[dict[str, Any]]:
+    """An address that the controller connects to and hears nothing from. Its port is free."""
+    with socket.create_server(("127.0.0.1", 8098)):
+        yield {}
+
+
+@contextmanager
+def small_archive(server: Server) -> Iterator[dict[str, Any]]:
+    """An archive with one module, and its sum of another day."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "plugins.tar")
+        with tarfile.open(path, "w") as archive:
+            archive.add(__file__, "plugins/mod_auth_token.lua")
+        yield {"jitsi_tokens_source": "archive", "jitsi_tokens_archive": str(path)}
 
 
 @contextmanager
@@ -195,7 +238,7 @@ REFUSALS = [
     pytest.param(
         as_it_is,
         {**_UPSTREAM, "prosody_repository_key": "prosody.asc"},
-        ["prosody_repository_key holds no ASCII-armoured OpenPGP key", "Give the .asc file"],
+        ["prosody_repository_key cannot be read, or holds nothing.", "Name a file on this contr"],
         id="key of Prosody's repository that is not there",
     ),
     pytest.param(
@@ -233,6 +276,46 @@ REFUSALS = [
         {"jitsi_tokens_repository_url": "http://127.0.0.1:9/apt"},
         ["http://127.0.0.1:9/apt stable/ cannot be read", "Check jitsi_tokens_repository_url"],
         id="repository out of reach",
+    ),
+    pytest.param(
+        silent_port,
+        {"jitsi_tokens_repository_url": "http://127.0.0.1:8098/apt"},
+        ["http://127.0.0.1:8098/apt stable/ cannot be read", "Check jitsi_tokens_repository_url"],
+        id="repository that keeps silent",
+    ),
+    pytest.param(
+        silent_port,
+        {**_UPSTREAM, "prosody_repository_url": "http://127.0.0.1:8098/debian"},
+        ["http://127.0.0.1:8098/debian trixie cannot be read", "Check prosody_repository_url"],
+        id="Prosody's repository that keeps silent",
+    ),
+    pytest.param(
+        silent_address,
+        {"jitsi_tokens_repository_key": "https://127.0.0.1:8098/jitsi.asc"},
+        ["jitsi_tokens_repository_key cannot be read", "a warning says why"],
+        id="address of a key that keeps silent",
+    ),
+    pytest.param(
+        silent_address,
+        {
+            "jitsi_tokens_source": "archive",
+            "jitsi_tokens_archive": "https://127.0.0.1:8098/plugins.tar",
+            "jitsi_tokens_archive_sha256": "0" * 64,
+        },
+        ["https://127.0.0.1:8098/plugins.tar cannot be fetched (", "Check jitsi_tokens_archive"],
+        id="address of an archive that keeps silent",
+    ),
+    pytest.param(
+        small_archive,
+        {"jitsi_tokens_archive_sha256": "0" * 64},
+        ["The archive has the SHA-256 ", "but jitsi_tokens_archive_sha256 is 0000"],
+        id="archive with another sum",
+    ),
+    pytest.param(
+        small_archive,
+        {},
+        ["The archive lacks mod_token_verification.lua, token/util.lib.lua, util.lib.lua. Set"],
+        id="archive that lacks modules",
     ),
     pytest.param(
         as_it_is,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils import basic
 
 import pacman_source
 from pacman_source import Host, include, judge_key, primary_keys
@@ -151,4 +152,18 @@ def test_what_cannot_be_named_changes_nothing(
     result = name_repository(run_module, pacman, **options)
     assert result["failed"]
     assert words in result["msg"]
+    assert [path.name for path in pacman.iterdir()] == ["pacman.conf"]
+
+
+def test_a_repository_out_of_reach_is_tried_and_named(
+    pacman: Path, run_module: RunModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_command(module: Any, argv: list[str], **options: Any) -> tuple[int, str, str]:
+        return (1, "", "error: timed out\n") if argv[0] == "pacman" else (0, "", "")
+
+    monkeypatch.setattr(basic.AnsibleModule, "run_command", run_command)
+    result = name_repository(run_module, pacman, state="tried")
+    assert result["failed"]
+    assert "Check name, server and key in v, and the host's way out" in result["msg"]
+    assert "It said: error: timed out" in result["msg"]
     assert [path.name for path in pacman.iterdir()] == ["pacman.conf"]

@@ -171,7 +171,7 @@ class Host:
             self._must(["pacman-key", "--add", file.name], failure)
         self._must(["pacman-key", "--lsign-key", fingerprint], failure)
 
-    def attempt(self, name: str, server: str, key: str, fingerprint: str) -> None:
+    def attempt(self, name: str, server: str, key: str, fingerprint: str, variable: str) -> None:
         """Fetch the database with this one repository and this one key. Changes nothing."""
         with tempfile.TemporaryDirectory(prefix="vestibule-") as folder:
             home = Path(folder, "gnupg")
@@ -187,8 +187,8 @@ class Host:
             configuration.write_text(options + render(name, server), encoding="utf-8")
             self._must(
                 ["pacman", "-Sy", "--noconfirm", "--config", str(configuration)],
-                f"pacman cannot read the repository {name} at {server} from this host. Check its"
-                " address and name, its key, and the host's way out (DNS, proxy, firewall).",
+                f"pacman cannot read the repository {name} at {server} from this host. Check name,"
+                f" server and key in {variable}, and the host's way out (DNS, proxy, firewall).",
             )
 
 
@@ -222,7 +222,7 @@ def run(module: AnsibleModule, host: Host) -> dict[str, Any]:
         if problem:
             raise RepositoryError(problem)
     if options["state"] == "tried":
-        host.attempt(name, server, options["key"], fingerprint)
+        host.attempt(name, server, options["key"], fingerprint, variable)
         return {"changed": False, "paths": []}
 
     path, configuration = options["path"], options["configuration"]
