@@ -47,7 +47,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-BOOT_SECONDS = 60.0
+BOOT_SECONDS = 180.0
 CONTAINER_PREFIX = "vestibule-"
 MOUNTINFO = Path("/proc/self/mountinfo")
 

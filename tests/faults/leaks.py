@@ -88,10 +88,12 @@ def sampling(argv: list[str]) -> Iterator[Samples]:
     with subprocess.Popen(
         [*argv, "-c", _SAMPLER], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as sampler:
+        assert sampler.stdout
+        sampler.stdout.readline()
         try:
             yield samples
         finally:
-            output, _ = sampler.communicate(timeout=30)
+            output, _ = sampler.communicate(timeout=120)
             samples.text = output.decode(errors="replace")
             assert samples.text
 

@@ -1,7 +1,8 @@
 """Writes every command line and environment that processes had until standard input ended.
 
-It looks as often as it can, some dozen times a second: what lives shorter may be missed. Runs with
-the Python of the machine it looks at and needs nothing beside this file.
+A first line says that it has begun. It looks as often as it can, some dozen times a second: what
+lives shorter may be missed. Runs with the Python of the machine it looks at and needs nothing
+beside this file.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ def look() -> set[bytes]:
 
 def main() -> None:
     """Look until standard input ends, which it also does when the parent dies."""
-    seen: set[bytes] = set()
+    seen = look()
+    print("looking", flush=True)
     while not select.select([sys.stdin], [], [], PAUSE)[0]:
         seen |= look()
     sys.stdout.buffer.write(b"\n".join(seen))

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NAME = "faults"
 DOMAIN = "meet.example.org"
 INVENTORY = ROOT / "molecule" / NAME / "hosts.yml"
-_PATIENCE = 240  # seconds that a deployment may take
+_PATIENCE = 900  # seconds after which a deployment hangs
 
 # What a refused deployment may not touch. One line a thing: its name, a tab, its state. Without
 # what apt and systemd remember by themselves, and the place for Ansible's temporary files.
@@ -68,7 +68,7 @@ class Server:
     def wait_for_listener(self, port: int) -> None:
         """Until a program listens on this TCP port."""
         self.run(
-            f"timeout 20 sh -c 'until ss -Hltn sport = {port} | grep -q .; do sleep 0.1; done'"
+            f"timeout 90 sh -c 'until ss -Hltn sport = {port} | grep -q .; do sleep 0.1; done'"
         )
 
     def snapshot(self) -> dict[str, str]:

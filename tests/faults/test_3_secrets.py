@@ -140,8 +140,8 @@ def test_control_every_spelling_is_found(spelling: Callable[[str], str]) -> None
 @pytest.mark.parametrize(
     "script",
     [
-        pytest.param('sh -c "sleep 0.3; :" "$(cat)"', id="command line"),
-        pytest.param('LEAK="$(cat)" sleep 0.3', id="environment"),
+        pytest.param('sh -c "sleep 2; :" "$(cat)"', id="command line"),
+        pytest.param('LEAK="$(cat)" sleep 2', id="environment"),
     ],
 )
 def test_control_processes_are_seen(server: Server, script: str) -> None:

@@ -19,7 +19,7 @@ from access.tokens import Issuer
 from access.transports import WebSocketTransport, front_door
 
 DOMAIN = "meet.example.org"
-_PATIENCE = 5.0  # seconds
+_PATIENCE = 30.0  # seconds
 
 
 class Setting(NamedTuple):

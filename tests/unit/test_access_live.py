@@ -415,8 +415,8 @@ def test_a_server_that_refuses_everybody_fails_in_the_control(identity: Identity
 
 
 def test_silence_is_told_from_a_refusal(identity: Identity) -> None:
-    _, got = outcome(CASES["no_token_refused"], BAD["never answers a login"], identity, 0.1)
-    assert got == "control failed: no answer: the answer to the login did not come within 0.1 s"
+    _, got = outcome(CASES["no_token_refused"], BAD["never answers a login"], identity, 1)
+    assert got == "control failed: no answer: the answer to the login did not come within 1 s"
 
 
 def test_silence_towards_bad_tokens_alone_is_no_refusal(identity: Identity) -> None:
@@ -577,7 +577,7 @@ def stanza(identifier: str) -> str:
 
 def test_bosh_counts_its_requests_and_keeps_one_open(identity: Identity) -> None:
     requests: list[Request] = []
-    pushed = asyncio.Event()
+    held, pushed = asyncio.Event(), asyncio.Event()
 
     async def respond(request: Request) -> bytes:
         requests.append(request)
@@ -589,8 +589,8 @@ def test_bosh_counts_its_requests_and_keeps_one_open(identity: Identity) -> None
             pushed.set()
             return bosh(type="terminate")
         if len(requests) == 2:
-            await asyncio.sleep(0.02)
             return bosh(stanza("pushed"))
+        held.set()
         await pushed.wait()
         return bosh()
 
@@ -600,7 +600,7 @@ def test_bosh_counts_its_requests_and_keeps_one_open(identity: Identity) -> None
             await transport.open("auth.meet.example.org")
             assert (await transport.receive()).tag.endswith("features")
             assert (await transport.receive()).get("id") == "pushed"
-            await asyncio.sleep(0.02)
+            await held.wait()
             await transport.close()
             assert requests[0].host == door.host_header.lower()
 
@@ -621,13 +621,14 @@ def test_bosh_counts_its_requests_and_keeps_one_open(identity: Identity) -> None
 
 def test_bosh_delivers_answers_in_the_order_of_the_requests(identity: Identity) -> None:
     requests: list[Request] = []
-    second_answered = asyncio.Event()
+    held, second_answered = asyncio.Event(), asyncio.Event()
 
     async def respond(request: Request) -> bytes:
         requests.append(request)
         if len(requests) == 1:
             return bosh(sid="s1")
         if len(requests) == 2:
+            held.set()
             await second_answered.wait()
             await asyncio.sleep(0.02)
             return bosh(stanza("first"))
@@ -640,7 +641,7 @@ def test_bosh_delivers_answers_in_the_order_of_the_requests(identity: Identity) 
         async with http_door(respond, identity) as door:
             transport = await BoshTransport.connect(door, {}, {})
             await transport.open(DOMAIN)
-            await asyncio.sleep(0.01)
+            await held.wait()
             await transport.send(stanza("question"))
             assert (await transport.receive()).get("id") == "first"
             assert (await transport.receive()).get("id") == "second"
@@ -652,20 +653,26 @@ def test_bosh_delivers_answers_in_the_order_of_the_requests(identity: Identity) 
 def test_bosh_never_has_more_than_two_requests_under_way(identity: Identity) -> None:
     under_way, most, sent = 0, 0, 0
     opened = False
+    held: list[asyncio.Event] = []
 
     async def respond(request: Request) -> bytes:
         nonlocal under_way, most, sent, opened
         if not opened:
             opened = True
             return bosh(sid="s1")
+        for other in held:  # a server that holds one request answers it when the next one comes
+            other.set()
         if request.body.get("type") == "terminate":
             return bosh(type="terminate")
         under_way += 1
         most = max(most, under_way)
         sent += len(request.body)
-        await asyncio.sleep(0.01)
+        done = sent == 20 and len(request.body)
+        if not done:
+            held.append(asyncio.Event())
+            await held[-1].wait()
         under_way -= 1
-        return bosh(stanza("done") if sent == 20 and len(request.body) else "")
+        return bosh(stanza("done") if done else "")
 
     async def talk() -> None:
         async with http_door(respond, identity) as door:
@@ -673,12 +680,11 @@ def test_bosh_never_has_more_than_two_requests_under_way(identity: Identity) -> 
             await transport.open(DOMAIN)
             for number in range(20):
                 await transport.send(stanza(str(number)))
-            await asyncio.wait_for(transport.receive(), 2)
+            await asyncio.wait_for(transport.receive(), 30)
             await transport.close()
 
     asyncio.run(talk())
     assert most == 2
-    assert sent == 20
 
 
 @pytest.mark.parametrize(
@@ -794,8 +800,8 @@ def run_play(folder: Path, hosts: dict[str, dict[str, Any]], *options: str) -> t
         "ansible_python_interpreter": sys.executable,
         "jitsi_verify_domain": DOMAIN,
         "jitsi_verify_cases": ["no_token_refused"],
-        "jitsi_verify_timeout": 2,
-        "jitsi_verify_focus_timeout": 2,
+        "jitsi_verify_timeout": 15,
+        "jitsi_verify_focus_timeout": 15,
         "jitsi_verify_report_directory": str(folder / "reports"),
         "jitsi_verify_token": {
             "algorithm": "HS256",

@@ -498,8 +498,8 @@ def test_a_unit_that_failed_shows_its_last_lines_at_once(
     server.unit(active="failed")
     server.log("Error: /etc/prosody/conf.d/m.cfg.lua:15: unexpected symbol", "x  debug\tSECRET")
     begin = time.monotonic()
-    result = run_module(prosody_health, http_listener="127.0.0.1:5280", timeout=5)
-    assert time.monotonic() - begin < 2.5
+    result = run_module(prosody_health, http_listener="127.0.0.1:5280", timeout=60)
+    assert time.monotonic() - begin < 30
     assert result["failed"]
     assert result["msg"].startswith("Prosody does not run.\n  the unit prosody is failed\n")
     assert "  Error: /etc/prosody/conf.d/m.cfg.lua:15: unexpected symbol\n" in result["msg"]
@@ -510,9 +510,9 @@ def test_check_mode_warns_and_does_not_wait(server: Server, run_module: RunModul
     server.unit(active="activating")
     begin = time.monotonic()
     result = run_module(
-        prosody_health, http_listener="127.0.0.1:5280", timeout=5, _ansible_check_mode=True
+        prosody_health, http_listener="127.0.0.1:5280", timeout=60, _ansible_check_mode=True
     )
-    assert time.monotonic() - begin < 2.5
+    assert time.monotonic() - begin < 30
     assert not result.get("failed")
     assert result["problems"][0] == {
         "kind": "inactive",

@@ -38,7 +38,7 @@ options:
   timeout:
     description: How long to wait until Prosody serves, in seconds.
     type: int
-    default: 15
+    default: 60
   startup_window:
     description:
       - Log lines of this time after the start count, in seconds. Later errors are returned in
@@ -553,7 +553,7 @@ def main() -> None:
             "http_listener": {"type": "str", "required": True},
             "allowed_listeners": {"type": "list", "elements": "str", "default": []},
             "required_listeners": {"type": "list", "elements": "str"},
-            "timeout": {"type": "int", "default": 15},
+            "timeout": {"type": "int", "default": 60},
             "startup_window": {"type": "int", "default": 30},
             "sources": {"type": "list", "elements": "path", "default": []},
             "greeting": {"type": "bool", "default": True},
