@@ -50,9 +50,9 @@ options:
     type: dict
     default: {}
   timeout:
-    description: How long the repository may stay silent, in seconds.
+    description: How long the repository may stay silent, in seconds. apt-get waits twice as long.
     type: int
-    default: 10
+    default: 8
 attributes:
   check_mode:
     description: Runs as always, as it changes nothing.
@@ -252,7 +252,7 @@ def main() -> None:
             "fingerprint": {"type": "str", "required": True},
             "variable": {"type": "str", "required": True},
             "versions": {"type": "dict", "default": {}},
-            "timeout": {"type": "int", "default": 10},
+            "timeout": {"type": "int", "default": 8},
         },
         supports_check_mode=True,
     )

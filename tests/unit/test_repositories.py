@@ -87,6 +87,7 @@ def test_a_repository_that_lacks_its_key_is_tried_though_nothing_is_missing(role
         there.pop(path, None)
     assert len(there) == 2
     assert role(there, [])("to_try") is True
+    assert role({**there, **dict.fromkeys(KEYS.values(), "")}, [])("to_try") is True
     assert role({}, [])("to_try") is True
 
 
