@@ -142,20 +142,21 @@ def test_a_version_that_cannot_be_fetched_costs_no_hold(
     server: Server, deploy: Any, locks: Path
 ) -> None:
     before, lock = held(server), written(locks)
-    assert "lua-sec" in before
-    with offering(server, {"lua-sec": "9.0-1"}, f"file:{_REPOSITORY}"):
-        run = deploy(jitsi_versions={**lock, "lua-sec": "9.0-1"})
+    assert "lua-inspect" in before
+    with offering(server, {"lua-inspect": "9.0-1"}, f"file:{_REPOSITORY}"):
+        run = deploy(jitsi_versions={**lock, "lua-inspect": "9.0-1"})
 
     assert run.returncode != 0
-    assert "apt-get cannot install lua-sec=9.0-1. It said: E: Failed to fetch" in run.messages[-1]
+    assert (
+        "apt-get cannot install lua-inspect=9.0-1. It said: E: Failed to fetch" in run.messages[-1]
+    )
     assert held(server) == before
     assert installed(server, *lock) == lock
 
 
 def test_a_package_held_before_it_was_installed_is_named(server: Server, deploy: Any) -> None:
-    held_there = "apt-mark unhold lua-inspect; dpkg --purge --force-depends lua-inspect;"
-    server.run(f"{held_there} sed -i /lua-inspect/d /var/lib/vestibule/held")
-    server.run("apt-mark hold lua-inspect")
+    server.run("apt-mark unhold lua-inspect; sed -i /lua-inspect/d /var/lib/vestibule/held")
+    server.run("dpkg --purge --force-depends lua-inspect; apt-mark hold lua-inspect")
     try:
         run = deploy()
     finally:
