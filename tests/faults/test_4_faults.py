@@ -139,6 +139,9 @@ def test_prosody_stops_itself_without_a_library_and_is_mended(
     assert "module 'basexx' not found" in said
     assert f'Unguarded door on {DOMAIN}: authentication "token" is not in effect' in said
     assert "Prosody stops, because a guard of its doors did not load" in said
+    proof = controller.play("verify.yml", jitsi_domain=DOMAIN)
+    assert proof.returncode != 0
+    assert f"prosody stopped itself. Unguarded door on {DOMAIN}: " in proof.messages[-1]
 
     run = controller.deploy()
     assert run.returncode == 0, run.output[-3000:]

@@ -10,6 +10,7 @@ import contextlib
 import datetime
 import json
 import os
+import re
 import secrets
 import socket
 import ssl
@@ -788,7 +789,7 @@ def _port_of_bad_server(identity: Identity) -> Iterator[int]:
 
     thread = threading.Thread(target=loop.run_until_complete, args=[serve()])
     thread.start()
-    assert started.wait(5)
+    assert started.wait(30)
     yield ready[0]
     loop.call_soon_threadsafe(stop.set)
     thread.join()
@@ -846,7 +847,7 @@ def test_wrong_verdicts_fail_the_play_and_show_no_secret(
     assert "logs in [none]; expected refused: not-allowed" in output
     assert "1 case over 2 transports: 0 right, 2 wrong" in output
     assert SECRET not in output
-    assert "eyJ" not in output.replace("eyJ…", "")
+    assert not re.search(r"eyJ[\w-]+\.[\w-]*\.", output)  # three letters alone are in hashes, too
     rows = json.loads((tmp_path / "reports/server-access.json").read_text(encoding="utf-8"))
     assert [(row["transport"], row["ok"]) for row in rows] == [
         ("websocket", False),

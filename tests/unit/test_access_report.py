@@ -103,6 +103,12 @@ def test_the_summary_names_the_first_wrong_ones_and_counts_the_rest() -> None:
     assert shown.endswith("; and 2 more")
 
 
+def test_another_key_is_told_from_a_door_that_does_not_open() -> None:
+    other_key = replace(WRONG, got="control failed: refused: not-allowed (Invalid signature)")
+    assert "checks tokens with another key" in summary([verdict(), other_key])
+    assert "checks tokens with another key" not in summary([verdict(), other_key, WRONG])
+
+
 def test_the_log_is_that_of_the_moment_when_it_was_played_again_without_tokens() -> None:
     token = ISSUER.token(room="standup")
     log = [

@@ -14,6 +14,7 @@ from .play import EXPLAINED, QUIET, Verdict
 
 WORDS = 42  # columns that the words of a case may take
 _LINES = 15  # of the server's log for one verdict
+_OTHER_KEY = "Invalid signature"  # in mod_auth_token's refusal of a token with a good header
 _SECRETS = (
     # Parts of a token: base64url of {"… , which is how header and claims begin
     (re.compile(r"eyJ[\w.=+/%-]*"), "eyJ…"),
@@ -101,7 +102,13 @@ def summary(verdicts: Sequence[Verdict]) -> str:
         for verdict in wrong[:EXPLAINED]
     )
     more = f"; and {len(wrong) - EXPLAINED} more" if len(wrong) > EXPLAINED else ""
-    return f"{len(wrong)} of {len(verdicts)} verdicts are wrong: {named}{more}"
+    said = f"{len(wrong)} of {len(verdicts)} verdicts are wrong: {named}{more}"
+    if all(_OTHER_KEY in verdict.got for verdict in wrong):
+        said += (
+            ". The server checks tokens with another key than the one that signs them here. Run"
+            " playbooks/site.yml, which brings it the key of this inventory"
+        )
+    return said
 
 
 def write_json(path: Path, verdicts: Iterable[Verdict]) -> None:

@@ -32,6 +32,7 @@ from access.tokens import Issuer
 from access.transports import TRANSPORTS, NoCertificate, front_door
 from access.xmpp import AccessError
 
+_STOPPED = "Unguarded door"  # how mod_fail_closed begins its reason
 _ARGUMENTS: dict[str, Any] = {
     "domain": {"type": "str", "required": True},
     "address": {"type": "str", "required": True},
@@ -159,11 +160,15 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core comes with
                 " `journalctl -u jicofo` there."
             ) from None
         except AccessError as error:
+            unit = arguments["log_unit"]
+            remedy = self._why_stopped(unit) or (
+                f"Look at `systemctl status nginx {unit}` on {host}. If it is TLS, nginx shows a"
+                " certificate that is for another name, expired, or not the one in"
+                " jitsi_verify_certificate_path; reload nginx, or name the right file there."
+            )
             raise AnsibleActionFail(
                 f"{domain} cannot be reached at {arguments['address']} port {arguments['port']}"
-                f" ({error}). Look at `systemctl status nginx prosody` on {host}. If it is TLS,"
-                " nginx shows a certificate that is for another name, expired, or not the one in"
-                " jitsi_verify_certificate_path; reload nginx, or name the right file there."
+                f" ({error}). {remedy}"
             ) from None
 
     def _certificate(self, path: str, variables: Mapping[str, Any]) -> str:
@@ -178,6 +183,20 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core comes with
                 " jitsi_verify_certificate to its text."
             )
         return base64.b64decode(read["content"]).decode("ascii", "replace")
+
+    def _why_stopped(self, unit: str) -> str:
+        """What the unit said of its doors before it stopped; nothing where it runs or said none."""
+        log = self._low_level_execute_command(
+            f"systemctl is-active --quiet {shlex.quote(unit)} ||"
+            f" journalctl --unit {shlex.quote(unit)} --quiet --no-pager --output cat --lines 200"
+        )
+        doors = [each for each in log["stdout"].splitlines() if _STOPPED in each]
+        if not doors:
+            return ""
+        said = " ".join(report.redact(doors[-1][doors[-1].index(_STOPPED) :]).split())
+        return (
+            f"{unit} stopped itself. {said}. Run playbooks/site.yml, which mends what is missing."
+        )
 
     def _server_log(self, unit: str, began: float) -> list[report.LogLine]:
         """The unit's log lines from then on, by our clock."""
