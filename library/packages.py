@@ -261,6 +261,7 @@ class Apt:
                 "--yes",
                 "--no-install-recommends",
                 "--allow-downgrades",
+                "-oAcquire::Retries=3",
                 "-oDPkg::Lock::Timeout=60",
                 "-oDpkg::Options::=--force-confdef",
                 "-oDpkg::Options::=--force-confold",

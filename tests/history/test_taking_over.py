@@ -17,6 +17,7 @@ FOUND = {
         "/etc/prosody/prosody.cfg.lua": "with hosts in it",
         "/etc/prosody/conf.d/chat.example.org.cfg.lua": "beside the managed ones",
         "/etc/nginx/conf.d/meet.conf": "another site of the web server",
+        "/etc/nginx/sites-enabled/default": "default site, changed by hand",
         "/etc/apt/sources.list": "others in this file stay",
     },
     "by-packages": {
@@ -35,6 +36,7 @@ FOUND = {
 GONE = [
     pytest.param("by-hand", "/etc/prosody/conf.d/chat.example.org.cfg.lua", id="other host"),
     pytest.param("by-hand", "/etc/nginx/conf.d/meet.conf", id="other site"),
+    pytest.param("by-hand", "/etc/nginx/sites-enabled/default", id="default site"),
     pytest.param("by-packages", "/etc/apt/sources.list.d/jitsi.list", id="sources"),
     pytest.param("by-guides", "/etc/jitsi/jicofo/sip-communicator.properties", id="properties"),
     pytest.param(
@@ -164,6 +166,12 @@ def test_sources_of_others_stay_and_apt_reads_them(
     assert words in source
     assert "http://127.0.0.1:8099/apt\n" not in source
     assert "Conflicting" not in source
+
+
+def test_a_site_for_other_names_stays(adopted: Deployment, servers: dict[str, Server]) -> None:
+    assert adopted.returncode == 0
+    assert "beta.conf" not in adopted.output
+    servers["by-hand"].run("test -e /etc/nginx/conf.d/beta.conf")
 
 
 def test_the_next_run_finds_nothing(adopted: Deployment, controller: Controller) -> None:

@@ -24,6 +24,13 @@ server {
     location / { return 204; }
 }
 NGINX
+# A site of its own behind the name of the package's, and one that only looks related
+rm /etc/nginx/sites-enabled/default
+printf 'server { listen 8081; server_name shop.example.org; }\n' > /etc/nginx/sites-enabled/default
+cat > /etc/nginx/conf.d/beta.conf <<'NGINX'
+# server_name meet.example.org;
+server { listen 8082; server_name beta.meet.example.org meet.example.org.example.net; }
+NGINX
 # Jitsi's repository among others, with a key of its own
 echo 'deb [trusted=yes] http://127.0.0.1:8099/apt stable/' >> /etc/apt/sources.list
 systemctl restart prosody nginx
