@@ -106,20 +106,21 @@ def test_our_modules_are_written_in_every_lua_that_may_run_them(version: str) ->
 def test_nothing_of_the_aur_comes_unasked_or_through_root(
     repository: dict[str, str], helper: dict[str, str], missing: str, words: str | None
 ) -> None:
-    variables = {
+    variables: dict[str, Any] = {
         **data("jitsi_tokens", "Archlinux"),
         "ansible_facts": {"vestibule": {"lua_package": "lua"}},
         "inventory_hostname": "meet",
         "jitsi_tokens_source": "package",
         "jitsi_tokens_plugins_package": "jitsi-meet-prosody",
         "jitsi_tokens_extra_packages": ["jicofo"],
+        "jitsi_tokens_versions": {},
         "jitsi_tokens_pacman_repository": repository,
         "jitsi_tokens_aur_helper": helper,
     }
     templar = Templar(loader=DataLoader(), variables=variables)
     needed = {*templar.template(variables["__jitsi_tokens_packages"])["package"], "jicofo"}
     assert missing in needed
-    variables["__jitsi_tokens_settled"] = sorted(needed - {missing})
+    variables["ansible_facts"]["vestibule"]["packages"] = dict.fromkeys(needed - {missing}, "1-1")
     sentence = templar.template(variables["__jitsi_tokens_source_fault"])
     assert sentence == "" if words is None else words in sentence
     assert templar.template(variables["__jitsi_tokens_to_build"]) == ([missing] if helper else [])
