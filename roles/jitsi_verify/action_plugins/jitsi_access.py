@@ -156,8 +156,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core comes with
             ) from None
         except FocusAbsent as error:
             raise AnsibleActionFail(
-                f"Jicofo on {host} opens no room ({error}). Look at `systemctl status jicofo` and"
-                " `journalctl -u jicofo` there."
+                f"Jicofo on {host} opens no room ({error}). Look at `journalctl -u jicofo` and"
+                " /var/log/jitsi/jicofo.log there."
             ) from None
         except AccessError as error:
             unit = arguments["log_unit"]
