@@ -485,6 +485,28 @@ def test_slow_cases_begin_first_and_leave_the_places_to_others(identity: Identit
     assert begun[:20] == ["slow"] * 20
 
 
+def test_a_case_about_one_transport_is_played_over_that_alone(identity: Identity) -> None:
+    async def come(_: Scene) -> str:
+        return "enters"
+
+    cases = [
+        Case("over one", "", {"one": come}, only_over="websocket"),
+        Case("over both", "", {"one": come}),
+    ]
+
+    async def played() -> list[tuple[str, str]]:
+        async with entrance_to(HONEST, identity) as entrance:
+            entrances = [entrance, replace(entrance, kind=BoshTransport)]
+            verdicts = await play(cases, entrances, lambda _: None)
+            return [(verdict.case.name, verdict.transport) for verdict in verdicts]
+
+    assert asyncio.run(played()) == [
+        ("over one", "websocket"),
+        ("over both", "websocket"),
+        ("over both", "bosh"),
+    ]
+
+
 def test_what_a_room_makes_of_somebody_is_known_until_they_leave(identity: Identity) -> None:
     async def talk() -> None:
         async with entrance_to(BAD["lets everybody in"], identity) as entrance:

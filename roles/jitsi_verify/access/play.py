@@ -91,11 +91,13 @@ async def play(
             )
             for case in sorted(cases, key=lambda case: not case.slow)
             for entrance in entrances
+            if case.only_over in ("", entrance.kind.name)
         }
         for case in cases:
             for entrance in entrances:
-                verdicts.append(await games[case.name, entrance.kind.name])
-                announce(verdicts[-1])
+                if game := games.get((case.name, entrance.kind.name)):
+                    verdicts.append(await game)
+                    announce(verdicts[-1])
     return verdicts
 
 

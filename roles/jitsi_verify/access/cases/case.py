@@ -40,7 +40,8 @@ class Case:
 
     All ``attempts`` have to meet one of the ``refusals``; where there are none, they have to end
     with the ``outcome``. ``needs`` names the feature without which an attempt makes no sense: its
-    host is not there. A ``slow`` case mostly waits for the server's clock.
+    host is not there. A ``slow`` case mostly waits for the server's clock. ``only_over`` names the
+    one transport that the case is about.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Case:
     outcome: str = ENTERED
     needs: Mapping[str, str] = field(default_factory=dict)
     slow: bool = False
+    only_over: str = ""
 
     @property
     def expected(self) -> str:

@@ -124,5 +124,6 @@ LIMITS = (
         "many logins at once from one address",
         {"burst": log_in_too_often},
         outcome=SLOWED,
+        only_over=WebSocketTransport.name,
     ),
 )
