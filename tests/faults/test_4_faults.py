@@ -127,6 +127,18 @@ def test_jicofo_reads_what_a_run_that_was_cut_off_wrote(
     assert controller.deploy("--skip-tags=jitsi_verify").returncode == 0
 
 
+def test_java_trusts_what_a_run_that_was_cut_off_copied(
+    server: Server, controller: Controller
+) -> None:
+    """Its store is older than the certificate then."""
+    store = "/etc/ssl/certs/java/cacerts"
+    server.run(f"touch --date=@1 {store}")
+    run = controller.deploy("--tags=jicofo")
+    assert run.returncode == 0, run.output[-3000:]
+    assert int(server.run(f"stat --format=%Y {store}")) > 1
+    assert controller.deploy("--tags=jicofo").recap["changed"] == 0
+
+
 def test_prosody_stops_itself_without_a_library_and_is_mended(
     server: Server, controller: Controller
 ) -> None:
