@@ -19,7 +19,8 @@ options:
   _input:
     description:
       - The repository, with C(name) (behind C(vestibule-) in the names of the files), C(role) (for
-        the comment), C(url), C(suite) (with a slash at the end for a flat repository, otherwise
+        the comment), C(fingerprint) of the key (for a comment, so that another one is noticed),
+        C(url), C(suite) (with a slash at the end for a flat repository, otherwise
         its component is C(main)), C(packages) (patterns of names) and C(priority).
     type: dict
     required: true
@@ -40,6 +41,7 @@ EXAMPLES = r"""
       role: jitsi_tokens
       url: https://download.jitsi.org
       suite: stable/
+      fingerprint: 66A9 CD05 95D6 AFA2 4729 0D3B EF8B 479E 2DC1 389C
       packages: jitsi-* jicofo
       priority: 500
 """
@@ -64,13 +66,15 @@ def apt_source(repository: Mapping[str, Any], key: str) -> list[dict[str, str]]:
                 " spaces or line breaks. Correct the address and the suite of that repository."
             )
     name, suite = repository["name"], repository["suite"]
+    fingerprint = "".join(str(repository["fingerprint"]).split()).upper()
     head = f"# Made by Vestibule, role {repository['role']}. Changes made here are overwritten.\n"
     keyring = f"/etc/apt/keyrings/vestibule-{name}.asc"
     origin = urlsplit(repository["url"]).hostname
     return [
         {
             "path": f"/etc/apt/sources.list.d/vestibule-{name}.sources",
-            "content": f"{head}Types: deb\nURIs: {repository['url']}\nSuites: {suite}\n"
+            "content": f"{head}# Signed by the key {fingerprint}.\n"
+            + f"Types: deb\nURIs: {repository['url']}\nSuites: {suite}\n"
             + ("" if suite.endswith("/") else "Components: main\n")
             + f"Signed-By: {keyring}\n",
             "mode": "0644",

@@ -14,6 +14,7 @@ PROSODY = {
     "role": "prosody",
     "url": "https://packages.example.org/debian",
     "suite": "jammy",
+    "fingerprint": "0123 4567 89ab",
     "packages": "prosody prosody-*",
     "priority": 990,
 }
@@ -29,6 +30,7 @@ def test_source_is_signed_by_its_own_key() -> None:
     files = contents()
     assert files["/etc/apt/keyrings/vestibule-prosody.asc"] == "the key"
     assert files["/etc/apt/sources.list.d/vestibule-prosody.sources"].splitlines()[1:] == [
+        "# Signed by the key 0123456789AB.",
         "Types: deb",
         "URIs: https://packages.example.org/debian",
         "Suites: jammy",

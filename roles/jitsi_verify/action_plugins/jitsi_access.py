@@ -32,7 +32,8 @@ from access.tokens import Issuer
 from access.transports import TRANSPORTS, NoCertificate, front_door
 from access.xmpp import AccessError
 
-_STOPPED = "Unguarded door"  # how mod_fail_closed begins its reason
+# How mod_fail_closed begins its reason, and Prosody its own for a module that lacks something
+_STOPPED = ("Unguarded door", "Error initializing module")
 _ARGUMENTS: dict[str, Any] = {
     "domain": {"type": "str", "required": True},
     "address": {"type": "str", "required": True},
@@ -162,8 +163,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core comes with
         except AccessError as error:
             unit = arguments["log_unit"]
             remedy = self._why_stopped(unit) or (
-                f"Look at `systemctl status nginx {unit}` on {host}. If it is TLS, nginx shows a"
-                " certificate that is for another name, expired, or not the one in"
+                f"Look at `systemctl status nginx {unit}` on {host}; where both run, they may not"
+                " be configured as deployed, which playbooks/site.yml mends. If it is TLS, nginx"
+                " shows a certificate that is for another name, expired, or not the one in"
                 " jitsi_verify_certificate_path; reload nginx, or name the right file there."
             )
             raise AnsibleActionFail(
@@ -190,10 +192,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core comes with
             f"systemctl is-active --quiet {shlex.quote(unit)} ||"
             f" journalctl --unit {shlex.quote(unit)} --quiet --no-pager --output cat --lines 200"
         )
-        doors = [each for each in log["stdout"].splitlines() if _STOPPED in each]
-        if not doors:
+        lines = log["stdout"].splitlines()
+        last = [next((each for each in reversed(lines) if word in each), "") for word in _STOPPED]
+        if not last[0]:
             return ""
-        said = " ".join(report.redact(doors[-1][doors[-1].index(_STOPPED) :]).split())
+        reasons = [
+            each[each.index(word) :] for each, word in zip(last, _STOPPED, strict=True) if each
+        ]
+        said = ". ".join(" ".join(report.redact(reason).split()) for reason in reasons)
         return (
             f"{unit} stopped itself. {said}. Run playbooks/site.yml, which mends what is missing."
         )
