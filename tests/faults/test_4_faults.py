@@ -153,7 +153,9 @@ def test_prosody_stops_itself_without_a_library_and_is_mended(
     assert "Prosody stops, because a guard of its doors did not load" in said
     proof = controller.play("verify.yml", jitsi_domain=DOMAIN)
     assert proof.returncode != 0
-    assert f"prosody stopped itself. Unguarded door on {DOMAIN}: " in proof.messages[-1]
+    # Of several doors it names the last one
+    assert "prosody stopped itself. Unguarded door on " in proof.messages[-1]
+    assert "module 'basexx' not found" in proof.messages[-1]
 
     run = controller.deploy()
     assert run.returncode == 0, run.output[-3000:]
