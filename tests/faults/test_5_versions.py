@@ -117,7 +117,7 @@ def test_the_versions_written_down_come_back(server: Server, deploy: Any, locks:
 
 def test_a_package_that_is_not_installed_here_is_refused(server: Server, deploy: Any) -> None:
     before = server.snapshot()
-    run = deploy(jitsi_versions={"vlc": "3.0", "jicofo": "1.0.2-1~standin"})
+    run = deploy(jitsi_versions={"vlc": "3.0", "jicofo": "1.0.1-1~standin"})
 
     assert run.returncode != 0
     assert "names vlc, which this deployment does not install. Remove" in run.messages[-1]
