@@ -114,16 +114,14 @@ async def stay_a_while(scene: Scene) -> str:
     """Stay for most of the timeout after the owner left."""
     limit, sent = timeout(scene.entrance), time.monotonic()
     await scene.first.leave(scene.room)
-    outcome, refused = OPEN, None
+    # On a busy server the end may be heard before the question is asked
     try:
         outcome = await stays(scene, 0.75 * limit)
-    except Refused as refusal:
-        refused = refusal
-    if time.monotonic() - sent >= limit:
-        return OPEN  # on a busy server the end may be heard before the question is asked
-    if refused:
-        raise refused
-    return outcome
+    except Refused:
+        if time.monotonic() - sent < limit:
+            raise
+        return OPEN
+    return outcome if time.monotonic() - sent < limit else OPEN
 
 
 async def stay_for_now(scene: Scene) -> str:
