@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from .participant import CHALLENGE, FOCUS_NICK, Participant
@@ -195,23 +195,28 @@ def configuration_form(_: Scene) -> str:
     return element("query", {"xmlns": MUC_OWNER})
 
 
-def password(_: Scene) -> str:
-    """Configuration that locks the room with a password."""
+def configuration(fields: Mapping[str, Sequence[str]]) -> str:
+    """Configuration of a room that sets these fields (XEP-0045, section 10.2)."""
     return _submit(
         MUC_OWNER,
         _field("FORM_TYPE", "http://jabber.org/protocol/muc#roomconfig"),
-        _field("muc#roomconfig_passwordprotectedroom", "1"),
-        _field("muc#roomconfig_roomsecret", secrets.token_hex(8)),
+        *(_field(name, *values) for name, values in fields.items()),
+    )
+
+
+def password(_: Scene) -> str:
+    """Configuration that locks the room with a password."""
+    return configuration(
+        {
+            "muc#roomconfig_passwordprotectedroom": ["1"],
+            "muc#roomconfig_roomsecret": [secrets.token_hex(8)],
+        }
     )
 
 
 def members_only(_: Scene, value: str = "1") -> str:
     """Configuration that turns the lobby on, or off with the value 0."""
-    return _submit(
-        MUC_OWNER,
-        _field("FORM_TYPE", "http://jabber.org/protocol/muc#roomconfig"),
-        _field("muc#roomconfig_membersonly", value),
-    )
+    return configuration({"muc#roomconfig_membersonly": [value]})
 
 
 def destruction(_: Scene) -> str:
@@ -221,31 +226,32 @@ def destruction(_: Scene) -> str:
 
 def ownership(scene: Scene) -> str:
     """Order to make the asking person an owner."""
-    return _item({"affiliation": "owner", "jid": scene.second.jid.partition("/")[0]})
+    return item({"affiliation": "owner", "jid": scene.second.jid.partition("/")[0]})
 
 
 def moderation(scene: Scene) -> str:
     """Order to make the asking person a moderator."""
-    return _item({"role": "moderator", "nick": scene.second.nick})
+    return item({"role": "moderator", "nick": scene.second.nick})
+
+
+def item(attributes: Mapping[str, str]) -> str:
+    """Order to change somebody's role or affiliation (XEP-0045, sections 9 and 10)."""
+    return element("query", {"xmlns": MUC_ADMIN}, element("item", attributes))
 
 
 def kick(nick: str) -> Callable[[Scene], str]:
     """Order to throw somebody out."""
-    return lambda _: _item({"role": "none", "nick": nick})
+    return lambda _: item({"role": "none", "nick": nick})
 
 
 def kick_owner(scene: Scene) -> str:
     """Order to throw the owner out."""
-    return _item({"role": "none", "nick": scene.first.nick})
+    return item({"role": "none", "nick": scene.first.nick})
 
 
 def silence_owner(scene: Scene) -> str:
     """Order to take the owner's voice."""
-    return _item({"role": "visitor", "nick": scene.first.nick})
-
-
-def _item(attributes: dict[str, str]) -> str:
-    return element("query", {"xmlns": MUC_ADMIN}, element("item", attributes))
+    return item({"role": "visitor", "nick": scene.first.nick})
 
 
 def _submit(namespace: str, *fields: str) -> str:
@@ -253,8 +259,10 @@ def _submit(namespace: str, *fields: str) -> str:
     return element("query", {"xmlns": namespace}, form)
 
 
-def _field(name: str, value: str) -> str:
-    return element("field", {"var": name}, element("value", None, text(value)))
+def _field(name: str, *values: str) -> str:
+    return element(
+        "field", {"var": name}, *(element("value", None, text(value)) for value in values)
+    )
 
 
 # The internal MUC

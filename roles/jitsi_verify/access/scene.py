@@ -159,6 +159,7 @@ class Scene:
     entrance: Entrance
     room: Room
     people: tuple[Participant, ...] = ()
+    beside: Room | None = None  # a breakout room, where the control has opened one
 
     @property
     def first(self) -> Participant:

@@ -1,40 +1,105 @@
--- Lets people ask Jicofo for rooms of the meetings only.
+-- Lets people ask Jicofo for rooms of the meetings only, and for so many.
 --
 -- Jicofo joins any room that it is asked for, also in MUCs that are closed to people. Asked for the
--- room in which it meets the bridges, it would leave that room when nobody joins.
+-- room in which it meets the bridges, it would leave that room when nobody joins. A name that begins
+-- with a bracket is read in two ways, so nobody could end such a room, and each room that is asked for
+-- stays for some time, or as long as one guest waits for it.
 --
--- Options (global):
---   muc_mapper_domain_base   main domain; meetings are at conference.<it>, conference.<tenant>.<it>
---                            and breakout.<it>
+-- Goes on the component under whose address Jicofo answers (client_proxy). What goes to Jicofo by
+-- another way is stopped by mod_focus_address.
+--
+-- Options (global, or of this component):
+--   muc_mapper_domain_base     main domain; meetings are at conference.<it>, conference.<tenant>.<it>
+--                              and breakout.<it>
+--   focus_guard_tenants        tenants of this server, empty for any
+--   focus_guard_burst          rooms that one session may ask for at once, 10
+--   focus_guard_rate           further ones a minute, 6
+local cache = require "util.cache";
 local jid = require "util.jid";
 local st = require "util.stanza";
+local new_throttle = require "util.throttle".create;
 
-local suffix = "." .. module:get_option_string("muc_mapper_domain_base");
+local FOCUS = "http://jitsi.org/protocol/focus";
 local RESERVED = "^__jicofo%-health%-check";
+local MINUTE = 60; -- seconds
 
--- Of the address as Jicofo reads it: in small letters, and one form of those that look the same.
-local function is_meeting(address)
+local base = module:get_option_string("muc_mapper_domain_base");
+local tenants = module:get_option_set("focus_guard_tenants", {}) / string.lower;
+local burst = module:get_option_number("focus_guard_burst", 10);
+local rate = module:get_option_number("focus_guard_rate", 6);
+
+local suffix = "." .. base;
+local breakout_host = "breakout" .. suffix;
+
+-- The room and the MUC of an address as Jicofo reads it: in small letters, and one form of those that
+-- look the same. Nil where that is no place for a meeting.
+local function read(address)
 	local room, host = jid.prepped_split(address or "");
-	if not room or room:gsub("^%[[^%]]*%]", ""):find(RESERVED) then
-		return false;
+	if not room or room:find("[", 1, true) or room:find(RESERVED) then
+		return;
+	elseif host == breakout_host or host == "conference" .. suffix then
+		return room, host;
 	end
-	return host == "breakout" .. suffix
-		or host:sub(1, 11) == "conference." and host:sub(-#suffix) == suffix;
+	local tenant = host:sub(1, 11) == "conference." and host:sub(-#suffix) == suffix
+		and host:sub(12, -#suffix - 1);
+	if tenant and not tenant:find(".", 1, true) and (tenants:empty() or tenants:contains(tenant)) then
+		return room, host;
+	end
 end
 
-local function refuse_others(event)
+-- Whether a moderator has made this breakout room.
+local function is_made(address)
+	local muc = prosody.hosts["conference" .. suffix].modules.muc;
+	for main_room in muc.all_rooms() do
+		local breakout_rooms = main_room._data.breakout_rooms;
+		if breakout_rooms and breakout_rooms[address] then
+			return true;
+		end
+	end
+	return false;
+end
+
+-- Whether a session has asked for too many rooms. The ones it knows count once.
+local function is_too_many(session, address)
+	local asked = session.focus_guard_asked;
+	if not asked then
+		asked = { rooms = cache.new(burst), bucket = new_throttle(burst, burst * MINUTE / rate) };
+		session.focus_guard_asked = asked;
+	end
+	if asked.rooms:get(address) then
+		return false;
+	elseif not asked.bucket:poll(1) then
+		return true;
+	end
+	asked.rooms:set(address, true);
+	return false;
+end
+
+local function refuse(event, kind, condition, text)
+	module:log("debug", "Refused %s: %s", event.stanza.attr.from, text);
+	event.origin.send(st.error_reply(event.stanza, kind, condition, text));
+	return true;
+end
+
+local function check(event)
 	local origin, stanza = event.origin, event.stanza;
-	local request = stanza:get_child("conference", "http://jitsi.org/protocol/focus");
-	if not request or is_meeting(request.attr.room)
-		or stanza.attr.type == "result" or stanza.attr.type == "error" then
+	local request = stanza:get_child("conference", FOCUS);
+	if not request or stanza.attr.type == "result" or stanza.attr.type == "error" then
 		return;
 	end
-	module:log("warn", "Refused %s a room that is no meeting", stanza.attr.from);
-	origin.send(st.error_reply(stanza, "cancel", "not-allowed", "This is no room for a meeting"));
-	return true;
+	local room, host = read(request.attr.room);
+	if not room then
+		return refuse(event, "cancel", "not-allowed", "This is no room for a meeting");
+	end
+	local address = room .. "@" .. host;
+	if origin.type == "c2s" and is_too_many(origin, address) then
+		return refuse(event, "wait", "resource-constraint", "You ask for too many rooms");
+	elseif host == breakout_host and not is_made(address) then
+		return refuse(event, "cancel", "not-allowed", "There is no such breakout room");
+	end
 end
 
 -- Not "iq-set/full/…": Prosody fires that for no full JID, and the proxy takes every address
 for _, form in ipairs { "host", "bare", "full" } do
-	module:hook("iq/" .. form, refuse_others, 1000);
+	module:hook("iq/" .. form, check, 1000);
 end

@@ -13,8 +13,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 
+from .breakout import BREAKOUT
 from .case import Case, Refusal
 from .guests import GUESTS
+from .inside import INSIDE
 from .limits import LIMITS
 from .lobby import LOBBY
 from .owner_party import OWNER_PARTY
@@ -35,6 +37,8 @@ GROUPS: tuple[tuple[Case, ...], ...] = (
     ROLES,
     OWNER_PARTY,
     LOBBY,
+    INSIDE,
+    BREAKOUT,
     RECORDING,
     TENANTS,
     LIMITS,

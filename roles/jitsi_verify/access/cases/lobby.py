@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Callable
 
-from ..attempts import ENTERED, Attempt, members_only
-from ..participant import Participant
+from ..attempts import ENTERED, Attempt, configuration, destruction, members_only, password
+from ..participant import FOCUS_NICK, Participant
 from ..scene import Control, Entrance, Scene
-from ..xmpp import CLIENT, MUC_ADMIN, Refused, Room, element
+from ..xmpp import CLIENT, MUC_ADMIN, Refused, Room, element, fresh_name
 from .case import Case, at_join
 
 PASSED = "passes"
 ADMITTED = "waits, then is admitted"
+WAITS = "newcomers wait"
 THROWN_OUT = "307"  # status code of who was thrown out, XEP-0045
 
 HELD = at_join("", "registration-required", detail="lobbyroom")
@@ -169,6 +170,68 @@ def pass_by(user: dict[str, object]) -> Attempt:
     return attempt
 
 
+# Orders that would take the lobby away, or shut it
+
+
+def lobby_outlives(order: Callable[[Scene], tuple[str, str]]) -> Attempt:
+    """Send an order as the moderator, whose answer upstream may filter, and wait as a newcomer."""
+
+    async def attempt(scene: Scene) -> str:
+        to, payload = order(scene)
+        attributes = {"xmlns": CLIENT, "type": "set", "id": fresh_name("order"), "to": to}
+        await scene.first.send(element("iq", attributes, payload))
+        await scene.first.hear()  # so that the server has seen to it
+        async with member(scene) as newcomer:
+            await newcomer.wait_in_lobby(scene.room)
+            await scene.first.wait_for_occupant(scene.room.lobby, newcomer.nick)
+            return WAITS
+
+    return attempt
+
+
+def to_lobby(payload: Callable[[Scene], str]) -> Callable[[Scene], tuple[str, str]]:
+    """An order to the lobby itself."""
+    return lambda scene: (scene.room.lobby.mapped_address, payload(scene))
+
+
+def to_meeting(payload: Callable[[Scene], str]) -> Callable[[Scene], tuple[str, str]]:
+    """An order to the meeting."""
+    return lambda scene: (scene.room.address, payload(scene))
+
+
+def persistent(_: Scene) -> str:
+    """Configuration that says nothing of the lobby."""
+    return configuration({"muc#roomconfig_persistentroom": ["1"]})
+
+
+# People whom no door has sent to the lobby
+
+
+def knock_unsent(token: Callable[[Scene], str], nick: str = "", *, asked: bool = False) -> Attempt:
+    """Go to the lobby of the meeting by its address alone, having asked at the door or not."""
+
+    async def attempt(scene: Scene) -> str:
+        async with scene.entrance.login(scene.room, token(scene)) as stranger:
+            if asked:
+                with contextlib.suppress(Refused):
+                    await stranger.join(scene.room)
+            address = scene.room.lobby.mapped_address
+            await stranger.join(scene.room.lobby, nick, address)
+            return "waits in the lobby"
+
+    return attempt
+
+
+def token_for_another_room(scene: Scene) -> str:
+    """A member's token that opens another room."""
+    return scene.entrance.member_token(scene.entrance.room())
+
+
+def token_for_this_room(scene: Scene) -> str:
+    """A member's token for the meeting."""
+    return scene.entrance.member_token(scene.room)
+
+
 # Every room from its start
 
 
@@ -244,6 +307,28 @@ LOBBY = (
         },
         control=lobby_is_on(),
         outcome=PASSED,
+    ),
+    Case(
+        "lobby_stays_as_it_is",
+        "lobby that somebody shuts by other orders",
+        {
+            "its end": lobby_outlives(to_lobby(destruction)),
+            "its password": lobby_outlives(to_lobby(password)),
+            "form without it": lobby_outlives(to_meeting(persistent)),
+        },
+        control=lobby_is_on(),
+        outcome=WAITS,
+    ),
+    Case(
+        "lobby_for_those_it_holds",
+        "lobby, for whom no door has sent there",
+        {
+            "token for another room": knock_unsent(token_for_another_room, asked=True),
+            "unasked": knock_unsent(token_for_this_room),
+            "as Jicofo": knock_unsent(token_for_this_room, FOCUS_NICK, asked=True),
+        },
+        (at_join("", "not-allowed"),),
+        lobby_is_on(),
     ),
     Case(
         "lobby_is_on_from_the_start",

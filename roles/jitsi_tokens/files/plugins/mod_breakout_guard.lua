@@ -1,0 +1,156 @@
+-- Breakout rooms are for those who are in the meeting, and its moderators decide about all its rooms.
+--
+-- Upstream lets into a breakout room whoever was in the meeting once, also who was thrown out since.
+-- The power of a moderator ends at the room in which they are, and rights that change in one room of a
+-- meeting stay what they were in the others. Here
+--   * who is in the meeting, or on the way from one of its rooms to another, may enter;
+--   * a moderator anywhere in the meeting may throw people out of all its rooms;
+--   * rights are kept in the meeting, and count in all its rooms at once.
+--
+-- Goes on the MUC of the breakout rooms, beside mod_muc_kicked on that of the meetings.
+--
+-- Options (MUC component or global):
+--   muc_mapper_domain_base   main domain
+--   breakout_guard_rooms     breakout rooms that a meeting may have, 100
+--   machine_hosts            hosts whose accounts may enter every room, { }
+--   admins                   JIDs that may
+local jid = require "util.jid";
+local st = require "util.stanza";
+local meeting = module:require "meeting";
+local get_room_by_name_and_subdomain = module:require("util").get_room_by_name_and_subdomain;
+
+local COMMAND = "features/breakout-rooms/";
+local most_rooms = module:get_option_number("breakout_guard_rooms", 100);
+local machines = module:get_option_set("machine_hosts", {});
+local admins = module:get_option_inherited_set("admins", {});
+local muc = module:depends("muc");
+
+local function is_machine(address)
+	return admins:contains(jid.bare(address)) or machines:contains(jid.host(address));
+end
+
+local function is_inside(main_room, address)
+	return meeting.find(main_room, function (occupant)
+		return occupant.bare_jid == address;
+	end) ~= nil;
+end
+
+-- Those on the way from one room of a meeting to another: by bare JID, its main room
+local moving = {};
+
+local function refuse(event, kind, condition, text)
+	event.origin.send(st.error_reply(event.stanza, kind, condition, text));
+	return true;
+end
+
+-- Clients leave one room of the meeting with this status before they enter another; and whose breakout
+-- room is closed goes back to the meeting.
+local function is_moving(event)
+	local stanza = event.stanza;
+	if stanza then
+		return stanza:get_child_text("status") == "switch_room";
+	end
+	return event.room.destroying and jid.host(event.room.jid) == meeting.breakout_muc;
+end
+
+local function watch(context)
+	context:hook("muc-occupant-joined", function (event)
+		moving[event.occupant.bare_jid] = nil;
+	end);
+
+	context:hook("muc-occupant-left", function (event)
+		local main_room, address = meeting.main_room_of(event.room), event.occupant.bare_jid;
+		if main_room and not is_machine(address) then
+			local kicked = main_room.kicked and main_room.kicked[address];
+			moving[address] = not kicked and is_moving(event) and main_room or nil;
+		end
+	end);
+end
+
+watch(module);
+meeting.with_host(meeting.main_muc, watch);
+
+-- Who loses the connection on the way is not awaited
+module:hook_global("jitsi-pre-session-unbind", function (event)
+	moving[jid.bare(event.jid)] = nil;
+end);
+
+module:hook("muc-occupant-pre-join", function (event)
+	local address = jid.bare(event.stanza.attr.from);
+	if is_machine(address) then
+		return;
+	end
+	local main_room = meeting.main_room_of(event.room);
+	if not main_room or main_room.kicked and main_room.kicked[address]
+		or moving[address] ~= main_room and not is_inside(main_room, address) then
+		return refuse(event, "cancel", "not-allowed", "Enter the meeting first");
+	end
+	-- Upstream keeps this with the session, which may have been resumed since
+	event.origin.jitsi_breakout_main_jid = main_room.jid;
+end, 50);
+
+-- The rights in the meeting, carried over to somebody's seats in its breakout rooms
+meeting.with_host(meeting.main_muc, function (context)
+	context:hook("muc-set-affiliation", function (event)
+		for _, room in ipairs(meeting.rooms_of(event.room)) do
+			local role = room:get_default_role(room:get_affiliation(event.jid));
+			for nick, occupant in room:each_occupant() do
+				if room ~= event.room and occupant.bare_jid == event.jid and occupant.role ~= role then
+					room:set_role(true, nick, role, event.reason);
+				end
+			end
+		end
+	end);
+end);
+
+-- Rights that are given in a breakout room are given in the meeting
+local set_affiliation = muc.room_mt.set_affiliation;
+function muc.room_mt.set_affiliation(room, ...)
+	local main_room = meeting.main_room_of(room);
+	if main_room then
+		return main_room:set_affiliation(...);
+	end
+	return set_affiliation(room, ...);
+end
+
+function module.unload()
+	muc.room_mt.set_affiliation = set_affiliation;
+end
+
+-- An order to throw somebody out of a breakout room, from a moderator anywhere in its meeting
+module:hook("muc-pre-set-role", function (event)
+	local main_room = event.role == nil and event.actor and meeting.main_room_of(event.room);
+	local actor = main_room and meeting.find(main_room, function (occupant)
+		return occupant.sessions[event.actor] ~= nil;
+	end);
+	if actor and actor.role == "moderator" and main_room:get_affiliation(event.actor) == "owner" then
+		event.allowed = true;
+		return true;
+	end
+end, 10);
+
+-- Orders to the component name a person, who has to be in the meeting of whoever orders
+module:hook("message/host", function (event)
+	local session, stanza = event.origin, event.stanza;
+	local order = stanza:get_child("breakout_rooms");
+	local name = order and stanza.attr.type ~= "error" and session.jitsi_web_query_room;
+	local main_room = name and get_room_by_name_and_subdomain(name, session.jitsi_web_query_prefix);
+	if not main_room then
+		return;
+	elseif order.attr.type == COMMAND .. "move-to-room" then
+		local participant = meeting.find(main_room, function (occupant)
+			return occupant.sessions[order.attr.participantJid or ""] ~= nil;
+		end);
+		if not participant then
+			return refuse(event, "cancel", "item-not-found", "Nobody in this meeting has this address");
+		end
+	elseif order.attr.type == COMMAND .. "add" then
+		local count = 0;
+		for _ in pairs(main_room._data.breakout_rooms or {}) do
+			count = count + 1;
+		end
+		if count >= most_rooms then
+			return refuse(event, "wait", "resource-constraint", "There are too many breakout rooms");
+		end
+	end
+end, 1000);

@@ -1,0 +1,30 @@
+-- Requests to Jicofo go to its own address, where mod_focus_guard looks at them.
+--
+-- Jicofo answers wherever a request reaches it: also as an occupant of a meeting, to whom everybody
+-- in it can send an iq. There a guest opened rooms of the internal MUC, and of its health check.
+--
+-- Goes on every VirtualHost from which people or recorders come.
+--
+-- Options (VirtualHost or global):
+--   muc_mapper_domain_base   main domain; Jicofo answers at focus.<it>
+local jid = require "util.jid";
+local st = require "util.stanza";
+
+local FOCUS = "http://jitsi.org/protocol/focus";
+local focus_host = "focus." .. module:get_option_string("muc_mapper_domain_base");
+
+local function check(event)
+	local stanza = event.stanza;
+	local payload = stanza.tags[1];
+	if not payload or payload.attr.xmlns ~= FOCUS or jid.host(stanza.attr.to) == focus_host then
+		return;
+	end
+	if stanza.attr.type ~= "result" and stanza.attr.type ~= "error" then
+		event.origin.send(st.error_reply(stanza, "cancel", "not-allowed", "Ask " .. focus_host));
+	end
+	return true;
+end
+
+for _, form in ipairs { "host", "bare", "full" } do
+	module:hook("pre-iq/" .. form, check, 1000);
+end

@@ -1,0 +1,134 @@
+-- Lets people into a room one after the other, and bounds how often one may try.
+--
+-- Each join tells everybody inside, so a crowd is let in so many a second. Upstream's muc_rate_limit
+-- queues each attempt as well, also those that are refused, and then owners behind them: one guest who
+-- hammers at the door shuts it for all others, and where the room ends meanwhile, nobody in the queue
+-- gets an answer. So here
+--   * a session has so many attempts, which a join that succeeds gives back;
+--   * only those wait who are let in otherwise, once each, and owners and machines never do;
+--   * whoever waits when the room ends is told so.
+--
+-- Goes on every MUC in which people are. It marks joins as upstream marks those that have waited, so
+-- that muc_rate_limit beside it queues nobody.
+--
+-- Options (MUC component or global):
+--   muc_rate_joins         people a second into one room, 3
+--   join_queue_attempts    attempts of one session in a row, 20
+--   join_queue_recovery    further ones a second, 1
+--   join_queue_length      people who may wait for one room, 1000
+--   admins                 JIDs that never wait
+--   machine_hosts          hosts whose accounts never wait, { }
+local jid = require "util.jid";
+local queue = require "util.queue";
+local st = require "util.stanza";
+local new_throttle = require "util.throttle".create;
+
+local rate = module:get_option_number("muc_rate_joins", 3);
+local attempts = module:get_option_number("join_queue_attempts", 20);
+local recovery = module:get_option_number("join_queue_recovery", 1);
+local length = module:get_option_number("join_queue_length", 1000);
+local admins = module:get_option_inherited_set("admins", {});
+local machines = module:get_option_set("machine_hosts", {});
+
+local TURN = 1; -- seconds
+
+local function is_machine(address)
+	return admins:contains(jid.bare(address)) or machines:contains(jid.host(address));
+end
+
+local function refuse(origin, stanza, kind, condition, text)
+	origin.send(st.error_reply(stanza, kind, condition, text));
+	return true;
+end
+
+-- Before all others, which cost more
+module:hook("muc-occupant-pre-join", function (event)
+	local session, stanza = event.origin, event.stanza;
+	if is_machine(stanza.attr.from) or stanza.join_queue_turn then
+		return;
+	end
+	local bucket = session.join_queue_bucket;
+	if not bucket then
+		bucket = new_throttle(attempts, attempts / recovery);
+		session.join_queue_bucket = bucket;
+	end
+	if not bucket:poll(1) then
+		return refuse(session, stanza, "wait", "resource-constraint", "You try too often");
+	end
+end, 2000);
+
+-- Just before muc_rate_limit (9)
+module:hook("muc-occupant-pre-join", function (event)
+	event.stanza.delayed_join_skip = true;
+end, 9.5);
+
+module:hook("muc-occupant-joined", function (event)
+	local bucket = event.origin and event.origin.join_queue_bucket;
+	if bucket then
+		bucket.balance = math.min(bucket.balance + 1, attempts);
+	end
+end);
+
+local function let_in(room, waiting)
+	for _ = 1, rate do
+		local join = waiting.line:pop();
+		if join then
+			waiting.sessions[join.stanza.attr.from] = nil;
+			if join.origin.type == "c2s" then -- not gone meanwhile
+				join.stanza.join_queue_turn = true;
+				room:handle_normal_presence(join.origin, join.stanza);
+				join.stanza.join_queue_turn = nil;
+			end
+		end
+	end
+	if waiting.line:count() > 0 then
+		return TURN; -- again in so many seconds
+	end
+	room.join_queue = nil;
+end
+
+local function wait(room, event)
+	local waiting = room.join_queue;
+	if not waiting then
+		waiting = { line = queue.new(length), sessions = {} };
+		room.join_queue = waiting;
+		module:add_timer(TURN, function ()
+			return room.join_queue == waiting and let_in(room, waiting) or nil;
+		end);
+	end
+	local from = event.stanza.attr.from;
+	if waiting.sessions[from] then
+		return; -- has its place, and its answer will come
+	elseif not waiting.line:push({ origin = event.origin, stanza = event.stanza }) then
+		refuse(event.origin, event.stanza, "wait", "resource-constraint", "Too many people wait");
+		return;
+	end
+	waiting.sessions[from] = true;
+end
+
+-- After all others: who comes this far is let in
+module:hook("muc-occupant-pre-join", function (event)
+	local room, stanza = event.room, event.stanza;
+	local from = stanza.attr.from;
+	if event.is_new_room or stanza.join_queue_turn or is_machine(from)
+		or room:get_affiliation(from) == "owner" then
+		return;
+	end
+	room.join_queue_throttle = room.join_queue_throttle or new_throttle(rate, TURN);
+	if not room.join_queue and room.join_queue_throttle:poll(1) then
+		return;
+	end
+	wait(room, event);
+	return true;
+end, -1000);
+
+module:hook("muc-room-destroyed", function (event)
+	local waiting = event.room.join_queue;
+	event.room.join_queue = nil;
+	while waiting and waiting.line:count() > 0 do
+		local join = waiting.line:pop();
+		if join.origin.type == "c2s" then
+			refuse(join.origin, join.stanza, "cancel", "not-allowed", "Room does not exist");
+		end
+	end
+end, 1); -- Prosody forgets the room at 0

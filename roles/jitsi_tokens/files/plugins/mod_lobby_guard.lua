@@ -1,0 +1,95 @@
+-- Lets into a lobby whom the door of its meeting has sent there.
+--
+-- A lobby checks nothing itself. With a token for another room, or banned, one could knock all the same,
+-- and one session could wait for any number of meetings, each of which stays for its sake.
+--
+-- Goes on the MUC of the lobbies.
+--
+-- Options (MUC component or global):
+--   muc_mapper_domain_base   main domain; the meetings are at conference.<it>
+--   lobby_guard_waits        meetings that one session may wait for, 2
+--   machine_hosts            hosts whose accounts may enter every lobby, { }
+--   admins                   JIDs that may
+local cache = require "util.cache";
+local jid = require "util.jid";
+local st = require "util.stanza";
+local meeting = module:require "meeting";
+
+local waits = module:get_option_number("lobby_guard_waits", 2);
+local machines = module:get_option_set("machine_hosts", {});
+local admins = module:get_option_inherited_set("admins", {});
+
+local RECENT = 10; -- meetings at whose door a session was
+
+local function is_machine(address)
+	return admins:contains(jid.bare(address)) or machines:contains(jid.host(address));
+end
+
+-- Who moderates goes into the lobby to see who waits.
+local function is_inside(address, real_jid)
+	local room = prosody.hosts[meeting.main_muc].modules.muc.get_room_from_jid(address);
+	return room and room:get_occupant_by_real_jid(real_jid) ~= nil;
+end
+
+local function refuse(event, kind, condition, text)
+	event.origin.send(st.error_reply(event.stanza, kind, condition, text));
+	return true;
+end
+
+-- Addresses of the meetings that a session was sent to wait for, and of those that it waits for
+local function state_of(session)
+	if not session.lobby_guard then
+		session.lobby_guard = { may = cache.new(RECENT), waits = {}, count = 0 };
+	end
+	return session.lobby_guard;
+end
+
+-- Who comes this far has the right token and is not banned; the doors that follow may send them on
+meeting.with_host(meeting.main_muc, function (context)
+	context:hook("muc-occupant-pre-join", function (event)
+		if event.room:get_affiliation(event.stanza.attr.from) ~= "outcast" then
+			state_of(event.origin).may:set(event.room.jid, true);
+		end
+	end, 50);
+end);
+
+-- A session that goes on with another token has to ask at the door again
+module:hook_global("c2s-session-updated", function (event)
+	local state = event.session.lobby_guard;
+	if state then
+		state.may = cache.new(RECENT);
+	end
+end);
+
+module:hook("muc-occupant-pre-join", function (event)
+	local main_room, from = event.room.main_room_jid, event.stanza.attr.from;
+	if is_machine(from) then
+		return;
+	end
+	local state = state_of(event.origin);
+	if not main_room or not state.may:get(main_room) and not is_inside(main_room, from) then
+		return refuse(event, "cancel", "not-allowed", "Ask for the meeting first");
+	elseif not state.waits[main_room] and state.count >= waits then
+		return refuse(event, "wait", "resource-constraint", "You wait for other meetings");
+	end
+end, 50);
+
+local function note(event, is_waiting)
+	local session = event.origin;
+	local main_room = event.room.main_room_jid;
+	local state = session and session.lobby_guard;
+	if state and main_room and (state.waits[main_room] or false) ~= is_waiting then
+		state.waits[main_room] = is_waiting or nil;
+		state.count = state.count + (is_waiting and 1 or -1);
+	end
+end
+
+module:hook("muc-occupant-joined", function (event)
+	note(event, true);
+end);
+
+-- Who is sent out, or whose lobby ends, does not say so by a stanza
+module:hook("muc-occupant-left", function (event)
+	local session = event.origin or prosody.full_sessions[event.occupant.jid];
+	note({ origin = session, room = event.room }, false);
+end);

@@ -1,0 +1,74 @@
+-- Who was thrown out of a meeting comes back as a newcomer, if at all.
+--
+-- To throw somebody out takes their role, not their right: a member walks back in past the lobby, and
+-- into the breakout rooms. So the right goes as well. Until a moderator lets them in again, where the
+-- lobby is on, that login is no longer welcome in any room of the meeting; where it is off, somebody
+-- who logs in anew is somebody else to the server.
+--
+-- Goes on the MUC component of the meetings. Others find the bare JIDs of the thrown out in
+-- `room.kicked`, a set.
+--
+-- Options (MUC component or global):
+--   muc_mapper_domain_base   main domain
+--   admins                   JIDs that throw people out for reasons of their own, Jicofo
+local jid = require "util.jid";
+local st = require "util.stanza";
+local meeting = module:require "meeting";
+
+local MUC = "http://jabber.org/protocol/muc";
+local KICKED = "307"; -- status code, XEP-0045
+local admins = module:get_option_inherited_set("admins", {});
+
+local function is_kick(event)
+	if event.actor and not admins:contains(jid.bare(event.actor)) then
+		for status in event.x:childtags("status") do
+			if status.attr.code == KICKED then
+				return true;
+			end
+		end
+	end
+	return false;
+end
+
+local function watch(context)
+	-- Told before they have left
+	context:hook("muc-broadcast-presence", function (event)
+		local main_room = is_kick(event) and meeting.main_room_of(event.room);
+		if main_room then
+			main_room.kicked = main_room.kicked or {};
+			main_room.kicked[event.occupant.bare_jid] = true;
+		end
+	end);
+
+	context:hook("muc-occupant-left", function (event)
+		local main_room, address = meeting.main_room_of(event.room), event.occupant.bare_jid;
+		if main_room and main_room.kicked and main_room.kicked[address] and not main_room.destroying
+			and (main_room:get_affiliation(address) or "none") ~= "outcast" then
+			main_room:set_affiliation(true, address, "none");
+		end
+	end, 100);
+
+	context:hook("muc-occupant-joined", function (event)
+		if event.room.kicked then
+			event.room.kicked[event.occupant.bare_jid] = nil;
+		end
+	end, 100);
+end
+
+watch(module);
+meeting.with_host(meeting.breakout_muc, watch);
+
+module:hook("muc-occupant-pre-join", function (event)
+	local room, stanza = event.room, event.stanza;
+	local address = jid.bare(stanza.attr.from);
+	if not room.kicked or not room.kicked[address] then
+		return;
+	elseif not room:get_members_only() then
+		event.origin.send(st.error_reply(stanza, "auth", "forbidden", "You were removed from this meeting"));
+		return true;
+	end
+	local join = stanza:get_child("x", MUC);
+	if join then
+		join:remove_children("password", MUC); -- which would let them past the lobby
+	end
+end, 51);

@@ -1,0 +1,143 @@
+-- Takes from people what Jitsi's clients ask of a room, and nothing else.
+--
+-- XEP-0045 gives an owner more than a meeting stands: a persistent room outlives its meeting and lets
+-- guests meet without a host, a ban of a whole host locks all others out, a registered nick throws
+-- out who has it. Clients turn the lobby on and off, set a password, and see all addresses. Of a form,
+-- the other fields have no effect; a form that does not speak of the lobby leaves it as it is, where
+-- upstream takes it away and leaves the room closed. Other requests are refused.
+--
+-- Goes on every MUC in which people are.
+--
+-- Options (MUC component):
+--   muc_requests_form   whether owners may submit the form at all, false; elsewhere than in the
+--                       meeting itself, rights and doors are those of the meeting
+--   admins              JIDs that may ask for anything
+local jid = require "util.jid";
+local resourceprep = require "util.encodings".stringprep.resourceprep;
+local st = require "util.stanza";
+
+local takes_form = module:get_option_boolean("muc_requests_form", false);
+local admins = module:get_option_inherited_set("admins", {});
+
+local DATA_FORM = "jabber:x:data";
+local CONFIG = "muc#roomconfig_";
+local LOBBY, WHOIS = CONFIG .. "membersonly", CONFIG .. "whois";
+local FIELDS = {
+	FORM_TYPE = true, [LOBBY] = true, [WHOIS] = true,
+	[CONFIG .. "roomsecret"] = true, [CONFIG .. "passwordprotectedroom"] = true,
+};
+local AFFILIATIONS = { owner = true, member = true, none = true, outcast = true };
+
+local function is_person(stanza)
+	return not admins:contains(jid.bare(stanza.attr.from));
+end
+
+local function refuse(event, text)
+	local stanza = event.stanza;
+	if stanza.attr.type ~= "error" and stanza.attr.type ~= "result" then
+		event.origin.send(st.error_reply(stanza, "cancel", "not-allowed", text));
+	end
+	return true;
+end
+
+local function room_of(stanza)
+	return module:depends("muc").get_room_from_jid(jid.bare(stanza.attr.to));
+end
+
+-- Leaves the fields that clients set, each once.
+local function reduce(form, room)
+	local seen = {};
+	form:maptags(function (field)
+		local name = field.attr.var;
+		local is_wanted = field.name == "field" and FIELDS[name] and not seen[name]
+			and (name ~= WHOIS or field:get_child_text("value") == "anyone");
+		seen[name or ""] = true;
+		return is_wanted and field or nil;
+	end);
+	if not seen[LOBBY] then
+		form:tag("field", { var = LOBBY }):text_tag("value", room:get_members_only() and "1" or "0"):up();
+	end
+end
+
+-- The form of a room, or an order to destroy it
+local function check_configuration(event)
+	local stanza = event.stanza;
+	local order = stanza.tags[1].tags[1];
+	if not is_person(stanza) or not order then
+		return;
+	elseif not takes_form then
+		return refuse(event, "Only the meeting itself is configured");
+	elseif order.name == "destroy" then
+		order.attr.jid = nil; -- nobody is sent elsewhere
+		return;
+	elseif order.attr.xmlns ~= DATA_FORM or order.attr.type ~= "submit" then
+		return;
+	end
+	local room = room_of(stanza);
+	if room and room:get_affiliation(stanza.attr.from) == "owner" then
+		if order.tags[1] == nil then
+			return refuse(event, "The form is empty");
+		end
+		reduce(order, room);
+	end
+end
+
+-- What is wrong with an order to change somebody's role or affiliation, or nil
+local function problem_of(item, room)
+	local address = item.attr.jid and jid.prep(item.attr.jid);
+	local nick = item.attr.nick and resourceprep(item.attr.nick);
+	if item.name ~= "item" or not address and not nick then
+		return "Name somebody";
+	elseif item.attr.jid and (item.attr.nick or not jid.node(address)) then
+		return "Name one person, by address or by nick";
+	elseif item.attr.affiliation and not AFFILIATIONS[item.attr.affiliation] then
+		return "There is no such affiliation here";
+	end
+	local occupant = nick and room and room:get_occupant_by_nick(room.jid .. "/" .. nick);
+	local target = occupant and occupant.bare_jid or address and jid.bare(address);
+	if target and admins:contains(target) then
+		return "This occupant is no person";
+	end
+end
+
+local function check_people(event)
+	local stanza = event.stanza;
+	if not is_person(stanza) then
+		return;
+	end
+	local room = room_of(stanza);
+	local items = stanza.tags[1].tags;
+	if not items[1] then
+		return refuse(event, "Name somebody");
+	end
+	for _, item in ipairs(items) do
+		local problem = stanza.attr.type == "set" and problem_of(item, room);
+		if problem then
+			return refuse(event, problem);
+		end
+	end
+end
+
+local function refuse_people(event)
+	if is_person(event.stanza) then
+		return refuse(event, "This is not used here");
+	end
+end
+
+-- A request for a voice, or the answer to one, which name somebody else (XEP-0045, section 7.13)
+local function refuse_forms(event)
+	local stanza = event.stanza;
+	if is_person(stanza) and stanza.attr.type ~= "groupchat" and stanza:get_child("x", DATA_FORM) then
+		return refuse(event, "This is not used here");
+	end
+end
+
+for _, form in ipairs { "bare", "host" } do
+	module:hook("iq-set/" .. form .. "/http://jabber.org/protocol/muc#owner:query", check_configuration, 1000);
+	for _, kind in ipairs { "get", "set" } do
+		module:hook("iq-" .. kind .. "/" .. form .. "/http://jabber.org/protocol/muc#admin:query", check_people, 1000);
+		module:hook("iq-" .. kind .. "/" .. form .. "/jabber:iq:register:query", refuse_people, 1000);
+		module:hook("iq-" .. kind .. "/" .. form .. "/vcard-temp:vCard", refuse_people, 1000);
+	end
+	module:hook("message/" .. form, refuse_forms, 1000);
+end
