@@ -5,15 +5,18 @@
 -- Without this module the passwords of Jicofo, bridges and recorders can be tried from outside, an
 -- account could be flooded, and Jicofo be reached past its proxy.
 --
--- Goes on VirtualHosts of machines.
+-- Goes on VirtualHosts of machines, and on the MUC in which they meet.
 --
--- Options (VirtualHost or global):
+-- Options (VirtualHost, MUC component or global):
+--   local_login_hosts       other hosts whose sessions may send something here, { }
 --   local_login_networks    list of networks in CIDR notation, the loopback networks
 --   c2s_ports               Prosody's own: ports of direct connections, { 5222 }
 --   c2s_direct_tls_ports    Prosody's own: those that begin with TLS, { }
 local ip = require "util.ip";
 local st = require "util.stanza";
 
+local hosts = module:get_option_set("local_login_hosts", {});
+hosts:add(module.host);
 local direct_ports = module:get_option_set("c2s_ports", { 5222 })
 	+ module:get_option_set("c2s_direct_tls_ports", {});
 local networks = {};
@@ -68,7 +71,7 @@ end
 
 local function refuse_stanza(event)
 	local origin, stanza = event.origin, event.stanza;
-	if origin.type ~= "c2s" or origin.host == module.host then
+	if origin.type ~= "c2s" or hosts:contains(origin.host) then
 		return; -- rooms and components speak for whom they let in
 	end
 	if stanza.attr.type ~= "error" and stanza.attr.type ~= "result" then

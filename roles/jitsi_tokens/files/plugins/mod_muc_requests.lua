@@ -20,6 +20,7 @@ local takes_form = module:get_option_boolean("muc_requests_form", false);
 local admins = module:get_option_inherited_set("admins", {});
 
 local DATA_FORM = "jabber:x:data";
+local MUC_USER = "http://jabber.org/protocol/muc#user";
 local CONFIG = "muc#roomconfig_";
 local LOBBY, WHOIS = CONFIG .. "membersonly", CONFIG .. "whois";
 local FIELDS = {
@@ -124,11 +125,28 @@ local function refuse_people(event)
 	end
 end
 
--- A request for a voice, or the answer to one, which name somebody else (XEP-0045, section 7.13)
-local function refuse_forms(event)
+-- Hosts of machines take no word from people, nor by way of a room
+local function is_closed(host)
+	local session = host and prosody.hosts[host];
+	return not session or session.modules.local_login ~= nil;
+end
+
+-- Requests for a voice and answers to them, which name somebody else (XEP-0045, section 7.13), are not
+-- used; invitations are, by those who are in the room
+local function check_message(event)
 	local stanza = event.stanza;
-	if is_person(stanza) and stanza.attr.type ~= "groupchat" and stanza:get_child("x", DATA_FORM) then
+	if not is_person(stanza) or stanza.attr.type == "groupchat" then
+		return;
+	elseif stanza:get_child("x", DATA_FORM) then
 		return refuse(event, "This is not used here");
+	end
+	local x = stanza:get_child("x", MUC_USER);
+	for _, payload in ipairs(x and x.tags or {}) do
+		local room = room_of(stanza);
+		if not room or not room:get_occupant_by_real_jid(stanza.attr.from)
+			or payload.name ~= "invite" or is_closed(jid.host(jid.prep(payload.attr.to or ""))) then
+			return refuse(event, "This is no invitation of an occupant to a person");
+		end
 	end
 end
 
@@ -139,5 +157,5 @@ for _, form in ipairs { "bare", "host" } do
 		module:hook("iq-" .. kind .. "/" .. form .. "/jabber:iq:register:query", refuse_people, 1000);
 		module:hook("iq-" .. kind .. "/" .. form .. "/vcard-temp:vCard", refuse_people, 1000);
 	end
-	module:hook("message/" .. form, refuse_forms, 1000);
+	module:hook("message/" .. form, check_message, 1000);
 end
