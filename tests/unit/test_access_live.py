@@ -254,7 +254,11 @@ class Conversation:
             for room, people in self._rooms.items():
                 for nick in [nick for nick, somebody in people.items() if somebody is self]:
                     await self._dismiss(room, nick)
-        return [element("message", {"xmlns": "jabber:client", "from": sent.get("to", "")})]
+        news = []
+        if sent[0].tag.endswith("breakout_rooms"):
+            rooms = json.dumps({"rooms": {"beside": {"id": "beside"}}})
+            news = [element("json-message", {"xmlns": "http://jitsi.org/jitmeet"}, rooms)]
+        return [element("message", {"xmlns": "jabber:client", "from": sent.get("to", "")}, *news)]
 
     async def iq(self, asked: ET.Element) -> list[str]:
         await self._kick(asked)
@@ -275,9 +279,15 @@ class Conversation:
         ]
 
     async def _kick(self, asked: ET.Element) -> None:
+        room = asked.get("to", "")
         for item in asked.iter(qualified(MUC_ADMIN, "item")):
             if item.get("role") == "none":
-                await self._dismiss(asked.get("to", ""), item.get("nick", ""))
+                await self._dismiss(room, item.get("nick", ""))
+            elif item.get("affiliation") == "outcast":
+                user = item.get("jid", "").partition("@")[0]
+                banned = [nick for nick, who in self._rooms[room].items() if who._user == user]
+                for nick in banned:
+                    await self._dismiss(room, nick)
 
     async def _dismiss(self, room: str, nick: str) -> None:
         people = self._rooms[room]

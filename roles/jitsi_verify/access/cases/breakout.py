@@ -167,7 +167,7 @@ def by_ban(scene: Scene) -> tuple[str, str]:
 BREAKOUT = (
     Case(
         "breakout_room_for_its_meeting",
-        "breakout room, for who is not in its meeting",
+        "breakout room, from outside its meeting",
         {
             "token of the meeting": from_outside(with_token),
             "other token": from_outside(with_other_token),
@@ -183,7 +183,7 @@ BREAKOUT = (
     ),
     Case(
         "breakout_room_under_its_moderator",
-        "whom a moderator of the meeting sends out of its breakout room",
+        "whom a moderator sends out from beside",
         {"kick": remove(by_kick), "ban": remove(by_ban)},
         control=breakout_room_is_open,
         outcome=SENT_OUT,

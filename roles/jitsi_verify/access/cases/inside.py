@@ -452,7 +452,7 @@ INSIDE = (
     ),
     Case(
         "hammering_delays_no_owner",
-        "owner's entry while somebody hammers at the door",
+        "owner's entry while somebody hammers",
         {
             "guest before the host": hammering(guest),
             "guest": hammering(guest, opened=True),
