@@ -355,7 +355,7 @@ RECORDING = (
     ),
     Case(
         "recording_rights_follow_the_token",
-        "recording in a session resumed with another token",
+        "recording after another token resumed",
         {"without the feature": resume_without, "with the feature": resume_with},
         outcome=FOLLOWS,
         only_over="websocket",  # Prosody resumes no BOSH

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..attempts import (
     Attempt,
+    MakeToken,
     claim,
     enter,
     enter_by_header,
@@ -31,7 +32,7 @@ from ..scene import (
 )
 from ..tokens import ABSENT, HEADER, forge, forge_rsa, from_now
 from ..transports import HUNG_UP
-from ..xmpp import SMACKS, Refused, Room, Stage, element, fresh_name
+from ..xmpp import MUC_OWNER, SMACKS, Refused, Stage, element, fresh_name
 from .case import Case, Refusal, at_join, at_login
 
 UNLISTED = at_login("names no tenant")  # where the operator lists the tenants
@@ -141,33 +142,34 @@ RESUMABLE = element("enable", {"xmlns": SMACKS, "resume": "true"})
 AS_THE_LAST_SAYS = "is who the last token says"
 
 
+async def configure_under_name(scene: Scene, token: str) -> str:
+    """Log in under the name of who is inside, and ask for what the room shows to owners only.
+
+    Rooms know people by their names, and nobody has to be inside for that.
+    """
+    async with scene.entrance.login(scene.room, token, previous=scene.first.stream) as other:
+        form = element("query", {"xmlns": MUC_OWNER})
+        await other.request("get", scene.room.address, form)
+        return "has the name and the rights of the old token"
+
+
 @contextlib.asynccontextmanager
 async def old_name_is_given(entrance: Entrance) -> AsyncIterator[Scene]:
-    """Somebody inside has a stream to resume, whose name a token with the same rights brings."""
+    """An owner inside has a stream to resume, whose name a token of the same rights brings."""
     room = entrance.room()
     async with entrance.enter(room, entrance.token(room)) as first:
+        await first.wait_for_affiliation(room, "owner")
         await first.ask_for_smacks(RESUMABLE)
-        again = entrance.login(room, entrance.token(room), previous=first.stream)
-        async with again as second:
-            if _name(second.jid) != _name(first.jid):
-                raise Refused(Stage.LOGIN, "other-name", "the same rights bring another name")
-        yield Scene(entrance, room, (first,))
+        scene = Scene(entrance, room, (first,))
+        await configure_under_name(scene, scene.token())
+        yield scene
 
 
-def _name(jid: str) -> str:
-    return jid.partition("@")[0]
-
-
-def take_name(make: Callable[[Scene, Room], str]) -> Attempt:
-    """Take the name of who is inside with a token of other rights, and configure their room."""
+def take_name(make: MakeToken) -> Attempt:
+    """Do the same with a token of other rights."""
 
     async def attempt(scene: Scene) -> str:
-        elsewhere = scene.entrance.room()
-        token = make(scene, elsewhere)
-        async with scene.entrance.login(elsewhere, token, previous=scene.first.stream) as other:
-            if _name(other.jid) == _name(scene.first.jid):
-                return "has the name and the rights of the old token"
-            raise Refused(Stage.LOGIN, "other-name")
+        return await configure_under_name(scene, make(scene))
 
     return attempt
 
@@ -421,10 +423,10 @@ TOKENS = (
         "old_name_refused",
         "name of a session with other rights",
         {
-            "other room": take_name(lambda scene, room: scene.entrance.token(room)),
-            "member": take_name(lambda scene, _: scene.member_token()),
+            "other room": take_name(lambda scene: scene.token(room=fresh_name())),
+            "member": take_name(lambda scene: scene.member_token()),
         },
-        (Refusal(Stage.LOGIN, ("other-name",)),),
+        (Refusal(Stage.REQUEST, ("forbidden",)),),
         old_name_is_given,
     ),
     Case(
