@@ -150,6 +150,14 @@ async def test_a_leeway_forgives_no_signature(entrance: Entrance, seconds: int) 
     assert await log_in(entrance, room, forged) == "Invalid typ"
 
 
+async def test_what_has_to_be_understood_is_refused(entrance: Entrance) -> None:
+    room = entrance.room()
+    claims, secret = entrance.issuer.claims(room=room.name), entrance.issuer.secret
+    critical = {**HEADER, "crit": ["b64"], "b64": True}
+    assert await log_in(entrance, room, forge(critical, claims, secret)) == "Invalid token"
+    assert not await log_in(entrance, room, forge({**HEADER, "kid": "x"}, claims, secret))
+
+
 async def test_base64_has_one_form(entrance: Entrance) -> None:
     """Decoders differ over what a last character says beyond the last byte."""
 

@@ -90,7 +90,7 @@ local function breaks_xml(text)
 			return true;
 		end
 	end
-	return text:find("[%z\1-\8\11\12\14-\31]") or text:find("\\u[fF][fF][fF][eEfF]")
+	return text:find("[\0-\8\11\12\14-\31]") or text:find("\\u[fF][fF][fF][eEfF]")
 		or text:find("\239\191[\190\191]");
 end
 
@@ -169,7 +169,8 @@ local function judge(token, now)
 	end
 	local header_part, claims_part, signature = token:match("^([%w_-]+)%.([%w_-]+)%.([%w_-]+)$");
 	local header = header_part and object_of(text_of(header_part));
-	if not header or type(header.alg) ~= "string" then
+	-- `crit` names what a reader has to understand (RFC 7515, section 4.1.11), and here is nobody who does
+	if not header or type(header.alg) ~= "string" or header.crit ~= nil then
 		return refuse("Invalid token");
 	elseif secret and header.alg ~= "HS256" then
 		return refuse("Invalid or incorrect alg");
