@@ -215,3 +215,23 @@ async def test_the_operator_decides(entrance: Entrance) -> None:
     assert "60 are allowed" in await said(exp=61)
     assert "by nbf" in await said(exp=60, nbf=5)
     assert "by exp" in await said(exp=-1)
+
+
+@pytest.fixture
+def other_algorithm(server: Server) -> Iterator[None]:
+    """What the guard takes for a host with keys of another kind. auth_token goes on with HS256."""
+    setting = Setting(DOMAIN, "token_guard", "signature_algorithm", '"RS256"')
+    server.configure(setting)
+    yield
+    server.forget(setting)
+
+
+@pytest.mark.usefixtures("other_algorithm")
+async def test_without_the_secret_auth_token_verifies_alone(entrance: Entrance) -> None:
+    room = entrance.room()
+    assert not await log_in(entrance, room, entrance.token(room))
+    forged = forge(HEADER, entrance.issuer.claims(room=room.name), entrance.issuer.secret + "x")
+    assert await log_in(entrance, room, forged) == "Invalid signature"
+    for times in ({"nbf": from_now(20)}, {"exp": from_now(-5)}, {"exp": YEAR_9999}):
+        said = await log_in(entrance, room, entrance.token(room, **times))
+        assert said.startswith("Not acceptable by ")
