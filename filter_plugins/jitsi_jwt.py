@@ -54,6 +54,10 @@ options:
     description: Seconds from now until the token expires.
     type: int
     default: 3600
+  max_lifetime:
+    description: >-
+      The longest lifetime that the server takes, V(jitsi_token_max_lifetime). More is an error.
+    type: int
   user:
     description: >-
       Who it is for, C(context.user), for example C(id), C(name), C(email), C(affiliation),
@@ -91,7 +95,7 @@ SKEW = 10  # seconds
 
 _PLAIN = re.compile(r"[\w.~*%-]+", re.ASCII)
 _REQUIRED = frozenset({"secret", "issuer", "audience", "domain"})
-_ARGUMENTS = _REQUIRED | {"tenant", "lifetime", "user", "features", "now"}
+_ARGUMENTS = _REQUIRED | {"tenant", "lifetime", "max_lifetime", "user", "features", "now"}
 _MADE_FROM = {
     "iss": "issuer",
     "aud": "audience",
@@ -115,13 +119,14 @@ def jitsi_jwt(
     domain: str,
     tenant: str | None = None,
     lifetime: int = 3600,
+    max_lifetime: int | None = None,
     user: dict[str, Any] | None = None,
     features: dict[str, bool] | None = None,
     now: float | None = None,
 ) -> str:
     """Sign `claims`, completed, as a token (RFC 7519; the claims are those of Jitsi's token docs).
 
-    `lifetime` is in seconds, `now` in seconds since 1970. Raises TokenError with the remedy.
+    Both lifetimes are in seconds, `now` in seconds since 1970. Raises TokenError with the remedy.
     """
     _demand_secret(secret)
     issued = int(_time(now)) if now is not None else int(time.time())
@@ -139,7 +144,7 @@ def jitsi_jwt(
         "sub": _demand_text(domain, "domain"),
         "iat": issued,
         "nbf": issued - SKEW,
-        "exp": issued + _lifetime(lifetime),
+        "exp": issued + _lifetime(lifetime, max_lifetime),
         **given,
         "room": _address_part(_demand_text(given["room"], "claims['room']")),
     }
@@ -180,9 +185,14 @@ def _demand_secret(value: object) -> None:
         )
 
 
-def _lifetime(value: object) -> int:
+def _lifetime(value: object, longest: int | None) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
         raise TokenError("lifetime is no whole number of seconds above 0. Use for example 3600.")
+    if longest is not None and value > longest:
+        raise TokenError(
+            f"lifetime is more than the {longest} seconds that the server takes. Ask for less, or"
+            " raise jitsi_token_max_lifetime and deploy that first."
+        )
     return value
 
 

@@ -266,7 +266,7 @@ def test_pyjwt_reads_what_was_minted(
             {"room": "a"},
             {"zzz": "x"},
             "There is no argument zzz. There are audience, domain, features, issuer, lifetime, "
-            "now, secret, tenant, user.",
+            "max_lifetime, now, secret, tenant, user.",
         ),
     ]
     + [
@@ -276,6 +276,14 @@ def test_pyjwt_reads_what_was_minted(
             "lifetime is no whole number of seconds above 0. Use for example 3600.",
         )
         for lifetime in (0, -1, True, 1.5, "3600", None)
+    ]
+    + [
+        (
+            {"room": "a"},
+            {"lifetime": 61, "max_lifetime": 60},
+            "lifetime is more than the 60 seconds that the server takes. Ask for less, or raise "
+            "jitsi_token_max_lifetime and deploy that first.",
+        )
     ]
     + [
         (

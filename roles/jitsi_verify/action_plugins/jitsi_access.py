@@ -130,7 +130,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core comes with
             arguments["certificate_path"], variables
         )
         token = arguments["token"]
-        issuer = Issuer(token["secret"], token["issuer"], token["audience"], domain)
+        issuer = Issuer(
+            token["secret"],
+            token["issuer"],
+            token["audience"],
+            domain,
+            arguments["options"].get("token_max_lifetime", Issuer.max_lifetime),
+        )
         features = frozenset(arguments["features"])
 
         async def from_the_door() -> tuple[list[Verdict], list[tuple[Verdict, Verdict]]]:

@@ -7,7 +7,7 @@
 --
 -- Goes on the VirtualHost of the guests. No options.
 local FIELDS = { "auth_token", "previd", "customusername", "contextRequired" };
-local PREFIXES = { "^jitsi_meet_", "^granted_jitsi_meet_" };
+local PREFIXES = { "^jitsi_meet_", "^granted_jitsi_meet_", "^token_guard_" };
 
 local function forget(session)
 	for _, name in ipairs(FIELDS) do

@@ -1,107 +1,233 @@
 -- Stricter reading of tokens, around Jitsi's auth_token on the same VirtualHost.
 --
--- Before it: a token that is no JWT, too long, or has claims of the wrong type is refused. Left to
--- auth_token and token_verification, some of those end in a Lua error and no answer at all.
--- After it: a token without `exp` would be valid for ever and is refused, and so are wildcards that
--- the operator switched off, and tenants that are not listed. Then the token is forgotten, because
--- token_verification writes it into the log when it denies a join; the other modules only ask whether
--- there was one. Its features are kept apart for mod_recording_guard, as others change them.
+-- Before it, cheapest first: a token that is too long, no JWT, signed with another secret, or has claims
+-- of the wrong type is refused. Left to auth_token and token_verification, some of those end in a Lua
+-- error and no answer at all, and all of them cost more. Then come the times. A token has to end
+-- (`exp`), and soon enough that its end means something: not in milliseconds, not in the year 9999.
+-- auth_token knows no leeway, so a token that is late or early by no more than that is signed anew with
+-- times that fit, and auth_token verifies all of it as usual.
+-- After it: wildcards that the operator switched off are refused, and tenants that are not listed. Then
+-- the token is forgotten, because token_verification writes it into the log when it denies a join; the
+-- other modules only ask whether there was one. Kept for our other modules, and carried by
+-- mod_resumption_guard where a session resumes:
+--   session.token_guard_features   features in the token, as others change those of auth_token
+--   session.token_guard_door       which rooms the token opens, equal for tokens that open the same
+--   session.token_guard_owner      whether it makes an owner
+--
+-- What is judged is what auth_token reads: the same JSON parser, and base64url in its only canonical
+-- form. With another `signature_algorithm` than HS256, or keys from a server, the signature is
+-- auth_token's alone, and there is no leeway.
 --
 -- Options (VirtualHost):
 --   token_guard_max_bytes       longest accepted token, 8192 bytes
+--   token_guard_max_lifetime    longest time from `iat` to `exp`, and from now, 86400 seconds
+--   token_guard_leeway          by how much other clocks may differ from this one, 30 seconds
 --   token_guard_wildcard_room   whether the room claim may be "*", true
 --   token_guard_wildcard_sub    whether the sub claim may be "*", true
 --   token_guard_tenants         names that the sub claim may have besides the domain and "*"; empty
 --                               for any
-local base64 = require "util.encodings".base64;
-local json = require "util.json";
+-- As auth_token has them: app_secret, signature_algorithm, asap_key_server, cache_keys_url.
+local encodings = require "util.encodings";
+local hashes = require "util.hashes";
+local json = require "cjson.safe".new();
+
+local base64, valid_utf8 = encodings.base64, encodings.utf8.valid;
+json.decode_invalid_numbers(false); -- NaN and Infinity are no JSON
+
+local is_token_owner = module:require "token_owner";
 
 local max_bytes = module:get_option_number("token_guard_max_bytes", 8192);
+local max_lifetime = module:get_option_number("token_guard_max_lifetime", 86400);
+local leeway = module:get_option_number("token_guard_leeway", 30);
 local wildcard_room = module:get_option_boolean("token_guard_wildcard_room", true);
 local wildcard_sub = module:get_option_boolean("token_guard_wildcard_sub", true);
 local tenants = module:get_option_set("token_guard_tenants", {}) / string.lower;
 
+-- Nil where auth_token takes another key, or may.
+local secret = module:get_option_string("app_secret");
+if module:get_option_string("signature_algorithm", "HS256") ~= "HS256"
+	or module:get_option_string("asap_key_server") or module:get_option_string("cache_keys_url") then
+	secret, leeway = nil, 0;
+end
+
 local FORGOTTEN = "(verified, not kept)";
+local END_OF_TIME = 253402300800; -- the year 10000; today in milliseconds is later
+
+-- Claims of tokens on their way through auth_token, by session.
+local judged = setmetatable({}, { __mode = "k" });
 
 local function is_object(value)
-	return type(value) == "table" and value ~= json.null;
+	return type(value) == "table";
 end
 
-local function refuse(reason)
-	return { res = false, error = "not-allowed", reason = reason };
+local function refuse(reason, ...)
+	return { res = false, error = "not-allowed", reason = reason:format(...) };
 end
 
--- The JSON object in one base64url part of a token (RFC 7515, section 2), or nil.
-local function decode_part(part)
-	local padded = part:gsub("-", "+"):gsub("_", "/") .. ("="):rep(-#part % 4);
-	local text = base64.decode(padded);
+local function to_base64url(text)
+	return (base64.encode(text):gsub("[+/=]", { ["+"] = "-", ["/"] = "_", ["="] = "" }));
+end
+
+-- The text in one base64url part of a token (RFC 7515, section 2), or nil.
+local function text_of(part)
+	local text = base64.decode(part:gsub("-", "+"):gsub("_", "/") .. ("="):rep(-#part % 4));
+	if text and valid_utf8(text) and to_base64url(text) == part then
+		return text;
+	end
+end
+
+-- The object in some JSON, or nil.
+local function object_of(text)
 	local value = text and json.decode(text);
-	if is_object(value) then
-		return value;
+	return is_object(value) and value or nil;
+end
+
+-- Whether JSON has characters that XML cannot carry, as they are or escaped. They would break the
+-- streams of everybody who is told of a name with one.
+local function breaks_xml(text)
+	for code in text:gmatch("\\u00([01]%x)") do
+		if not ("09 0a 0d"):find(code:lower(), 1, true) then
+			return true;
+		end
+	end
+	return text:find("[\0-\8\11\12\14-\31]") or text:find("\\u[fF][fF][fF][eEfF]")
+		or text:find("\239\191[\190\191]");
+end
+
+local function signature_of(signed)
+	return to_base64url(hashes.hmac_sha256(secret, signed));
+end
+
+-- What is wrong with the type of a claim, or nil.
+local function type_problem(claims)
+	for _, name in ipairs { "iss", "sub", "room" } do
+		if claims[name] ~= nil and type(claims[name]) ~= "string" then
+			return name .. " must be string";
+		end
+	end
+	local context = claims.context;
+	if context == nil then
+		return nil;
+	elseif not is_object(context) then
+		return "context must be object";
+	end
+	if context.tenant ~= nil and type(context.tenant) ~= "string" then
+		return "context.tenant must be string";
+	end
+	for _, name in ipairs { "user", "features", "room" } do
+		if context[name] ~= nil and not is_object(context[name]) then
+			return "context." .. name .. " must be object";
+		end
 	end
 end
 
--- Header and claims of a compact JWS whose parts have the right form, or nil.
-local function decode(token)
-	local header, claims = token:match("^([%w_-]+)%.([%w_-]+)%.[%w_-]+$");
-	if header then
-		return decode_part(header), decode_part(claims);
+-- What is wrong with the times, or nil.
+local function time_problem(claims, now)
+	for _, name in ipairs { "exp", "nbf", "iat" } do
+		local time = claims[name];
+		-- `false` would pass for a time that is not there
+		if time ~= nil and type(time) ~= "number" then
+			return name .. " must be number";
+		elseif time and not (time > -END_OF_TIME and time < END_OF_TIME) then -- as well if it is no number
+			return ("Not acceptable by %s (no time in seconds since 1970, perhaps in milliseconds)"):format(name);
+		end
+	end
+	local exp, nbf, iat = claims.exp, claims.nbf, claims.iat;
+	if exp == nil then
+		return "exp claim is missing";
+	elseif now >= exp + leeway then
+		return ("Not acceptable by exp (%.0f sec since expired)"):format(now - exp);
+	elseif nbf and now + leeway < nbf then
+		return ("Not acceptable by nbf (valid in %.0f sec)"):format(nbf - now);
+	elseif iat and exp - iat > max_lifetime then
+		return ("Not acceptable by exp (%.0f sec after iat, %d are allowed)"):format(exp - iat, max_lifetime);
+	elseif exp - now > max_lifetime + leeway then -- whatever iat says
+		return ("Not acceptable by exp (%.0f sec from now, %d are allowed)"):format(exp - now, max_lifetime);
 	end
 end
 
+-- The same token with times that auth_token accepts; the token itself where it accepts those it has.
+-- Of members with one name the last one counts in cjson, so nothing is changed but what is added.
+local function with_fitting_times(token, header, text, claims, now)
+	local late, early = now >= claims.exp, claims.nbf and now < claims.nbf;
+	if not late and not early then
+		return token;
+	end
+	local changed = text:gsub("%s*}%s*$", "") .. (',"exp":%d,"nbf":0}'):format(now + 60);
+	local read = object_of(changed);
+	if not read or read.exp ~= now + 60 or read.nbf ~= 0 then
+		return token; -- which auth_token refuses
+	end
+	local signed = header .. "." .. to_base64url(changed);
+	return signed .. "." .. signature_of(signed);
+end
+
+-- A refusal and nothing; or nil, the claims and the token for auth_token to verify.
+local function judge(token, now)
+	if #token > max_bytes then
+		return refuse("Token too long");
+	end
+	local header_part, claims_part, signature = token:match("^([%w_-]+)%.([%w_-]+)%.([%w_-]+)$");
+	local header = header_part and object_of(text_of(header_part));
+	-- `crit` names what a reader has to understand (RFC 7515, section 4.1.11), and here is nobody who does
+	if not header or type(header.alg) ~= "string" or header.crit ~= nil then
+		return refuse("Invalid token");
+	elseif secret and header.alg ~= "HS256" then
+		return refuse("Invalid or incorrect alg");
+	elseif secret and not hashes.equals(signature_of(header_part .. "." .. claims_part), signature) then
+		return refuse("Invalid signature");
+	end
+	local text = text_of(claims_part);
+	local claims = object_of(text);
+	if not claims or breaks_xml(text) then
+		return refuse("Invalid token");
+	end
+	local problem = type_problem(claims) or time_problem(claims, now);
+	if problem then
+		return refuse("%s", problem);
+	end
+	return nil, claims, secret and with_fitting_times(token, header_part, text, claims, now) or token;
+end
+
+-- Sessions of other hosts get here when they resume with a token in the URL, and auth_token asks.
 local function is_ours(session)
-	return session.host == module.host;
+	local host = prosody.hosts[session.host];
+	return session.host == module.host or not (host and host.modules.auth_token);
 end
 
 module:hook_global("pre-jitsi-authentication-fetch-key", function (session)
 	local token = session.auth_token;
 	if not is_ours(session) or token == nil then
 		return; -- auth_token itself refuses a missing token
+	elseif session.host ~= module.host then
+		return refuse("Tokens are for %s", module.host);
 	end
-	if #token > max_bytes then
-		return refuse("Token too long");
-	end
-	local header, claims = decode(token);
-	if not header or not claims or type(header.alg) ~= "string" then
-		return refuse("Invalid token");
-	end
-	for _, name in ipairs { "iss", "sub", "room" } do
-		if claims[name] ~= nil and type(claims[name]) ~= "string" then
-			return refuse(name .. " must be string");
-		end
-	end
-	-- `false` would pass for a time that is not there
-	for _, name in ipairs { "exp", "nbf", "iat" } do
-		if claims[name] ~= nil and type(claims[name]) ~= "number" then
-			return refuse(name .. " must be number");
-		end
-	end
-	if claims.context ~= nil and not is_object(claims.context) then
-		return refuse("context must be object");
-	end
-	local tenant = claims.context and claims.context.tenant;
-	if tenant ~= nil and type(tenant) ~= "string" then
-		return refuse("context.tenant must be string");
-	end
-	for _, name in ipairs { "user", "features", "room" } do
-		local value = claims.context and claims.context[name];
-		if value ~= nil and not is_object(value) then
-			return refuse("context." .. name .. " must be object");
-		end
-	end
+	local refusal;
+	refusal, judged[session], session.auth_token = judge(token, os.time());
+	return refusal;
 end, 1000);
+
+-- Which rooms a token opens, in one text.
+local function door_of(claims)
+	local context = claims.context or {};
+	local regex = context.room and context.room.regex;
+	return table.concat({
+		(claims.room or ""):lower(), claims.sub:lower(), (context.tenant or ""):lower(), tostring(regex or false),
+	}, "\0");
+end
 
 module:hook_global("post-jitsi-authentication", function (session)
 	if not is_ours(session) or session.auth_token == nil then
 		return;
 	end
-	local _, claims = decode(session.auth_token);
-	if not claims or claims.exp == nil then
-		return refuse("exp claim is missing");
+	local claims = judged[session];
+	judged[session] = nil;
+	if not claims then
+		return refuse("Invalid token"); -- nobody has looked at it
 	end
 	-- With context.room.regex the claim is a pattern, and may fit every room as well
-	local context_room = claims.context and claims.context.room;
-	local regex = context_room and context_room.regex;
+	local context = claims.context or {};
+	local regex = context.room and context.room.regex;
 	if not wildcard_room and (claims.room == "*" or regex == true or regex == "true") then
 		return refuse("room claim may not be a wildcard");
 	end
@@ -112,6 +238,8 @@ module:hook_global("post-jitsi-authentication", function (session)
 	if not tenants:empty() and sub ~= "*" and sub ~= module.host and not tenants:contains(sub) then
 		return refuse("sub claim names no tenant of this server");
 	end
-	session.token_guard_features = session.jitsi_meet_context_features;
+	session.token_guard_features = context.features;
+	session.token_guard_door = door_of(claims);
+	session.token_guard_owner = is_token_owner(session);
 	session.auth_token = FORGOTTEN;
 end, -1000);

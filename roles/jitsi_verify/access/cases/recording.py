@@ -15,11 +15,13 @@ from ..attempts import Attempt
 from ..participant import FOCUS_NICK, Participant
 from ..scene import Control, Entrance, Scene, bring_in
 from ..tokens import context
-from ..xmpp import MUC_ADMIN, Refused, Room, Stage, element
+from ..xmpp import MUC_ADMIN, SMACKS, Refused, Room, Stage, element
 from .case import Case, Refusal
 
 JIBRI = "http://jitsi.org/protocol/jibri"
 RAYO = "urn:xmpp:rayo:1"
+
+RESUMABLE = element("enable", {"xmlns": SMACKS, "resume": "true"})
 
 REACHED = "reaches whom it is for"
 FOLLOWS = "as the token says"
@@ -249,6 +251,31 @@ async def promote_recorder(scene: Scene) -> str:
         return FOLLOWS
 
 
+async def resume_without(scene: Scene) -> str:
+    """Go on from a room where one may record into another where one may not."""
+    return await _resume(scene, {"recording": True}, None)
+
+
+async def resume_with(scene: Scene) -> str:
+    """Go on from a room where one may not record into another where one may."""
+    return await _resume(scene, None, {"recording": True})
+
+
+async def _resume(scene: Scene, before: Features, after: Features) -> str:
+    entrance, room = scene.entrance, scene.entrance.room()
+    token = entrance.token(room, context=feature_context("owner", after))
+    async with moderated_by(entrance, before) as own:
+        await own.first.ask_for_smacks(RESUMABLE)
+        async with entrance.approach(room, token, previous=own.first.stream) as somebody:
+            await somebody.resume(own.first)
+            await somebody.request_conference(room)
+            await somebody.join(room)
+            await somebody.wait_for_moderation(room)
+            if await refused_to(somebody, room) is (after is None):
+                return FOLLOWS
+            return "records as the token before says"
+
+
 RECORD, STREAM, CALL = jibri("start", "file"), jibri("start", "stream"), dial()
 FEATURES = ("recording", "livestreaming", "outbound-call", "transcription")
 
@@ -325,5 +352,12 @@ RECORDING = (
         },
         outcome=FOLLOWS,
         needs={"guest promoted by a recorder": "guests"},
+    ),
+    Case(
+        "recording_rights_follow_the_token",
+        "recording after another token resumed",
+        {"without the feature": resume_without, "with the feature": resume_with},
+        outcome=FOLLOWS,
+        only_over="websocket",  # Prosody resumes no BOSH
     ),
 )

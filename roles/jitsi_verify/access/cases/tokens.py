@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import secrets
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 from ..attempts import (
     Attempt,
+    MakeToken,
     claim,
     enter,
     enter_by_header,
@@ -18,6 +22,7 @@ from ..attempts import (
     valid,
 )
 from ..scene import (
+    Entrance,
     Scene,
     header_is_accepted,
     large_token_is_accepted,
@@ -27,7 +32,7 @@ from ..scene import (
 )
 from ..tokens import ABSENT, HEADER, forge, forge_rsa, from_now
 from ..transports import HUNG_UP
-from ..xmpp import Stage, fresh_name
+from ..xmpp import MUC_OWNER, SMACKS, Refused, Stage, element, fresh_name
 from .case import Case, Refusal, at_join, at_login
 
 UNLISTED = at_login("names no tenant")  # where the operator lists the tenants
@@ -83,6 +88,120 @@ def cut(shorten: Callable[[str], str]) -> Attempt:
 def signed_json(header: object, claims: object = None) -> Attempt:
     """Log in with a well-signed token whose parts are JSON, but no objects."""
     return log_in(lambda scene: forge(header, claims or scene.claims(), scene.secret))
+
+
+# Times
+
+
+YEAR_9999 = 253402300799  # its last second
+
+
+def in_units(per_second: int, seconds: int = -86400) -> Attempt:
+    """Log in with a token that ended yesterday, in a unit that makes that a distant future."""
+    return log_in(lambda scene: scene.token(exp=from_now(seconds) * per_second))
+
+
+def literally(*times: str, **claims: Any) -> Attempt:
+    """Log in with a token that has more members, in JSON, beside its usual ones."""
+
+    def make(scene: Scene) -> str:
+        usual = json.dumps(scene.claims(**claims))
+        return scene.entrance.issuer.sign(f"{usual[:-1]}, {', '.join(times)}}}")
+
+    return log_in(make)
+
+
+def longest(scene: Scene, more: int = 0) -> dict[str, int]:
+    """Times of a token issued now, of the longest lifetime and ``more`` seconds."""
+    issued = from_now(0)
+    return {"iat": issued, "exp": issued + scene.entrance.issuer.max_lifetime + more}
+
+
+def leeway(scene: Scene) -> int:
+    """Seconds by which clocks may differ here."""
+    seconds: int = scene.entrance.options.get("token_leeway", 30)
+    return seconds
+
+
+# More than the clocks of server and controller may differ by
+APART = 45  # seconds
+
+
+@contextlib.asynccontextmanager
+async def longest_token_is_accepted(entrance: Entrance) -> AsyncIterator[Scene]:
+    """A token that lives as long as the operator allows is accepted."""
+    scene = Scene(entrance, entrance.room())
+    async with entrance.login(scene.room, scene.token(**longest(scene))):
+        yield scene
+
+
+# Going on with another token
+
+
+RESUMABLE = element("enable", {"xmlns": SMACKS, "resume": "true"})
+AS_THE_LAST_SAYS = "is who the last token says"
+
+
+async def configure_under_name(scene: Scene, token: str) -> str:
+    """Log in under the name of who is inside, and ask for what the room shows to owners only.
+
+    Rooms know people by their names, and nobody has to be inside for that.
+    """
+    async with scene.entrance.login(scene.room, token, previous=scene.first.stream) as other:
+        form = element("query", {"xmlns": MUC_OWNER})
+        await other.request("get", scene.room.address, form)
+        return "has the name and the rights of the old token"
+
+
+@contextlib.asynccontextmanager
+async def old_name_is_given(entrance: Entrance) -> AsyncIterator[Scene]:
+    """An owner inside has a stream to resume, whose name a token of the same rights brings."""
+    room = entrance.room()
+    async with entrance.enter(room, entrance.token(room)) as first:
+        await first.wait_for_affiliation(room, "owner")
+        await first.ask_for_smacks(RESUMABLE)
+        scene = Scene(entrance, room, (first,))
+        await configure_under_name(scene, scene.token())
+        yield scene
+
+
+def take_name(make: MakeToken) -> Attempt:
+    """Do the same with a token of other rights."""
+
+    async def attempt(scene: Scene) -> str:
+        return await configure_under_name(scene, make(scene))
+
+    return attempt
+
+
+async def resume_elsewhere(scene: Scene) -> str:
+    """Go on with a token for another room: into that, and no longer in the old one."""
+    entrance, old, new = scene.entrance, scene.entrance.room(), scene.entrance.room()
+    async with entrance.enter(old, entrance.token(old)) as first:
+        await first.ask_for_smacks(RESUMABLE)
+        token = entrance.token(new)
+        async with entrance.approach(new, token, previous=first.stream) as somebody:
+            await somebody.resume(first)
+            await somebody.wait_for_departure(old)
+            await somebody.request_conference(new)
+            await somebody.join(new)
+            try:
+                await somebody.join(old)
+            except Refused:
+                return AS_THE_LAST_SAYS
+            return "enters the room of the old token"
+
+
+async def resume_as_before(scene: Scene) -> str:
+    """Go on with a token of the same rights, and stay in the room."""
+    entrance, room = scene.entrance, scene.entrance.room()
+    async with entrance.enter(room, entrance.token(room)) as first:
+        await first.ask_for_smacks(RESUMABLE)
+        token = entrance.token(room)
+        async with entrance.approach(room, token, previous=first.stream) as somebody:
+            await somebody.resume(first)
+            await somebody.settle(room)
+            return AS_THE_LAST_SAYS
 
 
 TOKENS = (
@@ -157,6 +276,9 @@ TOKENS = (
             "two minutes ago": log_in(lambda scene: scene.token(exp=from_now(-120))),
             "in 1970": claim(exp=1),
             "before 1970": claim(exp=-1),
+            "beyond the leeway": log_in(
+                lambda scene: scene.token(exp=from_now(-leeway(scene) - APART))
+            ),
         },
         (at_login("Not acceptable by exp"),),
         token_is_accepted,
@@ -167,9 +289,44 @@ TOKENS = (
         {
             "in ten minutes": log_in(lambda scene: scene.token(nbf=from_now(600))),
             "text": log_in(lambda scene: scene.token(nbf=str(from_now(-60)))),
+            "beyond the leeway": log_in(
+                lambda scene: scene.token(nbf=from_now(leeway(scene) + APART))
+            ),
+            "milliseconds": log_in(lambda scene: scene.token(nbf=from_now(-60) * 1000)),
+            "issued in milliseconds": log_in(lambda scene: scene.token(iat=from_now(-60) * 1000)),
         },
-        (at_login("Not acceptable by nbf|nbf must be number"),),
+        (at_login("Not acceptable by (nbf|iat)|nbf must be number"),),
         token_is_accepted,
+    ),
+    Case(
+        "other_clock_enters",
+        "token of a clock that differs by seconds",
+        {
+            "ahead": enter(lambda scene: scene.token(iat=from_now(2), nbf=from_now(2))),
+            "behind": enter(lambda scene: scene.token(exp=from_now(-2))),
+        },
+    ),
+    Case(
+        "boundless_exp_refused",
+        "token whose exp bounds nothing",
+        {
+            "milliseconds": in_units(1000),
+            "microseconds": in_units(10**6),
+            "year 9999": claim(exp=YEAR_9999),
+            "1e999": literally('"exp": 1e999', exp=ABSENT),
+            "no number": claim(exp=float("nan")),
+            "longer": log_in(lambda scene: scene.token(**longest(scene, more=1))),
+            "longer, not issued": log_in(
+                lambda scene: scene.token(
+                    **{**longest(scene, more=leeway(scene) + APART), "iat": ABSENT}
+                )
+            ),
+            "issued long ago": log_in(lambda scene: scene.token(iat=0)),
+            "issued in 9999": claim(iat=YEAR_9999 - 600, exp=YEAR_9999),
+            "twice": literally(f'"exp": {YEAR_9999}'),
+        },
+        (at_login("Not acceptable by exp|Invalid token"),),
+        longest_token_is_accepted,
     ),
     Case(
         "missing_exp_refused",
@@ -261,6 +418,23 @@ TOKENS = (
         },
         (at_join("match"), UNLISTED),
         room_is_open,
+    ),
+    Case(
+        "old_name_refused",
+        "name of a session with other rights",
+        {
+            "other room": take_name(lambda scene: scene.token(room=fresh_name())),
+            "member": take_name(lambda scene: scene.member_token()),
+        },
+        (Refusal(Stage.REQUEST, ("forbidden",)),),
+        old_name_is_given,
+    ),
+    Case(
+        "resumption_follows_the_token",
+        "session resumed with another token",
+        {"other room": resume_elsewhere, "same rights": resume_as_before},
+        outcome=AS_THE_LAST_SAYS,
+        only_over="websocket",  # Prosody resumes no BOSH
     ),
     Case(
         "wildcard_room_enters",
