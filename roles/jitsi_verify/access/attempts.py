@@ -195,13 +195,13 @@ def configuration_form(_: Scene) -> str:
     return element("query", {"xmlns": MUC_OWNER})
 
 
-def password(_: Scene) -> str:
-    """Configuration that locks the room with a password."""
+def password(_: Scene, secret: str = "") -> str:
+    """Configuration that locks the room with a password, one that nobody knows by default."""
     return _submit(
         MUC_OWNER,
         _field("FORM_TYPE", "http://jabber.org/protocol/muc#roomconfig"),
         _field("muc#roomconfig_passwordprotectedroom", "1"),
-        _field("muc#roomconfig_roomsecret", secrets.token_hex(8)),
+        _field("muc#roomconfig_roomsecret", secret or secrets.token_hex(8)),
     )
 
 

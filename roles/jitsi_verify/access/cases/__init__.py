@@ -17,6 +17,7 @@ from .case import Case, Refusal
 from .guests import GUESTS
 from .limits import LIMITS
 from .lobby import LOBBY
+from .machines import MACHINES
 from .owner_party import OWNER_PARTY
 from .recording import RECORDING
 from .roles import ROLES
@@ -36,6 +37,7 @@ GROUPS: tuple[tuple[Case, ...], ...] = (
     OWNER_PARTY,
     LOBBY,
     RECORDING,
+    MACHINES,
     TENANTS,
     LIMITS,
     WEB,
