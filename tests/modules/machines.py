@@ -99,9 +99,12 @@ class TcpTransport(Transport):
 
     async def close(self) -> None:
         """Close the stream, then the connection."""
-        with contextlib.suppress(OSError, ssl.SSLError):
+        with contextlib.suppress(OSError, TimeoutError):
             await self.send("</stream:stream>")
             self._writer.close()
+            async with asyncio.timeout(1):
+                await self._writer.wait_closed()
+        self._writer.transport.abort()
 
 
 class Machine(Participant):

@@ -198,12 +198,23 @@ async def test_a_recorder_comes_in_a_browser(
     transport: type[Transport],
 ) -> None:
     async with closed_room(entrance, places) as (room, _):
-        # A token that it brings counts for nothing
-        query = {"room": room.name, "token": entrance.token(room)}
-        async with yard.browse(RECORDER, transport, **query) as machine:
+        async with yard.browse(RECORDER, transport, room=room.name) as machine:
             await machine.request_conference(room)
             await machine.join(room)
             assert stands_as_machine(machine, room)
+
+
+@pytest.mark.usefixtures("browsers")
+async def test_a_token_that_a_recorder_brings_counts_for_nothing(
+    entrance: Entrance, yard: Yard
+) -> None:
+    room = entrance.room()
+    async with owner(entrance, room):
+        query = {"room": room.name, "token": entrance.token(room)}
+        async with yard.browse(RECORDER, **query) as machine:
+            await machine.join(room)
+            assert machine.standing(room).role == "participant"
+            assert machine.standing(room).affiliation == "none"  # nor a member by it
 
 
 @pytest.mark.parametrize(
