@@ -130,7 +130,8 @@ def _default(value: Any) -> str:
 
 def _kind(spec: dict[str, Any]) -> str:
     limits = f" {spec['min']} to {spec['max']}" if "min" in spec else ""
-    names = {"labels": "list", "host_modules": "map", "host_settings": "map", "versions": "map", "networks": "list"}
+    lists = dict.fromkeys(["labels", "networks"], "list")
+    names = lists | dict.fromkeys(["host_modules", "host_settings", "versions"], "map")
     return f"{names.get(spec['type'], spec['type'])}{limits}"
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import secrets
 import socket
 import ssl
@@ -197,11 +198,13 @@ async def test_a_recorder_comes_in_a_browser(
     browsers: None,
     transport: type[Transport],
 ) -> None:
-    async with closed_room(entrance, places) as (room, _):
-        async with yard.browse(RECORDER, transport, room=room.name) as machine:
-            await machine.request_conference(room)
-            await machine.join(room)
-            assert stands_as_machine(machine, room)
+    async with (
+        closed_room(entrance, places) as (room, _),
+        yard.browse(RECORDER, transport, room=room.name) as machine,
+    ):
+        await machine.request_conference(room)
+        await machine.join(room)
+        assert stands_as_machine(machine, room)
 
 
 @pytest.mark.usefixtures("browsers")
@@ -211,7 +214,7 @@ async def test_a_token_that_a_recorder_brings_counts_for_nothing(
     room = entrance.room()
     async with owner(entrance, room):
         query = {"room": room.name, "token": entrance.token(room)}
-        async with yard.browse(RECORDER, **query) as machine:
+        async with yard.browse(RECORDER, WebSocketTransport, **query) as machine:
             await machine.join(room)
             assert machine.standing(room).role == "participant"
             assert machine.standing(room).affiliation == "none"  # nor a member by it
@@ -251,8 +254,24 @@ async def recording_status(somebody: Participant, status: str) -> None:
     )
 
 
+async def seen_from(somebody: Participant, machine: Machine) -> str:
+    """Of which host somebody sees a machine to be: clients hide those of one."""
+    seen = await somebody.wait_for(
+        lambda stanza: stanza.get("from", "").endswith(f"/{machine.nick}"), "the machine"
+    )
+    item = seen.find(f"{qualified(MUC_USER, 'x')}/{qualified(MUC_USER, 'item')}")
+    assert item is not None
+    return item.get("jid", "").partition("@")[2].partition("/")[0]
+
+
+def hidden_domain(server: Server) -> str:
+    config = server.host.check_output("cat /etc/vestibule/web/config.js")
+    content = json.loads(config.partition("var config = ")[2].rpartition(";")[0])
+    return str(content["hiddenDomain"])
+
+
 async def test_a_recorder_records(
-    entrance: Entrance, yard: Yard, places: Callable[[int], None]
+    server: Server, entrance: Entrance, yard: Yard, places: Callable[[int], None]
 ) -> None:
     async with (
         closed_room(entrance, places) as (room, host),
@@ -272,6 +291,7 @@ async def test_a_recorder_records(
         await browser.request_conference(room)
         await browser.join(room)
         assert stands_as_machine(browser, room)
+        assert await seen_from(host, browser) == hidden_domain(server)
         on = element("jibri", {"xmlns": JIBRI, "status": "on"})
         await waiting.request("set", focus, on)
         await recording_status(host, "on")
@@ -308,7 +328,7 @@ async def test_the_token_decides_though_a_recorder_waits(entrance: Entrance, yar
 
 
 async def test_a_gateway_calls(
-    entrance: Entrance, yard: Yard, places: Callable[[int], None]
+    server: Server, entrance: Entrance, yard: Yard, places: Callable[[int], None]
 ) -> None:
     async with closed_room(entrance, places) as (room, host):
         with pytest.raises(Refused, match="service-unavailable"):
@@ -326,12 +346,8 @@ async def test_a_gateway_calls(
             assert (await called).find(qualified(RAYO, "ref")) is not None
             await waiting.join(room)
             assert stands_as_machine(waiting, room)
-            # People see who called, and a client hides only those of the recorders' host
-            seen = await host.wait_for(
-                lambda stanza: stanza.get("from", "").endswith(f"/{waiting.nick}"), "the caller"
-            )
-            item = seen.find(f"{qualified(MUC_USER, 'x')}/{qualified(MUC_USER, 'item')}")
-            assert item is not None and f"@gateway.{DOMAIN}/" in item.get("jid", "")
+            # People see who called
+            assert await seen_from(host, waiting) == f"gateway.{DOMAIN}" != hidden_domain(server)
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)

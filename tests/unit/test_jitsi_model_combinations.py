@@ -276,6 +276,17 @@ def test_no_machine_shares_a_host_with_others() -> None:
             )
 
 
+def test_machines_are_held_in_every_muc() -> None:
+    for on, model in models().items():
+        hosts = dict(hosts_of(model))
+        mucs = {key: host for key, host in hosts.items() if host.get("component") == "muc"}
+        assert all("machine_guard" in host["guards"] for host in mucs.values()), on
+        closed = {key for key, host in mucs.items() if host["settings"].get("machine_guard_closed")}
+        assert closed == mucs.keys() - {"conference", "internal"}, on
+        breweries = mucs["internal"]["settings"]["machine_guard_breweries"]
+        assert list(breweries) == machines_of(model)
+
+
 def test_one_thing_decides_who_moderates() -> None:
     for on, model in models().items():
         conference = dict(hosts_of(model))["conference"]
