@@ -13,8 +13,8 @@ DOCUMENTATION = r"""
 name: jitsi_explain
 short_description: Say in words what a model of jitsi_model will deploy
 description:
-  - Returns the features and why each is on or off, the hosts of Prosody with their purpose, a
-    table of who may do what, the warnings, and the access cases.
+  - Returns the features and why each is on or off, the hosts of Prosody with their purpose, the
+    machines that enter meetings, a table of who may do what, the warnings, and the access cases.
 options:
   _input:
     description: The model, from P(jitsi_model#filter).
@@ -103,6 +103,14 @@ def explain(model: Mapping[str, Any], width: int) -> list[str]:
         lines += section("Off, though on by default", _columns(list(model["off"].items()), width))
     purposes = [(name, host["purpose"]) for name, host in hosts.items()]
     lines += section("Hosts of Prosody", _columns(purposes, width))
+    machines = [
+        (kind, f"{machine['host']}, meets Jicofo in {machine['brewery']}, logs in from {where}")
+        for kind, machine in model["machines"].items()
+        if any(account.endswith(f"@{machine['host']}") for account in model["accounts"])
+        for where in [", ".join(["this server", *machine["networks"]])]
+    ]
+    if machines:
+        lines += section("Machines that enter meetings", _columns(machines, width))
     lines += section("Who may do what", _grid(who_may_what(model["may"]), width))
     if model["warnings"]:
         lines += section("Warnings", _columns([("-", each) for each in model["warnings"]], width))

@@ -56,7 +56,9 @@ RETURN = r"""
 _value:
   description: >-
     The model. C(features) are the names that are on, C(options) the operator's choices with their
-    defaults, C(names) the addresses of this deployment, C(prosody), C(jicofo) and C(web) the
+    defaults, C(names) the addresses of this deployment, C(machines) who enters meetings and is no
+    person, C(accounts) the accounts and what their passwords are called, C(accounts_off) those of
+    features that are off, C(prosody), C(jicofo) and C(web) the
     configuration of each program, C(needed_by) the features that load each Prosody module,
     C(cases) the names of the access cases that prove it. For people, C(why) says of each feature
     why it is on, C(off) of those that are on by default why they are off, C(may) maps actor and

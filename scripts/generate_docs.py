@@ -55,6 +55,8 @@ deployed:
 | Nobody is in a meeting without its owner. | `[guests, affiliation, lobby, owner_party]` |
 | Everybody with a token moderates (the classic secure domain). | `[guests, jicofo_login]` |
 | Several organisations share the server. | `[tenants, affiliation]` |
+| The token says who records, and recorders are there for it. | `[affiliation, recording]` |
+| People are called by phone. | `[affiliation, sip_gateway]` |
 
 One of three features decides who moderates: `first_is_owner`, unless `affiliation` or
 `jicofo_login` is chosen. [Tokens of your own](operations.md#tokens-of-your-own) says what a token
@@ -78,14 +80,17 @@ _SHAPE = """\
 | `conflicts` | feature to the reason why both cannot be on |
 | `options` | name to type, default, limits and description; the variable is `jitsi_<name>` |
 | `names` | addresses of this deployment, for `{{ names.x }}` |
+| `accounts` | name of an address to what its password is called |
+| `machines` | who enters meetings and is no person, by kind: `host`, `brewery`, `networks` |
 | `prosody` | `hosts` by key, each with `settings`, `modules` and `guards`, the modules without \
 which a door is open. Each key has one owner; a host that no chosen feature names is left out |
 | `jicofo`, `web` | what goes into `jicofo.conf` and `config.js` |
 | `proves` | the access cases, with `when` where they need an option or another feature |
 | `may`, `warnings` | for `explain.yml`: actor to action to yes, no or a condition; sentences |
 
-`{{ options.x }}`, `{{ names.x }}` and `features` are known in all values. Conditions over the whole
-model are in `roles/jitsi_access/contradictions.yml`.
+`{{ options.x }}`, `{{ names.x }}` and `features` are known in all values; of the machines also
+`machines` (their hosts, which every door takes that knows any), `machine_networks` and `breweries`.
+Conditions over the whole model are in `roles/jitsi_access/contradictions.yml`.
 """
 _ROLES = (
     "jitsi_history",
@@ -125,7 +130,8 @@ def _default(value: Any) -> str:
 
 def _kind(spec: dict[str, Any]) -> str:
     limits = f" {spec['min']} to {spec['max']}" if "min" in spec else ""
-    names = {"labels": "list", "host_modules": "map", "host_settings": "map", "versions": "map"}
+    lists = dict.fromkeys(["labels", "networks"], "list")
+    names = lists | dict.fromkeys(["host_modules", "host_settings", "versions"], "map")
     return f"{names.get(spec['type'], spec['type'])}{limits}"
 
 

@@ -49,6 +49,21 @@ def test_everything_is_named(model: dict[str, Any]) -> None:
     assert f"{len(model['cases'])} access cases" in text
 
 
+def test_machines_are_shown_that_can_log_in(model: dict[str, Any]) -> None:
+    title = "Machines that enter meetings"
+    assert title not in jitsi_explain(model)
+    given = {
+        "jitsi_domain": "meet.example.org",
+        "jitsi_features": ["recording", "sip_gateway"],
+        "jitsi_recording_networks": ["192.0.2.8/32"],
+    }
+    lines = jitsi_explain(build_model(load_features(FEATURES), given))
+    text = " ".join(" ".join(lines[lines.index(title) + 1 :]).split())
+    assert "recorder recorder.meet.example.org, meets Jicofo in JibriBrewery@internal.auth" in text
+    assert "from this server, 192.0.2.8/32" in text
+    assert "gateway gateway.meet.example.org" in text
+
+
 def test_features_stand_together_by_their_reason(model: dict[str, Any]) -> None:
     lines = jitsi_explain(model)
     listed = lines[lines.index("Features") + 1 : lines.index("Off, though on by default") - 1]

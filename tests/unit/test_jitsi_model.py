@@ -338,3 +338,104 @@ def test_a_misspelt_role_variable_is_refused(features: dict[str, Any]) -> None:
     check_names(features, ["jitsi_domain", "jitsi_web_certificate"], known)
     with pytest.raises(ModelError, match=r"Did you mean jitsi_web_certificate"):
         check_names(features, ["jitsi_web_certficate"], known)
+
+
+@pytest.mark.parametrize(
+    ("networks", "words"),
+    [
+        ("192.0.2.0/28", "must be a list"),
+        ([""], "is no network"),
+        (["192.0.2.1/24"], "no bit set beyond the length"),
+        (["host.example.org"], "is no network"),
+        ([3221225985], "is no network"),
+        (["0.0.0.0/0"], "too many could try passwords"),
+        (["::/16"], "too many could try passwords"),
+        (["127.0.0.0/8"], "this server itself"),
+        (["::1"], "this server itself"),
+        (["192.0.2.1", "192.0.2.1"], "twice"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("feature", ["recording", "sip_gateway"])
+def test_machines_come_from_networks_that_an_operator_names(
+    features: dict[str, Any], feature: str, networks: Any, words: str
+) -> None:
+    variable = f"jitsi_{feature}_networks"
+    given = {**DOMAIN, "jitsi_features": [feature], variable: networks}
+    with pytest.raises(ModelError, match=f"{variable}.*{words}"):
+        build_model(features, given)
+
+
+def test_machines_log_in_from_their_networks_alone(features: dict[str, Any]) -> None:
+    model = build_model(
+        features,
+        {
+            **DOMAIN,
+            "jitsi_features": ["recording", "sip_gateway", "rate_limit"],
+            "jitsi_recording_networks": ["192.0.2.8/32", "2001:db8::/64"],
+            "jitsi_sip_gateway_networks": ["192.0.2.9"],
+        },
+    )
+    hosts = model["prosody"]["hosts"]
+    recorder = hosts["recorder.meet.example.org"]["settings"]
+    gateway = hosts["gateway.meet.example.org"]["settings"]
+    local = ["127.0.0.0/8", "::1/128"]
+    assert recorder["local_login_networks"] == [*local, "192.0.2.8/32", "2001:db8::/64"]
+    # Who comes through a proxy on this server comes from the loopback
+    assert recorder["local_login_web_networks"] == ["192.0.2.8/32", "2001:db8::/64"]
+    assert gateway["local_login_networks"] == [*local, "192.0.2.9"]
+    assert "local_login_web_networks" not in gateway
+    assert hosts["meet.example.org"]["settings"]["rate_limit_whitelist"] == [
+        "127.0.0.1",
+        "::1",
+        "192.0.2.8/32",
+        "2001:db8::/64",
+        "192.0.2.9",
+    ]
+
+
+def test_an_account_goes_with_its_feature(features: dict[str, Any]) -> None:
+    recorder, gateway = "recorder@recorder.meet.example.org", "jigasi@gateway.meet.example.org"
+    without = build_model(features, DOMAIN)
+    assert without["accounts"] == {
+        "focus@auth.meet.example.org": "focus_password",
+        "jvb@auth.meet.example.org": "bridge_password",
+    }
+    # The host of the gateway goes as well, and nobody logs in where there is no host
+    assert without["accounts_off"] == [recorder]
+    both = build_model(features, {**DOMAIN, "jitsi_features": ["recording", "sip_gateway"]})
+    assert both["accounts"].items() >= {
+        (recorder, "recorder_password"),
+        (gateway, "gateway_password"),
+    }
+    assert both["accounts_off"] == []
+
+
+def test_jicofo_and_the_client_hear_of_machines(features: dict[str, Any]) -> None:
+    without = build_model(features, DOMAIN)
+    assert not {"jibri", "jigasi"} & set(without["jicofo"])
+    assert "hiddenDomain" not in without["web"]
+    model = build_model(
+        features,
+        {
+            **DOMAIN,
+            "jitsi_features": ["recording", "sip_gateway"],
+            "jitsi_recording_pending_timeout": 30,
+        },
+    )
+    assert model["jicofo"]["jibri"] == {
+        "brewery-jid": "JibriBrewery@internal.auth.meet.example.org",
+        "pending-timeout": "30 seconds",
+    }
+    assert model["jicofo"]["jigasi"] == {
+        "brewery-jid": "JigasiBrewery@internal.auth.meet.example.org"
+    }
+    # Callers are seen
+    assert model["web"]["hiddenDomain"] == "recorder.meet.example.org"
+    breweries = model["prosody"]["hosts"]["internal.auth.meet.example.org"]["settings"][
+        "machine_guard_breweries"
+    ]
+    assert breweries == {
+        "recorder.meet.example.org": "jibribrewery@internal.auth.meet.example.org",
+        "gateway.meet.example.org": "jigasibrewery@internal.auth.meet.example.org",
+    }

@@ -21,6 +21,9 @@ DOMAIN = {"jitsi_domain": "meet.example.org"}
 # They add a host of their own and do nothing else, which is tested below: all on or all off
 PLAIN = frozenset({"av_moderation", "end_conference", "filesharing", "polls", "speakerstats"})
 
+# They add machines to every list of them, which is tested below: all on or all off
+MACHINES = frozenset({"recording", "sip_gateway"})
+
 OURS = frozenset(
     path.stem.removeprefix("mod_") for path in ROOT.glob("roles/jitsi_tokens/files/*/mod_*.lua")
 )
@@ -63,7 +66,7 @@ ON_CONFERENCE = ("token_verification_allowlist", "wait_for_host_disable_auto_own
 
 
 def interacting() -> list[str]:
-    return sorted(set(load_features(FEATURES)) - set(ALWAYS_ON) - PLAIN)
+    return sorted(set(load_features(FEATURES)) - set(ALWAYS_ON) - PLAIN - MACHINES)
 
 
 def is_allowed(on: frozenset[str]) -> bool:
@@ -81,7 +84,7 @@ def combinations() -> Iterator[frozenset[str]]:
     for size in range(len(names) + 1):
         for some in itertools.combinations(names, size):
             yield frozenset(some)
-            yield frozenset(some) | PLAIN
+            yield frozenset(some) | PLAIN | MACHINES
 
 
 def inventory(on: frozenset[str]) -> dict[str, Any]:
@@ -185,13 +188,103 @@ def test_the_doors_of_every_combination_are_shut() -> None:
         assert "token_verification" not in hosts.get("breakout", main)["modules"]
         assert model["names"]["focus_user"] in conference["settings"]["admins"]
         assert ("guest" in hosts) == ("guests" in on)
-        # Recorders have no token either
+        # Machines have no token either
         allowed = conference["settings"]["token_verification_allowlist"]
-        without_token = ["recorder", "guest"] if "guests" in on else ["recorder"]
-        assert allowed == [model["names"][name] for name in without_token]
+        guests = [model["names"]["guest"]] if "guests" in on else []
+        assert allowed == machines_of(model) + guests
         if "guests" in on:
             assert "smacks" not in hosts["guest"]["modules"], on
             assert conference["settings"]["wait_for_host_disable_auto_owners"] is True
+
+
+# Where a machine that enters a meeting is asked who it is: host, option. Those of features that are
+# off are not there, all others name every machine
+DOORS = {
+    ("main", "muc_lobby_whitelist"),
+    ("conference", "token_verification_allowlist"),
+    ("conference", "muc_password_whitelist"),
+    ("conference", "guest_hosts"),
+    ("conference", "muc_access_whitelist"),
+    ("conference", "owner_party_service_hosts"),
+    ("breakout", "guest_hosts"),
+    ("internal", "muc_filter_whitelist"),
+    ("internal", "machine_guard_breweries"),
+}
+DOORS_OF = {"muc_access_whitelist": "max_occupants", "owner_party_service_hosts": "owner_party"}
+
+
+def machines_of(model: Mapping[str, Any]) -> list[str]:
+    return [machine["host"] for machine in model["machines"].values()]
+
+
+def doors_of(model: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], frozenset[str]]]:
+    """Every list or mapping of the model that has a machine in it, and which ones it has."""
+    machines = set(machines_of(model))
+    tables = [
+        ("", model["prosody"]["settings"]),
+        ("jicofo", model["jicofo"]["xmpp"]),
+        *((key, host["settings"]) for key, host in hosts_of(model)),
+    ]
+    for key, settings in tables:
+        for option, value in settings.items():
+            # What has to be loaded on each host is no door
+            if isinstance(value, list | dict) and option != "fail_closed_required":
+                found = machines & {each for each in value if isinstance(each, str)}
+                if found:
+                    yield (key, option), frozenset(found)
+
+
+def expected_doors(model: Mapping[str, Any]) -> set[tuple[str, str]]:
+    return {
+        ("", "machine_hosts"),
+        ("", "service_hosts"),
+        ("jicofo", "trusted-domains"),
+        *(
+            (key, option)
+            for key, option in DOORS
+            if DOORS_OF.get(option, "base") in model["features"]
+            and (key != "breakout" or key in model["features"])
+        ),
+    }
+
+
+def test_a_machine_passes_every_door_or_none() -> None:
+    for on, model in models().items():
+        doors = dict(doors_of(model))
+        assert set(doors.values()) == {frozenset(machines_of(model))}, on
+        assert doors.keys() == expected_doors(model), on
+
+
+@pytest.mark.parametrize("one", sorted(MACHINES))
+def test_so_does_one_kind_of_machine_alone(one: str) -> None:
+    everything = {"guests", "affiliation", "owner_party", "lobby", "max_occupants", "breakout"}
+    for on in ({"first_is_owner"}, everything):
+        model = build_model(load_features(FEATURES), inventory(frozenset({*on, one})))
+        doors = dict(doors_of(model))
+        assert set(doors.values()) == {frozenset(machines_of(model))}
+        assert doors.keys() == expected_doors(model)
+
+
+def test_no_machine_shares_a_host_with_others() -> None:
+    for model in models().values():
+        owners = {machine["host"]: kind for kind, machine in model["machines"].items()}
+        assert len(owners) == len(model["machines"])
+        assert model["names"]["auth"] not in owners
+        for host in owners:
+            assert {"local_login", "machine_requests"} <= set(
+                model["prosody"]["hosts"][host]["guards"]
+            )
+
+
+def test_machines_are_held_in_every_muc() -> None:
+    for on, model in models().items():
+        hosts = dict(hosts_of(model))
+        mucs = {key: host for key, host in hosts.items() if host.get("component") == "muc"}
+        assert all("machine_guard" in host["guards"] for host in mucs.values()), on
+        closed = {key for key, host in mucs.items() if host["settings"].get("machine_guard_closed")}
+        assert closed == mucs.keys() - {"conference", "internal"}, on
+        breweries = mucs["internal"]["settings"]["machine_guard_breweries"]
+        assert list(breweries) == machines_of(model)
 
 
 def test_one_thing_decides_who_moderates() -> None:

@@ -385,6 +385,51 @@ def test_only_what_differs_is_set_and_passwords_go_by_standard_input(
     assert any("Invoked with" in line for line in logged)
 
 
+def test_an_account_that_must_not_exist_is_removed(
+    data_path: Path, lua: Path, run_module: RunModule
+) -> None:
+    target = data_file(str(data_path), "auth.m.example.org", "accounts", "focus")
+    (lua / "then.py").write_text(f"pathlib.Path({str(target)!r}).unlink()")
+    absent = [FOCUS, "nobody@auth.m.example.org"]
+    result = run_module(prosody_account, absent=absent, data_path=str(data_path))
+    assert result["accounts"] == [{"jid": FOCUS, "state": "removed"}]
+    assert result["diff"] == {"before": f"{FOCUS}: account\n", "after": f"{FOCUS}: no account\n"}
+    call = calls(lua)
+    assert call is not None
+    assert call["stdin"].splitlines()[1:] == ["remove\tfocus\tauth.m.example.org\t-"]
+    again = run_module(prosody_account, absent=absent, data_path=str(data_path))
+    assert again["changed"] is False
+
+
+def test_an_account_cannot_be_wanted_and_unwanted(
+    data_path: Path, lua: Path, run_module: RunModule
+) -> None:
+    result = run_module(
+        prosody_account, accounts={FOCUS: PASSWORD}, absent=[FOCUS], data_path=str(data_path)
+    )
+    assert "in accounts and in absent" in result["msg"]
+    assert calls(lua) is None
+
+
+def test_all_steps_of_a_host_stand_together(
+    data_path: Path, lua: Path, run_module: RunModule
+) -> None:
+    """Prosody loses the users of a host once it has read another one."""
+    run_module(
+        prosody_account,
+        accounts={"new@auth.m.example.org": "a", "new@recorder.m.example.org": "b"},
+        roster=[{"user": "new@auth.m.example.org", "contact": "focus.m.example.org"}],
+        data_path=str(data_path),
+    )
+    call = calls(lua)
+    assert call is not None
+    assert [line.split("\t")[2] for line in call["stdin"].splitlines()[1:]] == [
+        "auth.m.example.org",
+        "auth.m.example.org",
+        "recorder.m.example.org",
+    ]
+
+
 def test_check_mode_tells_and_changes_nothing(
     data_path: Path, lua: Path, run_module: RunModule
 ) -> None:

@@ -26,6 +26,8 @@ _FEATURE_KEYS = frozenset(
         "conflicts",
         "options",
         "names",
+        "machines",
+        "accounts",
         "prosody",
         "jicofo",
         "web",

@@ -89,7 +89,24 @@ def build_model(
         own = features[name].get("names", {})
         names.update(substitute(own, {"options": public}, f"{name}.names"))
     check_lengths(names)
-    variables = {"options": public, "names": names, "features": chosen}
+    machines: dict[str, dict[str, Any]] = {}
+    accounts: dict[str, str] = {}
+    for name in chosen:
+        said = features[name].get("machines", {})
+        said = substitute(said, {"options": public, "names": names}, f"{name}.machines")
+        for kind, machine in said.items():
+            machines[kind] = {"networks": [], **machines.get(kind, {}), **machine}
+        for user, password in features[name].get("accounts", {}).items():
+            accounts[names[user]] = password
+    variables = {
+        "options": public,
+        "names": names,
+        "features": chosen,
+        # What every door lets in that knows machines: their hosts
+        "machines": [machine["host"] for machine in machines.values()],
+        "machine_networks": [each for machine in machines.values() for each in machine["networks"]],
+        "breweries": {machine["host"]: machine["brewery"].lower() for machine in machines.values()},
+    }
 
     merger = _Merger()
     model = _merge(features, chosen, variables, merger)
@@ -107,10 +124,29 @@ def build_model(
         "off": why_off(features, chosen, unwanted),
         "options": public,
         "names": names,
+        "machines": machines,
+        "accounts": accounts,
+        "accounts_off": _accounts_off(features, chosen, public, prosody["hosts"]),
         **model,
     }
     (rules or load_rules(CONTRADICTIONS)).check(hosts, whole)
     return whole
+
+
+def _accounts_off(
+    features: Mapping[str, Any],
+    chosen: Iterable[str],
+    public: Mapping[str, Any],
+    hosts: Mapping[str, Any],
+) -> list[str]:
+    """Accounts of features that are off, on hosts that are there all the same."""
+    off = {name: each for name, each in features.items() if name not in chosen}
+    users = [
+        substitute(feature["names"][user], {"options": public}, f"{name}.names")
+        for name, feature in off.items()
+        for user in feature.get("accounts", {})
+    ]
+    return [user for user in users if user.partition("@")[2] in hosts]
 
 
 def _merge(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+._@-]{0,99}")
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+:~_-]{0,99}")
 _MODULE = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 _MIN_SECRET = 32  # characters: RFC 7518 section 3.2 asks for a key as long as the hash
+_SHORTEST_PREFIX = {4: 8, 6: 32}  # by the version of IP
 _MAX_DOMAIN = 253  # characters, RFC 1035
 
 
@@ -191,6 +193,30 @@ def _check_url(variable: str, value: Any, _spec: Mapping[str, Any]) -> str:
     return str(value)
 
 
+def _check_networks(variable: str, value: Any, spec: Mapping[str, Any]) -> list[str]:
+    for network in check_list(variable, value, spec):
+        try:
+            parsed = ipaddress.ip_network(network if isinstance(network, str) else "")
+        except ValueError:
+            raise ModelError(
+                f"{variable} has {network!r}, which is no network. Write its address with no bit"
+                f" set beyond the length, in quotes, e.g. {variable}: {spec['example']}."
+            ) from None
+        if parsed.is_loopback:
+            raise ModelError(
+                f"{variable} has {network}, which is this server itself, where proxies bring in"
+                " everybody. Name the address that it has in the network instead."
+            )
+        if parsed.prefixlen < _SHORTEST_PREFIX[parsed.version]:
+            raise ModelError(
+                f"{variable} has {network}, from where too many could try passwords. Name smaller"
+                f" networks, of /{_SHORTEST_PREFIX[parsed.version]} or longer."
+            )
+        if value.count(network) > 1:
+            raise ModelError(f"{variable} has {network} twice. Remove one.")
+    return list(value)
+
+
 _CHECKS: dict[str, _Check] = {
     "domain": _check_domain,
     "name": _check_name,
@@ -200,6 +226,7 @@ _CHECKS: dict[str, _Check] = {
     "list": check_list,
     "labels": _check_labels,
     "url": _check_url,
+    "networks": _check_networks,
     "host_modules": _check_host_modules,
     "host_settings": _check_host_settings,
     "versions": _check_versions,

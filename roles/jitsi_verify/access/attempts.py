@@ -195,8 +195,8 @@ def configuration_form(_: Scene) -> str:
     return element("query", {"xmlns": MUC_OWNER})
 
 
-def configuration(fields: Mapping[str, Sequence[str]]) -> str:
-    """Configuration of a room that sets these fields (XEP-0045, section 10.2)."""
+def form(fields: Mapping[str, Sequence[str]]) -> str:
+    """Form that sets these fields of a room (XEP-0045, section 10.2)."""
     return _submit(
         MUC_OWNER,
         _field("FORM_TYPE", "http://jabber.org/protocol/muc#roomconfig"),
@@ -204,19 +204,19 @@ def configuration(fields: Mapping[str, Sequence[str]]) -> str:
     )
 
 
-def password(_: Scene) -> str:
-    """Configuration that locks the room with a password."""
-    return configuration(
-        {
-            "muc#roomconfig_passwordprotectedroom": ["1"],
-            "muc#roomconfig_roomsecret": [secrets.token_hex(8)],
-        }
-    )
+def configuration(**values: str) -> str:
+    """Form that sets these fields of a room, each without muc#roomconfig_ before its name."""
+    return form({f"muc#roomconfig_{name}": [value] for name, value in values.items()})
+
+
+def password(_: Scene, secret: str = "") -> str:
+    """Configuration that locks the room with a password, one that nobody knows by default."""
+    return configuration(passwordprotectedroom="1", roomsecret=secret or secrets.token_hex(8))
 
 
 def members_only(_: Scene, value: str = "1") -> str:
     """Configuration that turns the lobby on, or off with the value 0."""
-    return configuration({"muc#roomconfig_membersonly": [value]})
+    return configuration(membersonly=value)
 
 
 def destruction(_: Scene) -> str:

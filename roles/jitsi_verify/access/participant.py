@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ET
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from .transports import Door, Transport
 from .xmpp import (
@@ -108,7 +108,7 @@ class Participant:
         patience: float,
         query: Mapping[str, str],
         headers: Mapping[str, str],
-    ) -> AsyncIterator[Participant]:
+    ) -> AsyncIterator[Self]:
         """Somebody who has reached the server and has not said who they are. Leaves at the end."""
         try:
             async with asyncio.timeout(patience):
@@ -227,16 +227,31 @@ class Participant:
             raise NoAnswer("a room from Jicofo", self._patience) from None
 
     async def join(
-        self, room: Room, nick: str = "", address: str = "", *, named: bool = True
+        self,
+        room: Room,
+        nick: str = "",
+        address: str = "",
+        *,
+        named: bool = True,
+        password: str = "",
+        more: str = "",
     ) -> None:
-        """Join ``room`` as ``nick``, by ``address`` where that is not the usual one."""
+        """Join ``room`` as ``nick``, by ``address`` where that is not the usual one.
+
+        ``more`` is XML that the presence carries as well.
+        """
         nick = nick or self.nick
         name = element("nick", {"xmlns": NICK}, "Access case")  # the lobby asks for it
         await self._announce(
             address or room.address,
             nick,
-            element("x", {"xmlns": MUC}),
+            element(
+                "x",
+                {"xmlns": MUC},
+                *([element("password", None, text(password))] if password else []),
+            ),
             *([name] if named else []),
+            more,
         )
         await self._admitted(room, nick)
 

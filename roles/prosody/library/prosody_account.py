@@ -12,7 +12,8 @@ description:
     is started.
   - Changes go through Prosody's own Lua code, whether Prosody runs or not. Passwords travel by
     standard input.
-  - Removes nothing. Accounts and roster entries that are not listed stay as they are.
+  - Removes the accounts in O(absent) and nothing else. Accounts and roster entries that are not
+    listed stay as they are.
   - Needs Prosody 0.12 or later with C(storage = "internal") and
     C(authentication = "internal_hashed"), and root.
 options:
@@ -40,6 +41,11 @@ options:
         description: Address of an account, host or component, for example C(focus.example.org).
         type: str
         required: true
+  absent:
+    description: Accounts that must not exist, addresses in lower case.
+    type: list
+    elements: str
+    default: []
   data_path:
     description: Prosody's C(data_path), the directory of its internal storage.
     type: path
@@ -78,7 +84,7 @@ accounts:
       description: Address of the account.
       type: str
     state:
-      description: C(unchanged), C(created) or C(password_changed).
+      description: C(unchanged), C(created), C(password_changed) or C(removed).
       type: str
 roster:
   description: What happened (in check mode, would happen) to each roster entry.
@@ -118,7 +124,9 @@ _PASSWORD = re.compile(r"[ -~]+")  # SASLprep (RFC 4013) maps printable ASCII to
 _UNSAFE = re.compile(rb"[^0-9A-Za-z]")
 
 # Sets what the lines of standard input ask for, after the path of prosodyctl on the first line:
-# "account", user, host, password or "subscribe", user, host, contact, with tabs between them.
+# "account", user, host, password or "subscribe", user, host, contact or "remove", user, host and
+# anything, with tabs between them. All steps of a host stand together: once another host is
+# initialized, Prosody does not find the users of the one before (seen on 0.12 and 13).
 # The start is that of prosodyctl: it reads the configuration and becomes the user `prosody`, so
 # that files get the right owner. Initializing a host twice would leave it without accounts.
 # Subscribing takes the two steps of mod_roster_command: the contact asked, the user agreed.
@@ -155,6 +163,10 @@ end
 function steps.subscribe(user, host, contact)
     rostermanager.set_contact_pending_in(user, host, contact);
     return rostermanager.subscribed(user, host, contact);
+end
+
+function steps.remove(user, host)
+    return usermanager.delete_user(user, host);
 end
 
 local ready = {};
@@ -422,11 +434,16 @@ def interpreter_of(script: str) -> list[str]:
 
 
 def render_steps(
-    prosodyctl: str, accounts: list[Account], subscriptions: list[Subscription]
+    prosodyctl: str,
+    accounts: list[Account],
+    subscriptions: list[Subscription],
+    removed: list[Account],
 ) -> str:
     """Standard input for the Lua program."""
     steps = [("account", each.user, each.host, each.password) for each in accounts]
     steps += [("subscribe", each.user, each.host, each.contact) for each in subscriptions]
+    steps += [("remove", each.user, each.host, "-") for each in removed]
+    steps.sort(key=lambda step: step[2])  # stable: accounts first
     return "".join(f"{line}\n" for line in [prosodyctl, *("\t".join(step) for step in steps)])
 
 
@@ -434,6 +451,7 @@ def render_steps(
 _ACCOUNT_WORDS = {
     "created": ("no account", "account, password set"),
     "password_changed": ("account, other password", "account, password changed"),
+    "removed": ("account", "no account"),
 }
 
 
@@ -454,7 +472,10 @@ def render_diff(accounts: dict[Account, str], roster: dict[Subscription, str]) -
 
 
 def apply(
-    module: AnsibleModule, accounts: list[Account], subscriptions: list[Subscription]
+    module: AnsibleModule,
+    accounts: list[Account],
+    subscriptions: list[Subscription],
+    removed: list[Account],
 ) -> None:
     """Lets Prosody's own code write the accounts and roster entries."""
     prosodyctl = module.get_bin_path("prosodyctl")
@@ -462,7 +483,7 @@ def apply(
         raise AccountError("Prosody is not installed: there is no prosodyctl. Install it first.")
     done = subprocess.run(
         [*interpreter_of(Path(prosodyctl).read_text(encoding="utf-8")), "-e", _LUA],
-        input=render_steps(prosodyctl, accounts, subscriptions),
+        input=render_steps(prosodyctl, accounts, subscriptions, removed),
         capture_output=True,
         check=False,
         text=True,
@@ -477,6 +498,10 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     accounts = read_accounts(module.params["accounts"])
     subscriptions = read_subscriptions(module.params["roster"])
     storage = Storage(module.params["data_path"])
+    unwanted = [Account(*_split(jid), "") for jid in module.params["absent"]]
+    for jid in {each.jid for each in unwanted} & {each.jid for each in accounts}:
+        raise AccountError(f"{jid} is in accounts and in absent. Remove it from one.")
+    removed = [one for one in unwanted if storage.load(one.user, one.host, "accounts")]
 
     account_states = {each: storage.account_state(each) for each in accounts}
     roster_states = {each: storage.roster_state(each) for each in subscriptions}
@@ -487,13 +512,14 @@ def run(module: AnsibleModule) -> dict[str, Any]:
 
     new_accounts = [each for each, state in account_states.items() if state != "unchanged"]
     new_subscriptions = [each for each, state in roster_states.items() if state != "unchanged"]
-    changed = bool(new_accounts or new_subscriptions)
+    changed = bool(new_accounts or new_subscriptions or removed)
     if changed and not module.check_mode:
-        apply(module, new_accounts, new_subscriptions)
+        apply(module, new_accounts, new_subscriptions, removed)
         lost = {each.jid for each in new_accounts if storage.account_state(each) != "unchanged"}
         lost |= {
             each.jid for each in new_subscriptions if storage.roster_state(each) != "unchanged"
         }
+        lost |= {one.jid for one in removed if storage.load(one.user, one.host, "accounts")}
         if lost:
             raise AccountError(
                 f"Prosody took the data of {', '.join(sorted(lost))}, but it is not in"
@@ -502,13 +528,16 @@ def run(module: AnsibleModule) -> dict[str, Any]:
             )
     return {
         "changed": changed,
-        "accounts": [{"jid": each.jid, "state": s} for each, s in account_states.items()],
+        "accounts": [
+            {"jid": each.jid, "state": state}
+            for each, state in [*account_states.items(), *((one, "removed") for one in removed)]
+        ],
         "roster": [
             {"user": each.jid, "contact": each.contact, "state": s}
             for each, s in roster_states.items()
         ],
         "restart_needed": bool(new_subscriptions),
-        "diff": render_diff(account_states, roster_states),
+        "diff": render_diff({**account_states, **dict.fromkeys(removed, "removed")}, roster_states),
     }
 
 
@@ -517,6 +546,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "accounts": {"type": "dict", "default": {}, "no_log": True},
+            "absent": {"type": "list", "elements": "str", "default": []},
             "roster": {
                 "type": "list",
                 "elements": "dict",

@@ -5,7 +5,8 @@
 -- only from sessions that do not resume, and whoever names a live session in `?previd=` resumes.
 -- So a guest is nobody: no token, nothing that a token says, no former or chosen name.
 --
--- Goes on the VirtualHost of the guests. No options.
+-- Goes on the VirtualHost of the guests, and on those of machines that come in through the web server.
+-- No options.
 local FIELDS = { "auth_token", "previd", "customusername", "contextRequired" };
 local PREFIXES = { "^jitsi_meet_", "^granted_jitsi_meet_", "^token_guard_" };
 

@@ -2,12 +2,13 @@
 --
 -- Jicofo makes another participant owner when the last owner leaves, and other modules promote on
 -- their own account, whoever it is. Where Jicofo has chosen a guest, it takes the matter for settled,
--- so from then on this module chooses in its place, among people of the main host.
+-- so from then on this module chooses in its place, among people of the main host. Machines count as
+-- guests here.
 --
--- Goes on the MUC components where guests meet others.
+-- Goes on the MUC components where they meet others.
 --
 -- Options (MUC component or global):
---   guest_hosts              names of the VirtualHosts of guests
+--   guest_hosts              names of the VirtualHosts of guests and machines
 --   admins                   JIDs that count as machines, not as moderators
 --   muc_mapper_domain_base   name of the main VirtualHost
 local jid = require "util.jid";

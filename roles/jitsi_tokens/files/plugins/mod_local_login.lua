@@ -1,5 +1,5 @@
--- Closes a VirtualHost to people: only direct connections from allowed networks may log in, and
--- stanzas from people of other hosts end here.
+-- Closes a VirtualHost to people: only connections from allowed networks may log in, and stanzas from
+-- people of other hosts end here.
 --
 -- BOSH and WebSocket are open to the world and reach every VirtualHost by the `to` of the stream.
 -- Without this module the passwords of Jicofo, bridges and recorders can be tried from outside, an
@@ -8,10 +8,12 @@
 -- Goes on VirtualHosts of machines, and on the MUC in which they meet.
 --
 -- Options (VirtualHost, MUC component or global):
---   local_login_hosts       other hosts whose sessions may send something here, { }
---   local_login_networks    list of networks in CIDR notation, the loopback networks
---   c2s_ports               Prosody's own: ports of direct connections, { 5222 }
---   c2s_direct_tls_ports    Prosody's own: those that begin with TLS, { }
+--   local_login_hosts          other hosts whose sessions may send something here, { }
+--   local_login_networks       networks of direct connections in CIDR notation, the loopback networks
+--   local_login_web_networks   networks from which BOSH and WebSocket are taken as well, { }; recorders
+--                              enter meetings in a browser
+--   c2s_ports                  Prosody's own: ports of direct connections, { 5222 }
+--   c2s_direct_tls_ports       Prosody's own: those that begin with TLS, { }
 local ip = require "util.ip";
 local st = require "util.stanza";
 
@@ -19,26 +21,30 @@ local hosts = module:get_option_set("local_login_hosts", {});
 hosts:add(module.host);
 local direct_ports = module:get_option_set("c2s_ports", { 5222 })
 	+ module:get_option_set("c2s_direct_tls_ports", {});
-local networks = {};
-for network in module:get_option_set("local_login_networks", { "127.0.0.0/8", "::1/128" }) do
-	local address, bits = ip.parse_cidr(network);
-	networks[#networks + 1] = { address = address, bits = bits };
-end
 
--- True for a session that speaks XMPP over TCP from an allowed network. The port tells BOSH and
--- WebSocket apart: they come in through the HTTP port, whatever address they claim.
+local function networks_of(option, default)
+	local networks = {};
+	for network in module:get_option_set(option, default) do
+		local address, bits = ip.parse_cidr(network);
+		networks[#networks + 1] = { address = address, bits = bits };
+	end
+	return networks;
+end
+local direct_networks = networks_of("local_login_networks", { "127.0.0.0/8", "::1/128" });
+local web_networks = networks_of("local_login_web_networks", {});
+
+-- True for a session from an allowed network. The port tells direct connections from BOSH and
+-- WebSocket, whose address is the one that the web server saw.
 local function is_local(session)
 	local conn = session.conn;
 	-- LuaSocket gives the port as a string on some versions
 	local port = conn and conn.serverport and tonumber(conn:serverport());
-	if not direct_ports:contains(port) then
-		return false;
-	end
-	local address = ip.new_ip(conn:ip());
+	local is_direct = direct_ports:contains(port);
+	local address = ip.new_ip(is_direct and conn:ip() or session.ip or "");
 	if not address then
 		return false;
 	end
-	for _, network in ipairs(networks) do
+	for _, network in ipairs(is_direct and direct_networks or web_networks) do
 		if ip.match(address, network.address, network.bits) then
 			return true;
 		end

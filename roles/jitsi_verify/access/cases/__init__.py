@@ -19,6 +19,7 @@ from .guests import GUESTS
 from .inside import INSIDE
 from .limits import LIMITS
 from .lobby import LOBBY
+from .machines import MACHINES
 from .owner_party import OWNER_PARTY
 from .recording import RECORDING
 from .roles import ROLES
@@ -40,6 +41,7 @@ GROUPS: tuple[tuple[Case, ...], ...] = (
     INSIDE,
     BREAKOUT,
     RECORDING,
+    MACHINES,
     TENANTS,
     LIMITS,
     WEB,

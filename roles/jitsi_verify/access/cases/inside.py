@@ -11,7 +11,7 @@ from ..attempts import (
     BREWERY,
     HEALTH_ROOM,
     Attempt,
-    configuration,
+    form,
     item,
     kick,
     members_only,
@@ -152,7 +152,7 @@ def reserve_nick(scene: Scene) -> str:
         "FORM_TYPE": f"{MUC}#register",
         "muc#register_roomnick": scene.first.nick,
     }
-    form = element(
+    registration = element(
         "x",
         {"xmlns": DATA_FORM, "type": "submit"},
         *(
@@ -160,7 +160,7 @@ def reserve_nick(scene: Scene) -> str:
             for name, value in fields.items()
         ),
     )
-    return element("query", {"xmlns": REGISTER}, form)
+    return element("query", {"xmlns": REGISTER}, registration)
 
 
 # Ways to Jicofo
@@ -266,7 +266,7 @@ async def configure_everything(scene: Scene) -> str:
         "muc#roomconfig_allowpm": ["none"],
     }
     with contextlib.suppress(Refused):
-        await scene.first.request("set", scene.room.address, configuration(fields))
+        await scene.first.request("set", scene.room.address, form(fields))
     after = await form_of(scene.first, scene.room)
     changes = sorted(name for name in before if before[name] != after.get(name))
     return f"changes {', '.join(changes)}" if changes else NO_EFFECT
@@ -292,8 +292,8 @@ def of_meeting(scene: Scene) -> str:
 
 def empty_form(_: Scene) -> str:
     """Form without any field, which stands for the defaults (XEP-0045, section 10.1.2)."""
-    form = element("x", {"xmlns": DATA_FORM, "type": "submit"})
-    return element("query", {"xmlns": MUC_OWNER}, form)
+    empty = element("x", {"xmlns": DATA_FORM, "type": "submit"})
+    return element("query", {"xmlns": MUC_OWNER}, empty)
 
 
 def ban_host(scene: Scene) -> str:

@@ -201,7 +201,7 @@ def to_meeting(payload: Callable[[Scene], str]) -> Callable[[Scene], tuple[str, 
 
 def persistent(_: Scene) -> str:
     """Configuration that says nothing of the lobby."""
-    return configuration({"muc#roomconfig_persistentroom": ["1"]})
+    return configuration(persistentroom="1")
 
 
 # People whom no door has sent to the lobby

@@ -121,7 +121,7 @@ ROOMS = (
             ),
             token_is_accepted,
         )
-        for host in ("auth", "recorder")
+        for host in ("auth", "recorder", "gateway")
     ),
     Case(
         "health_room_closed",

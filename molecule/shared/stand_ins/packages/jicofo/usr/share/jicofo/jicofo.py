@@ -4,7 +4,8 @@
 A conference focus without media. It logs in to Prosody as ``jicofo.conf`` says, trusts whom Java
 trusts, opens the rooms that clients ask for, makes somebody owner of a room that has none, and
 leaves a room with the last person. With authentication of type JWT, the users of one domain open
-rooms and own them. It is stricter than the real one in two points: TLS with a certificate that is
+rooms and own them. Moderators' orders to record or to call go to a recorder or a gateway that
+waits in its brewery. It is stricter than the real one in two points: TLS with a certificate that is
 good for ``xmpp.client.domain`` is always required, and it does not start with another type of
 authentication.
 
@@ -35,11 +36,19 @@ from slixmpp.xmlstream.matcher import MatchXPath
 FOCUS = "http://jitsi.org/protocol/focus"
 MUC = "http://jabber.org/protocol/muc"
 DATA = "jabber:x:data"
+JIBRI = "http://jitsi.org/protocol/jibri"
+JIGASI = "http://jitsi.org/protocol/jigasi"
+HEALTH = "http://jitsi.org/protocol/health"
+COLIBRI = "http://jitsi.org/protocol/colibri"
+RAYO = "urn:xmpp:rayo:1"
 
 RECONNECT_DELAY = 1.0  # seconds, as the real one
 REPLY_TIMEOUT = 15  # seconds
 ROOM_PATIENCE = 15.0  # seconds until a room that nobody enters is left
 SESSION_LIFETIME = 60.0  # seconds, of a JWT session in the real one
+FAILURE_TIMEOUT = 60.0  # seconds during which a recorder that failed is not asked again
+DIAL_RETRIES = 2
+TRANSCRIBER = "jitsi_meet_transcribe"
 MOVING = "switch_room"  # status of who goes from one room of a meeting to another
 
 log = logging.getLogger("jicofo")
@@ -51,6 +60,8 @@ class Settings:
 
     client: dict[str, Any]
     bridge: dict[str, Any]
+    jibri: dict[str, Any]
+    jigasi: dict[str, Any]
     conference: dict[str, Any]
     rest: dict[str, Any]
     health: dict[str, Any]
@@ -70,6 +81,8 @@ class Settings:
             client={"hostname": "localhost", "port": 5222, "username": "focus"}
             | content["xmpp"]["client"],
             bridge=content.get("bridge", {}),
+            jibri={"num-retries": 5} | content.get("jibri", {}),
+            jigasi=content.get("jigasi", {}),
             conference={"enable-auto-owner": True} | content.get("conference", {}),
             rest={"enabled": True, "host": "127.0.0.1", "port": 8888} | content.get("rest", {}),
             health={"enabled": False} | content.get("health", {}),
@@ -161,6 +174,16 @@ class Authority:
 
 
 @dataclass
+class Recording:
+    """What a recorder does, or is asked to do, for one meeting."""
+
+    recorder: JID  # the recorder's seat in the brewery
+    initiator: str
+    mode: str  # file or stream
+    id: str
+
+
+@dataclass
 class Room:
     """A room that the focus is in or enters."""
 
@@ -169,6 +192,9 @@ class Room:
     main: str | None = None  # address of the meeting, if this is one of its breakout rooms
     people: dict[str, tuple[str, str]] = field(default_factory=dict)  # nick: JID, affiliation
     owner: str | None = None  # nick
+    presences: dict[str, ElementTree.Element] = field(default_factory=dict)  # by nick
+    failed: dict[str, float] = field(default_factory=dict)  # nick of a recorder: when
+    recording: Recording | None = None
     entered: asyncio.Future[None] = field(default_factory=asyncio.Future)
     opened: asyncio.Task[None] = field(init=False)
     grants: dict[str, asyncio.Task[None]] = field(default_factory=dict)  # by bare JID
@@ -205,6 +231,11 @@ class Focus:
             self.client.add_event_handler(event, handler)
         question = MatchXPath(f"{{jabber:client}}iq/{{{FOCUS}}}conference")
         self.client.register_handler(CoroutineCallback("conference", question, self._answer))
+        order = MatchXPath(f"{{jabber:client}}iq/{{{JIBRI}}}jibri")
+        self.client.register_handler(CoroutineCallback("recording", order, self._hear_of_recording))
+        if "brewery-jid" in settings.jigasi:
+            order = MatchXPath(f"{{jabber:client}}iq/{{{RAYO}}}dial")
+            self.client.register_handler(CoroutineCallback("call", order, self._call))
         anybody = MatchXPath("{jabber:client}presence")
         self.client.register_handler(Callback("occupant", anybody, self._see))
 
@@ -218,15 +249,20 @@ class Focus:
     @property
     def bridges(self) -> int:
         """How many bridges are in the brewery."""
-        brewery = self.rooms.get(JID(self.settings.bridge.get("brewery-jid", "")).bare)
+        brewery = self._brewery(self.settings.bridge)
         return len(brewery.people) if brewery else 0
+
+    def _brewery(self, section: dict[str, Any]) -> Room | None:
+        return self.rooms.get(JID(section.get("brewery-jid", "")).bare)
 
     async def _start(self, _: object) -> None:
         log.info("Registered as %s", self.client.boundjid)
         self.is_registered = True
         self.client.send_presence()
-        brewery = self.settings.bridge.get("brewery-jid")
-        if brewery:
+        for section in (self.settings.bridge, self.settings.jibri, self.settings.jigasi):
+            brewery = section.get("brewery-jid")
+            if not brewery:
+                continue
             try:
                 await self._open(JID(brewery).bare, keeps_open=True)
             except OSError as error:
@@ -252,15 +288,7 @@ class Focus:
         try:
             session = self._authenticate(address, asker, conference)
         except Rejected as rejected:
-            reply = question.reply()
-            is_login = rejected.condition == "not-authorized"
-            reply["error"]["type"] = "auth" if is_login else "modify"
-            reply["error"]["condition"] = rejected.condition
-            reply["error"]["text"] = rejected.text
-            if rejected.detail:
-                detail = ElementTree.Element(f"{{{FOCUS}}}{rejected.detail}")
-                reply["error"].xml.append(detail)
-            reply.send()
+            self._reject(question, rejected)
             return
         try:
             room = self.rooms.get(address) or await self._open(address)
@@ -285,9 +313,23 @@ class Focus:
             if self.authority
             else {"authentication": "false"}
         )
+        if "brewery-jid" in self.settings.jigasi:
+            properties["sipGatewayEnabled"] = "true"
         for name, value in {**properties, "visitors-supported": "false"}.items():
             ElementTree.SubElement(answer, f"{{{FOCUS}}}property", {"name": name, "value": value})
         reply.append(answer)
+        reply.send()
+
+    @staticmethod
+    def _reject(question: Any, rejected: Rejected) -> None:
+        reply = question.reply()
+        is_login = rejected.condition == "not-authorized"
+        reply["error"]["type"] = "auth" if is_login else "modify"
+        reply["error"]["condition"] = rejected.condition
+        reply["error"]["text"] = rejected.text
+        if rejected.detail:
+            detail = ElementTree.Element(f"{{{FOCUS}}}{rejected.detail}")
+            reply["error"].xml.append(detail)
         reply.send()
 
     def _asker(self, question: Any) -> JID:
@@ -383,12 +425,15 @@ class Focus:
                 room.entered.set_result(None)
         elif kind == "unavailable":
             room.people.pop(nick, None)
+            room.presences.pop(nick, None)
             if room.owner == nick:
                 room.owner = None
+            self._drop_recordings_of(presence["from"])
             self._leave_if_empty(room, is_moving=presence["status"] == MOVING)
             self._manage(room)
         elif item is not None:
             room.people[nick] = (item.get("jid", ""), item.get("affiliation", ""))
+            room.presences[nick] = presence.xml
             if room.patience:
                 room.patience.cancel()
                 room.patience = None
@@ -420,7 +465,7 @@ class Focus:
         people = {
             nick: (jid, affiliation)
             for nick, (jid, affiliation) in room.people.items()
-            if JID(jid).domain not in self.settings.trusted_domains
+            if not self._is_machine(room, nick)
         }
         if room.owner or not people:
             return
@@ -429,6 +474,229 @@ class Focus:
         if room.owner is None:
             room.owner, (jid, _) = next(iter(people.items()))
             self._grant(room, jid)
+
+    def _is_machine(self, room: Room, nick: str) -> bool:
+        """Whether somebody says so who logged in on a domain that is trusted with it."""
+        features = {
+            feature.get("var")
+            for feature in room.presences[nick].iter()
+            if feature.tag.endswith("}feature")
+        }
+        domain = JID(room.people[nick][0]).domain
+        return domain in self.settings.trusted_domains and bool(features & {JIBRI, JIGASI})
+
+    @staticmethod
+    def _moderates(room: Room, nick: str) -> bool:
+        _, affiliation = room.people.get(nick, ("", ""))
+        item = room.presences[nick].find(f".//{{{MUC}#user}}item") if affiliation else None
+        is_moderator = item is not None and item.get("role") == "moderator"
+        return affiliation in ("owner", "admin") or is_moderator
+
+    # Recorders
+
+    async def _hear_of_recording(self, question: Any) -> None:
+        """Take an order of somebody in a meeting, or news of the recorder that works for one."""
+        if question["type"] != "set":
+            return
+        sender, order = question["from"], question.xml.find(f"{{{JIBRI}}}jibri")
+        for room in self.rooms.values():
+            if room.recording and room.recording.recorder == sender:
+                self._note_status(room, room.recording, order)
+                question.reply(clear=True).send()
+                return
+        try:
+            identifier = await self._take_order(sender, order)
+        except Rejected as rejected:
+            self._reject(question, rejected)
+            return
+        reply = question.reply(clear=True)
+        reply.append(ElementTree.Element(f"{{{JIBRI}}}jibri", {"session_id": identifier}))
+        reply.send()
+
+    async def _take_order(self, sender: JID, order: ElementTree.Element) -> str:
+        """Start or stop what a meeting wants recorded. Returns its identifier."""
+        room = self.rooms.get(sender.bare)
+        is_known = "brewery-jid" in self.settings.jibri and not order.get("sipaddress")
+        if room is None or room.keeps_open or not is_known:
+            raise Rejected("item-not-found", "")
+        if sender.resource not in room.people:
+            raise Rejected("forbidden", "")
+        if not self._moderates(room, sender.resource):
+            raise Rejected("not-allowed", "")
+        action, recording = order.get("action", "").upper(), room.recording
+        if action == "STOP":
+            if recording is None:
+                raise Rejected("item-not-found", "Unknown session")
+            self._stop_recording(room)
+            return recording.id
+        if action != "START":
+            raise Rejected("bad-request", "undefined action")
+        if recording:
+            raise Rejected("unexpected-request", "Recording or live streaming is already enabled")
+        stream, is_file = (
+            order.get("streamid", ""),
+            order.get("recording_mode", "").upper() == "FILE",
+        )
+        if not stream and not is_file:
+            raise Rejected("bad-request", "Stream ID is empty or undefined")
+        if stream and is_file:
+            raise Rejected("bad-request", "Stream ID is provided for a FILE recording.")
+        return await self._start_recording(room, sender, order)
+
+    async def _start_recording(self, room: Room, sender: JID, order: ElementTree.Element) -> str:
+        """Ask one idle recorder after the other. Returns the identifier of the recording."""
+        mode = "stream" if order.get("streamid") else "file"
+        identifier = str(uuid.uuid4())
+        for _ in range(1 + self.settings.jibri["num-retries"]):
+            brewery = self._brewery(self.settings.jibri)
+            recorder = self._choose_recorder(brewery)
+            if brewery is None or recorder is None:
+                if brewery and self._recorders(brewery):
+                    raise Rejected("resource-constraint", "all Jibris are busy")
+                raise Rejected("service-unavailable", "no Jibris available")
+            attributes = {
+                "action": "start",
+                "session_id": identifier,
+                "recording_mode": mode,
+                "room": room.address,
+            }
+            kept = ("streamid", "app_data", "displayname", "youtube_broadcast_id")
+            attributes |= {name: order.get(name, "") for name in kept if order.get(name)}
+            iq = self.client.make_iq_set(ito=recorder)
+            iq.append(ElementTree.Element(f"{{{JIBRI}}}jibri", attributes))
+            room.recording = Recording(recorder, str(sender), mode, identifier)
+            try:
+                answer = await iq.send(timeout=REPLY_TIMEOUT)
+                said = answer.xml.find(f"{{{JIBRI}}}jibri")
+            except (IqError, IqTimeout):
+                said = None
+            if said is not None and said.get("status") == "pending":
+                log.info("%s records %s", recorder, room.address)
+                return identifier
+            room.recording = None
+            brewery.failed[recorder.resource] = time.monotonic()
+            log.info("%s does not record %s", recorder, room.address)
+        raise Rejected("internal-server-error", "")
+
+    @staticmethod
+    def _recorders(brewery: Room) -> dict[str, bool]:
+        """Whoever in the brewery says how it does, by nick, and whether it waits for work."""
+        found = {}
+        for nick, presence in brewery.presences.items():
+            status = presence.find(f"{{{JIBRI}}}jibri-status")
+            if status is not None:
+                busy = status.find(f"{{{JIBRI}}}busy-status")
+                health = status.find(f"{{{HEALTH}}}health-status")
+                found[nick] = (
+                    busy is not None
+                    and busy.get("status") == "idle"
+                    and health is not None
+                    and health.get("status") == "healthy"
+                )
+        return found
+
+    def _choose_recorder(self, brewery: Room | None) -> JID | None:
+        """The one of the idle recorders whose last failure is longest ago."""
+        if brewery is None:
+            return None
+        idle = [nick for nick, is_idle in self._recorders(brewery).items() if is_idle]
+        for nick in sorted(idle, key=lambda each: brewery.failed.get(each, 0.0)):
+            failed = brewery.failed.get(nick)
+            if failed is None or time.monotonic() - failed >= FAILURE_TIMEOUT:
+                return JID(f"{brewery.address}/{nick}")
+        return None
+
+    def _note_status(self, room: Room, recording: Recording, news: ElementTree.Element) -> None:
+        status = news.get("status", "")
+        if status == "off":
+            room.recording = None
+        if status in ("on", "off"):
+            self._publish(room, recording, status)
+
+    def _publish(self, room: Room, recording: Recording, status: str) -> None:
+        """Tell the meeting what is recorded."""
+        attributes = {
+            "status": status,
+            "session_id": recording.id,
+            "recording_mode": recording.mode,
+            "initiator": recording.initiator,
+        }
+        presence = self.client.make_presence(pto=f"{room.address}/{self.nick}")
+        presence.append(ElementTree.Element(f"{{{JIBRI}}}jibri-recording-status", attributes))
+        presence.send()
+
+    def _stop_recording(self, room: Room) -> None:
+        recording, room.recording = room.recording, None
+        if recording:
+            iq = self.client.make_iq_set(ito=recording.recorder)
+            attributes = {"action": "stop", "session_id": recording.id}
+            iq.append(ElementTree.Element(f"{{{JIBRI}}}jibri", attributes))
+            iq.send(timeout=REPLY_TIMEOUT).add_done_callback(lambda done: done.exception())
+            if self.rooms.get(room.address) is room:
+                self._publish(room, recording, "off")
+
+    def _drop_recordings_of(self, recorder: JID) -> None:
+        for room in self.rooms.values():
+            if room.recording and room.recording.recorder == recorder:
+                recording, room.recording = room.recording, None
+                self._publish(room, recording, "off")
+
+    # Gateways
+
+    async def _call(self, question: Any) -> None:
+        """Hand an order to call somebody on to a gateway."""
+        if question["type"] != "set":
+            return
+        sender, dial = question["from"], question.xml.find(f"{{{RAYO}}}dial")
+        try:
+            answer = await self._dial(sender, dial)
+        except Rejected as rejected:
+            self._reject(question, rejected)
+            return
+        reply = question.reply(clear=True)
+        for child in answer.xml:
+            reply.append(child)
+        reply.send()
+
+    async def _dial(self, sender: JID, dial: ElementTree.Element) -> Any:
+        """Ask one able gateway after the other. Returns the answer of the one that calls."""
+        room = self.rooms.get(sender.bare)
+        if room is None:
+            raise Rejected("item-not-found", "")
+        wanted = dial.find(f"{{{RAYO}}}header[@name='JvbRoomName']")
+        is_other = wanted is not None and JID(wanted.get("value", "")).bare != room.address
+        if not self._moderates(room, sender.resource) or is_other:
+            raise Rejected("forbidden", "")
+        skill = "supports_transcription" if dial.get("to") == TRANSCRIBER else "supports_sip"
+        tried: set[str] = set()
+        for _ in range(1 + DIAL_RETRIES):
+            brewery = self._brewery(self.settings.jigasi)
+            able = self._gateways(brewery, skill) if brewery else {}
+            left = {nick: calls for nick, calls in able.items() if nick not in tried}
+            if brewery is None or not left:
+                raise Rejected("service-unavailable", "")
+            nick = min(left, key=lambda each: left[each])
+            tried.add(nick)
+            iq = self.client.make_iq_set(ito=JID(f"{brewery.address}/{nick}"))
+            iq.append(dial)
+            try:
+                return await iq.send(timeout=REPLY_TIMEOUT)
+            except (IqError, IqTimeout):
+                log.info("%s does not call", nick)
+        raise Rejected("undefined-condition", "")
+
+    @staticmethod
+    def _gateways(brewery: Room, skill: str) -> dict[str, int]:
+        """Gateways that can do what is asked, by nick, and how many calls each has."""
+        found = {}
+        for nick, presence in brewery.presences.items():
+            said = {
+                stat.get("name"): stat.get("value", "")
+                for stat in presence.iter(f"{{{COLIBRI}}}stat")
+            }
+            if said.get(skill) == "true" and said.get("shutdown_in_progress") != "true":
+                found[nick] = int(said.get("participants") or 0)
+        return found
 
     def _grant(self, room: Room, jid: str) -> None:
         bare = JID(jid).bare
@@ -470,6 +738,8 @@ class Focus:
         if self.rooms.get(room.address) is not room:
             return
         del self.rooms[room.address]
+        if self.is_registered:
+            self._stop_recording(room)
         if self.authority:
             self.authority.end(room.address)
         main_room = self.rooms.get(room.main or "")
