@@ -195,23 +195,23 @@ def configuration_form(_: Scene) -> str:
     return element("query", {"xmlns": MUC_OWNER})
 
 
-def password(_: Scene) -> str:
-    """Configuration that locks the room with a password."""
+def configuration(**values: str) -> str:
+    """Form that sets these fields of a room, each without muc#roomconfig_ before its name."""
     return _submit(
         MUC_OWNER,
         _field("FORM_TYPE", "http://jabber.org/protocol/muc#roomconfig"),
-        _field("muc#roomconfig_passwordprotectedroom", "1"),
-        _field("muc#roomconfig_roomsecret", secrets.token_hex(8)),
+        *(_field(f"muc#roomconfig_{name}", value) for name, value in values.items()),
     )
+
+
+def password(_: Scene) -> str:
+    """Configuration that locks the room with a password."""
+    return configuration(passwordprotectedroom="1", roomsecret=secrets.token_hex(8))
 
 
 def members_only(_: Scene, value: str = "1") -> str:
     """Configuration that turns the lobby on, or off with the value 0."""
-    return _submit(
-        MUC_OWNER,
-        _field("FORM_TYPE", "http://jabber.org/protocol/muc#roomconfig"),
-        _field("muc#roomconfig_membersonly", value),
-    )
+    return configuration(membersonly=value)
 
 
 def destruction(_: Scene) -> str:

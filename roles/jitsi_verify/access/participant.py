@@ -215,15 +215,22 @@ class Participant:
             raise NoAnswer("a room from Jicofo", self._patience) from None
 
     async def join(
-        self, room: Room, nick: str = "", address: str = "", *, named: bool = True
+        self,
+        room: Room,
+        nick: str = "",
+        address: str = "",
+        *,
+        named: bool = True,
+        password: str = "",
     ) -> None:
         """Join ``room`` as ``nick``, by ``address`` where that is not the usual one."""
         nick = nick or self.nick
+        secret = [element("password", None, text(password))] if password else []
         name = element("nick", {"xmlns": NICK}, "Access case")  # the lobby asks for it
         await self._announce(
             address or room.address,
             nick,
-            element("x", {"xmlns": MUC}),
+            element("x", {"xmlns": MUC}, *secret),
             *([name] if named else []),
         )
         await self._admitted(room, nick)
