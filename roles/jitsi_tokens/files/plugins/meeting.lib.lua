@@ -7,6 +7,9 @@
 --                            the main domain
 local configmanager = require "core.configmanager";
 local jid = require "util.jid";
+local now = require "util.time".now;
+
+local ON_THE_WAY = 60; -- seconds that somebody may take from one room of a meeting to the next
 
 local is_machine = module:require "machines";
 local muc = module:depends("muc");
@@ -32,17 +35,37 @@ function meeting.breakout_rooms_of(main_room)
 	return rooms;
 end
 
--- The first bare JID of a person in the meeting for which the test holds, or nil.
-function meeting.find_person(main_room, test)
-	local rooms = meeting.breakout_rooms_of(main_room);
+-- The occupants of all rooms of a meeting, machines too, as a list.
+function meeting.occupants_of(main_room)
+	local rooms, occupants = meeting.breakout_rooms_of(main_room), {};
 	table.insert(rooms, 1, main_room);
 	for _, room in ipairs(rooms) do
 		for _, occupant in room:each_occupant() do
-			if not is_machine(occupant.bare_jid) and test(occupant.bare_jid) then
-				return occupant.bare_jid;
-			end
+			occupants[#occupants + 1] = occupant;
 		end
 	end
+	return occupants;
+end
+
+-- The first bare JID of a person in the meeting for which the test holds, or nil.
+function meeting.find_person(main_room, test)
+	for _, occupant in ipairs(meeting.occupants_of(main_room)) do
+		if not is_machine(occupant.bare_jid) and test(occupant.bare_jid) then
+			return occupant.bare_jid;
+		end
+	end
+end
+
+-- Bare JIDs of those who left one room of a meeting for another, as a set. mod_inside_stays keeps it.
+function meeting.travellers_of(main_room)
+	local travellers = main_room._data.on_the_way or {};
+	main_room._data.on_the_way = travellers;
+	for address, since in pairs(travellers) do
+		if now() - since > ON_THE_WAY then
+			travellers[address] = nil; -- removing the present key while iterating is allowed
+		end
+	end
+	return travellers;
 end
 
 -- The main room to which a room belongs, the room itself where it is one.

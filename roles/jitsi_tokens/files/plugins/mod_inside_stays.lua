@@ -27,23 +27,11 @@ local now = require "util.time".now;
 
 local MUC = "http://jabber.org/protocol/muc";
 local MEMBERS_ONLY = "muc#roomconfig_membersonly";
-local ON_THE_WAY = 60; -- seconds that somebody may take from one room of a meeting to the next
 
 local muc = module:depends("muc");
 local is_machine = module:require "machines";
 local meeting = module:require "meeting";
 local admins = module:get_option_inherited_set("admins", {});
-
--- Bare JIDs of those who left one room of a meeting for another, with the time of it.
-local function travellers_of(room)
-	room._data.on_the_way = room._data.on_the_way or {};
-	return room._data.on_the_way;
-end
-
-local function is_on_the_way(room, address)
-	local since = travellers_of(room)[address];
-	return since ~= nil and now() - since < ON_THE_WAY;
-end
 
 local function make_member(room, address)
 	if (room:get_affiliation(address) or "none") == "none" then
@@ -52,17 +40,11 @@ local function make_member(room, address)
 end
 
 local function make_members(room)
-	local rooms = meeting.breakout_rooms_of(room);
-	rooms[#rooms + 1] = room;
-	for _, each in ipairs(rooms) do
-		for _, occupant in each:each_occupant() do
-			make_member(room, occupant.bare_jid);
-		end
+	for _, occupant in ipairs(meeting.occupants_of(room)) do
+		make_member(room, occupant.bare_jid);
 	end
-	for address in pairs(travellers_of(room)) do
-		if is_on_the_way(room, address) then
-			make_member(room, address);
-		end
+	for address in pairs(meeting.travellers_of(room)) do
+		make_member(room, address);
 	end
 end
 
@@ -126,13 +108,7 @@ end, 2000);
 local function set_on_the_way(room, address, since)
 	local main_room = meeting.main_room_of(room);
 	if main_room then
-		local travellers = travellers_of(main_room);
-		for each in pairs(travellers) do
-			if not is_on_the_way(main_room, each) then
-				travellers[each] = nil; -- removing the present key while iterating is allowed
-			end
-		end
-		travellers[address] = since;
+		meeting.travellers_of(main_room)[address] = since;
 	end
 end
 
@@ -158,8 +134,9 @@ end
 local function give_password(event)
 	local room, stanza = event.room, event.stanza;
 	local join = stanza:get_child("x", MUC);
-	if join and room:get_password() and is_on_the_way(room, jid.bare(stanza.attr.from)) then
+	if join and room:get_password() and meeting.travellers_of(room)[jid.bare(stanza.attr.from)] then
 		join:remove_children("password", MUC);
+		join:reset(); -- others leave it where they added theirs
 		join:text_tag("password", room:get_password(), { xmlns = MUC });
 	end
 end

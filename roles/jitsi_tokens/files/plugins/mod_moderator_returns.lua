@@ -18,8 +18,9 @@
 -- is there. Guests whom the last moderator left behind a lobby have to wait for a token, as guests
 -- without a host do.
 --
--- The last place of a meeting is for whoever can moderate it, until one is in the room. Upstream counts
--- people in the main room only, and so does this: those in breakout rooms have no place there.
+-- A full meeting takes one more: whoever can moderate it, as long as nobody in it can, lost connections
+-- not counted. Upstream's limit has to be that one higher. Upstream counts people in the main room alone,
+-- so that newcomers take the places of those in breakout rooms. Here they keep them.
 --
 -- Jitsi's av_moderation lets those moderators speak who were there when the moderation began, or are
 -- promoted then. Who comes as a moderator is let speak as well.
@@ -29,7 +30,8 @@
 -- Options (MUC component or global):
 --   moderation_by               what makes moderators: "token", "login" or "presence", "presence"
 --   moderation_grace            seconds without an owner after which somebody is made one, 10
---   muc_max_occupants           places of a room, as muc_max_occupants has it; none where not set
+--   moderation_places           people whom a meeting takes, any number where not set; muc_max_occupants
+--                               has to be one more
 --   muc_access_whitelist        hosts and bare JIDs that need no place, as muc_max_occupants has it
 --   admins                      JIDs that are no people, as on every MUC
 --   owner_party_service_hosts   hosts whose users are no people, { }
@@ -45,7 +47,7 @@ local MUC = "http://jabber.org/protocol/muc";
 local main_host = module:get_option_string("muc_mapper_domain_base");
 local by_token = module:get_option_string("moderation_by", "presence") == "token";
 local grace = tonumber(module:get_option("moderation_grace", 10));
-local places = module:get_option_number("muc_max_occupants", -1);
+local places = module:get_option_number("moderation_places", math.huge);
 local placeless = module:get_option_set("muc_access_whitelist", {});
 assert(grace and grace > 0 and grace < math.huge, "moderation_grace has to be a number of seconds above 0");
 
@@ -95,24 +97,35 @@ local function needs_place(address)
 	return not placeless:contains(jid.host(address)) and not placeless:contains(jid.bare(address));
 end
 
--- Ahead of muc_max_occupants (10), which refuses whom the last place is left to
-if places > 0 then
+-- Whether one of these occupants can moderate the meeting now.
+local function is_moderated(room, occupants)
+	local can = can_moderate(room);
+	for _, occupant in ipairs(occupants) do
+		local session = prosody.full_sessions[occupant.jid];
+		if not is_machine(occupant.bare_jid) and can(occupant.bare_jid) and session and not session.hibernating then
+			return true;
+		end
+	end
+	return false;
+end
+
+-- Ahead of muc_max_occupants (10), which lets one more into the main room
+if places < math.huge then
 	module:hook("muc-occupant-pre-join", function (event)
 		local room, stanza = event.room, event.stanza;
-		local from = stanza.attr.from;
-		if not needs_place(from) or room:get_occupant_jid(from) or is_awaited_in(event) then
+		local from, travellers = stanza.attr.from, meeting.travellers_of(room);
+		if not needs_place(from) or room:get_occupant_jid(from) or travellers[jid.bare(from)] then
 			return;
 		end
-		local can, free = can_moderate(room), room._data.max_occupants or places;
-		for _, occupant in room:each_occupant() do
-			local address = occupant.bare_jid;
-			if not is_machine(address) and can(address) then
-				return;
-			end
-			free = needs_place(address) and free - 1 or free;
+		local occupants, free = meeting.occupants_of(room), places;
+		for _, occupant in ipairs(occupants) do
+			free = needs_place(occupant.bare_jid) and free - 1 or free;
 		end
-		if free <= (can(jid.bare(from)) and 0 or 1) then
-			module:log("info", "The last place in %s is a moderator's", room.jid);
+		for _ in pairs(travellers) do
+			free = free - 1;
+		end
+		if free <= 0 and (is_moderated(room, occupants) or not is_awaited_in(event)) then
+			module:log("info", "%s is full", room.jid);
 			event.origin.send(st.error_reply(stanza, "cancel", "service-unavailable"));
 			return true;
 		end
@@ -134,6 +147,7 @@ module:hook("muc-occupant-pre-join", function (event)
 	local room, join = event.room, event.stanza:get_child("x", MUC);
 	if join and room:get_password() and is_awaited_in(event) then
 		join:remove_children("password", MUC);
+		join:reset(); -- others leave it where they added theirs
 		join:text_tag("password", room:get_password(), { xmlns = MUC });
 	end
 end, -6);
