@@ -18,6 +18,7 @@ from .guests import GUESTS
 from .limits import LIMITS
 from .lobby import LOBBY
 from .owner_party import OWNER_PARTY
+from .power import POWER
 from .recording import RECORDING
 from .roles import ROLES
 from .rooms import ROOMS
@@ -35,6 +36,7 @@ GROUPS: tuple[tuple[Case, ...], ...] = (
     ROLES,
     OWNER_PARTY,
     LOBBY,
+    POWER,
     RECORDING,
     TENANTS,
     LIMITS,
