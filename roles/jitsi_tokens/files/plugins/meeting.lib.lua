@@ -68,6 +68,17 @@ function meeting.travellers_of(main_room)
 	return travellers;
 end
 
+-- The same with those who are on the way between its rooms.
+function meeting.find_participant(main_room, test)
+	local found = meeting.find_person(main_room, test);
+	for address in pairs(meeting.travellers_of(main_room)) do
+		if not found and test(address) then
+			found = address;
+		end
+	end
+	return found;
+end
+
 -- The main room to which a room belongs, the room itself where it is one.
 function meeting.main_room_of(room)
 	if jid.host(room.jid) == module.host then

@@ -42,7 +42,7 @@ local function look(room)
 	local address = room.jid;
 	if is_healthcheck_room(address) or room.destroying then
 		return;
-	elseif meeting.find_person(room, is_anybody) or is_awaited(room) then
+	elseif meeting.find_participant(room, is_anybody) or is_awaited(room) then
 		empty[address] = nil;
 		return;
 	elseif empty[address] then
@@ -56,7 +56,7 @@ local function look(room)
 		end
 		empty[address] = nil;
 		local same = muc.get_room_from_jid(address);
-		if same and not same.destroying and not meeting.find_person(same, is_anybody) and not is_awaited(same) then
+		if same and not same.destroying and not meeting.find_participant(same, is_anybody) and not is_awaited(same) then
 			module:log("info", "The meeting in %s ends, nobody is left in it", address);
 			same:set_persistent(false);
 			same:destroy(nil, "The meeting has ended, because nobody is left.");

@@ -4,7 +4,8 @@
 -- Only a moderator undoes that. When the last one leaves, is cut off or steps down, those inside have
 -- no power, and upstream stops a moderator's token at the same doors as everybody else. So:
 --
---   Where the token decides (affiliation), an owner's token passes lobby, password and a full room.
+--   Where the token decides (affiliation), an owner's token passes lobby, password and a full room. An
+--   owner who was demoted is one again after leaving and joining anew.
 --   Where presence decides (first_is_owner) or Jicofo's login does (jicofo_login), a token says of
 --   nobody in particular that they moderate. There any token of the room passes, and makes its bearer
 --   an owner, as long as nobody in the meeting is an owner or could be made one: that is whoever
@@ -86,7 +87,7 @@ local function is_awaited(room, session, address)
 	elseif by_token then
 		return is_token_owner(session);
 	end
-	return not meeting.find_person(room, can_moderate(room));
+	return not meeting.find_participant(room, can_moderate(room));
 end
 
 local function is_awaited_in(event)
@@ -201,14 +202,23 @@ local function ask_in(room)
 	end
 end
 
+-- Full JID of Jicofo. What it does, av_moderation tells all moderators, and so Jicofo.
+local function jicofo_in(room)
+	for _, occupant in room:each_occupant() do
+		if is_machine(occupant.bare_jid) and room:get_affiliation(occupant.bare_jid) == "owner" then
+			return occupant.jid;
+		end
+	end
+end
+
 local function look(room)
-	if meeting.find_person(room, is_owner_of(room)) then
+	if meeting.find_participant(room, is_owner_of(room)) then
 		return;
 	end
 	local somebody = meeting.find_person(room, has_token);
 	if somebody then
 		module:log("info", "No moderator is left in %s, %s becomes one", room.jid, somebody);
-		room:set_affiliation(true, somebody, "owner");
+		room:set_affiliation(jicofo_in(room) or true, somebody, "owner");
 	else
 		ask_in(room);
 	end
@@ -216,7 +226,7 @@ end
 
 function look_later(room)
 	local address = room.jid;
-	if waiting[address] or meeting.find_person(room, is_owner_of(room)) then
+	if waiting[address] or meeting.find_participant(room, is_owner_of(room)) then
 		return;
 	end
 	waiting[address] = true;
