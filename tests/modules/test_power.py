@@ -337,7 +337,9 @@ async def test_somebody_is_made_owner_where_nobody_is(entrance: Entrance) -> Non
         member(entrance, room) as somebody,
     ):
         await administer(host, room, jid=bare(somebody), affiliation="owner")
+        await somebody.wait_for_affiliation(room, "owner")
         await administer(somebody, room, jid=bare(host), affiliation="member")
+        await host.wait_for_affiliation(room, "member")
         await somebody.leave(room)
         await host.wait_for_affiliation(room, "owner")
         assert not other.standing(room).moderates

@@ -5,6 +5,7 @@
 --   muc_mapper_domain_base   main domain; of it: main_muc and breakout_rooms_muc, the MUCs of the
 --                            meetings and their breakout rooms, "conference." or "breakout." and
 --                            the main domain
+local cache = require "util.cache";
 local configmanager = require "core.configmanager";
 local jid = require "util.jid";
 local now = require "util.time".now;
@@ -79,14 +80,22 @@ function meeting.find_participant(main_room, test)
 	return found;
 end
 
+local main_rooms = cache.new(1000); -- addresses of main rooms by those of their breakout rooms
+
 -- The main room to which a room belongs, the room itself where it is one.
 function meeting.main_room_of(room)
 	if jid.host(room.jid) == module.host then
 		return room;
 	end
+	local known = main_rooms:get(room.jid);
+	known = known and muc.get_room_from_jid(known);
+	if known and (known._data.breakout_rooms or {})[room.jid] then
+		return known;
+	end
 	for main_room in muc.all_rooms() do
 		local breakout_rooms = main_room._data.breakout_rooms;
 		if breakout_rooms and breakout_rooms[room.jid] then
+			main_rooms:set(room.jid, main_room.jid);
 			return main_room;
 		end
 	end
