@@ -203,13 +203,11 @@ POWER: tuple[Case, ...] = (
         "closing_sends_nobody_out",
         "who is inside when the lobby comes on",
         {
-            "lobby": be_inside(plain, membersonly="1"),
             "lobby and password": be_inside(plain, membersonly="1", roomsecret="word"),
             "guest": be_inside(guest, membersonly="1"),
-            "guest, lobby and password": be_inside(guest, membersonly="1", roomsecret="word"),
         },
         outcome=STAYS,
-        needs={"guest": "guests", "guest, lobby and password": "guests"},
+        needs={"guest": "guests"},
     ),
     Case(
         "lobby_outlives_other_forms",
