@@ -14,6 +14,10 @@ UPSTREAMS = {"auth_token", "jitsi_meet_context_features"}
 STAYS = {
     "resumption_guard_rename": "asks for another name at the binding, which who resumes has not",
     "username": "the name itself",
+    "focus_guard_asked": "how often this session asked, whoever it is now",
+    "join_queue_bucket": "the same of its attempts to join",
+    "session_rate": "the same of its stanzas",
+    "lobby_guard": "where it waits; where it may wait is forgotten at a resumption",
 }
 _KEPT = re.compile(r"\b(?:session|origin)\.(\w+)\s*=[^=]")
 

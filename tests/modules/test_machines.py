@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[2]
 RIGHTS = {"recording": True, "livestreaming": True, "outbound-call": True}
 SETTINGS = (
     Setting(CONFERENCE, "muc_rate_limit", "muc_rate_joins", "100"),  # a second, so nobody queues
-    Setting(CONFERENCE, "machine_guard", "machine_guard_patience", "0.5"),  # seconds
+    Setting(CONFERENCE, "empty_meetings", "empty_meetings_timeout", "0.5"),  # seconds
     Setting(DOMAIN, "filter_iq_jibri", "max_number_room_attempts_per_minute", "100"),
 )
 

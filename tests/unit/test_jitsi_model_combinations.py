@@ -205,12 +205,12 @@ DOORS = {
     ("conference", "muc_password_whitelist"),
     ("conference", "guest_hosts"),
     ("conference", "muc_access_whitelist"),
-    ("conference", "owner_party_service_hosts"),
     ("breakout", "guest_hosts"),
     ("internal", "muc_filter_whitelist"),
+    ("internal", "local_login_hosts"),
     ("internal", "machine_guard_breweries"),
 }
-DOORS_OF = {"muc_access_whitelist": "max_occupants", "owner_party_service_hosts": "owner_party"}
+DOORS_OF = {"muc_access_whitelist": "max_occupants"}
 
 
 def machines_of(model: Mapping[str, Any]) -> list[str]:

@@ -241,15 +241,12 @@ class Participant:
         ``more`` is XML that the presence carries as well.
         """
         nick = nick or self.nick
+        secret = [element("password", None, text(password))] if password else []
         name = element("nick", {"xmlns": NICK}, "Access case")  # the lobby asks for it
         await self._announce(
             address or room.address,
             nick,
-            element(
-                "x",
-                {"xmlns": MUC},
-                *([element("password", None, text(password))] if password else []),
-            ),
+            element("x", {"xmlns": MUC}, *secret),
             *([name] if named else []),
             more,
         )

@@ -1,52 +1,29 @@
--- Who is a machine, and whether people are in a meeting. People are all whose host is neither one of
--- machines nor that of Jicofo and the bridges. A meeting is a room and its breakout rooms.
+-- Who is no person. Machines (recorders, SIP gateways) come into meetings; Jicofo, the bridges and other
+-- admins serve them.
 --
 -- Use: local machines = module:require "machines";
--- Reads the global options machine_hosts and service_hosts.
+-- Options (of the module's host or global):
+--   machine_hosts               names of VirtualHosts whose users are machines, { }
+--   service_hosts               those, and the hosts of Jicofo and the bridges, { }
+--   owner_party_service_hosts   in place of service_hosts, where it is set
+--   admins                      JIDs that are no people, as on every MUC
 local jid = require "util.jid";
 
 local machine_hosts = module:get_option_set("machine_hosts", {});
-local service_hosts = module:get_option_set("service_hosts", {});
+local service_hosts = module:get_option_set("owner_party_service_hosts")
+	or module:get_option_set("service_hosts", {});
+local admins = module:get_option_inherited_set("admins", {});
 
 local machines = {};
 
+-- True for the bare or full JID of a machine.
 function machines.is_machine(address)
 	return machine_hosts:contains(jid.host(address));
 end
 
-local function room_at(address)
-	local host = prosody.hosts[jid.host(address)];
-	return host and host.modules.muc and host.modules.muc.get_room_from_jid(address);
-end
-
-local function has_occupant(room, test)
-	for _, occupant in room:each_occupant() do
-		if test(occupant.bare_jid) then
-			return true;
-		end
-	end
-	return false;
-end
-
-local function is_person(address)
-	return not service_hosts:contains(jid.host(address));
-end
-
-function machines.has_machines(room)
-	return has_occupant(room, machines.is_machine);
-end
-
-function machines.has_people(main_room)
-	if has_occupant(main_room, is_person) then
-		return true;
-	end
-	for address in pairs(main_room._data.breakout_rooms or {}) do
-		local room = room_at(address);
-		if room and has_occupant(room, is_person) then
-			return true;
-		end
-	end
-	return false;
+-- True for the bare or full JID of whoever is no person.
+function machines.is_service(address)
+	return admins:contains(jid.bare(address)) or service_hosts:contains(jid.host(address));
 end
 
 return machines;

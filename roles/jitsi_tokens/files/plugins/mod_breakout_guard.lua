@@ -10,10 +10,9 @@
 -- Goes on the MUC of the breakout rooms, beside mod_muc_kicked on that of the meetings.
 --
 -- Options (MUC component or global):
---   muc_mapper_domain_base   main domain
---   breakout_guard_rooms     breakout rooms that a meeting may have, 100
---   machine_hosts            hosts whose accounts may enter every room, { }
---   admins                   JIDs that may
+--   breakout_guard_rooms   breakout rooms that a meeting may have, 100
+--   admins                 JIDs that may enter every room, Jicofo
+--   those of meeting.lib
 local jid = require "util.jid";
 local st = require "util.stanza";
 local meeting = module:require "meeting";
@@ -21,68 +20,28 @@ local get_room_by_name_and_subdomain = module:require("util").get_room_by_name_a
 
 local COMMAND = "features/breakout-rooms/";
 local most_rooms = module:get_option_number("breakout_guard_rooms", 100);
-local machines = module:get_option_set("machine_hosts", {});
 local admins = module:get_option_inherited_set("admins", {});
 local muc = module:depends("muc");
 
-local function is_machine(address)
-	return admins:contains(jid.bare(address)) or machines:contains(jid.host(address));
-end
-
-local function is_inside(main_room, address)
-	return meeting.find(main_room, function (occupant)
-		return occupant.bare_jid == address;
+-- Whether somebody is in a room of a meeting, or on the way from one to another.
+local function is_in(main_room, address)
+	return meeting.find_participant(main_room, function (participant)
+		return participant == address;
 	end) ~= nil;
 end
-
--- Those on the way from one room of a meeting to another: by bare JID, its main room
-local moving = {};
 
 local function refuse(event, kind, condition, text)
 	event.origin.send(st.error_reply(event.stanza, kind, condition, text));
 	return true;
 end
 
--- Clients leave one room of the meeting with this status before they enter another; and whose breakout
--- room is closed goes back to the meeting.
-local function is_moving(event)
-	local stanza = event.stanza;
-	if stanza then
-		return stanza:get_child_text("status") == "switch_room";
-	end
-	return event.room.destroying and jid.host(event.room.jid) == meeting.breakout_muc;
-end
-
-local function watch(context)
-	context:hook("muc-occupant-joined", function (event)
-		moving[event.occupant.bare_jid] = nil;
-	end);
-
-	context:hook("muc-occupant-left", function (event)
-		local main_room, address = meeting.main_room_of(event.room), event.occupant.bare_jid;
-		if main_room and not is_machine(address) then
-			local kicked = main_room.kicked and main_room.kicked[address];
-			moving[address] = not kicked and is_moving(event) and main_room or nil;
-		end
-	end);
-end
-
-watch(module);
-meeting.with_host(meeting.main_muc, watch);
-
--- Who loses the connection on the way is not awaited
-module:hook_global("jitsi-pre-session-unbind", function (event)
-	moving[jid.bare(event.jid)] = nil;
-end);
-
 module:hook("muc-occupant-pre-join", function (event)
 	local address = jid.bare(event.stanza.attr.from);
-	if is_machine(address) then
+	if admins:contains(address) then
 		return;
 	end
 	local main_room = meeting.main_room_of(event.room);
-	if not main_room or main_room.kicked and main_room.kicked[address]
-		or moving[address] ~= main_room and not is_inside(main_room, address) then
+	if not main_room or main_room.kicked and main_room.kicked[address] or not is_in(main_room, address) then
 		return refuse(event, "cancel", "not-allowed", "Enter the meeting first");
 	end
 	-- Upstream keeps this with the session, which may have been resumed since
@@ -120,9 +79,7 @@ end
 -- An order to throw somebody out of a breakout room, from a moderator anywhere in its meeting
 module:hook("muc-pre-set-role", function (event)
 	local main_room = event.role == nil and event.actor and meeting.main_room_of(event.room);
-	local actor = main_room and meeting.find(main_room, function (occupant)
-		return occupant.sessions[event.actor] ~= nil;
-	end);
+	local actor = main_room and meeting.find_occupant(main_room, event.actor);
 	if actor and actor.role == "moderator" and main_room:get_affiliation(event.actor) == "owner" then
 		event.allowed = true;
 		return true;
@@ -138,10 +95,7 @@ module:hook("message/host", function (event)
 	if not main_room then
 		return;
 	elseif order.attr.type == COMMAND .. "move-to-room" then
-		local participant = meeting.find(main_room, function (occupant)
-			return occupant.sessions[order.attr.participantJid or ""] ~= nil;
-		end);
-		if not participant then
+		if not meeting.find_occupant(main_room, order.attr.participantJid or "") then
 			return refuse(event, "cancel", "item-not-found", "Nobody in this meeting has this address");
 		end
 	elseif order.attr.type == COMMAND .. "add" then

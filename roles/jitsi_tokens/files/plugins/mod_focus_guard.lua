@@ -29,7 +29,7 @@ local burst = module:get_option_number("focus_guard_burst", 10);
 local rate = module:get_option_number("focus_guard_rate", 6);
 
 local suffix = "." .. base;
-local breakout_host = "breakout" .. suffix;
+local meeting = module:require "meeting";
 
 -- The room and the MUC of an address as Jicofo reads it: in small letters, and one form of those that
 -- look the same. Nil where that is no place for a meeting.
@@ -37,7 +37,7 @@ local function read(address)
 	local room, host = jid.prepped_split(address or "");
 	if not room or room:find("[", 1, true) or room:find(RESERVED) then
 		return;
-	elseif host == breakout_host or host == "conference" .. suffix then
+	elseif host == meeting.breakout_muc or host == "conference" .. suffix then
 		return room, host;
 	end
 	local tenant = host:sub(1, 11) == "conference." and host:sub(-#suffix) == suffix
@@ -45,18 +45,6 @@ local function read(address)
 	if tenant and not tenant:find(".", 1, true) and (tenants:empty() or tenants:contains(tenant)) then
 		return room, host;
 	end
-end
-
--- Whether a moderator has made this breakout room.
-local function is_made(address)
-	local muc = prosody.hosts["conference" .. suffix].modules.muc;
-	for main_room in muc.all_rooms() do
-		local breakout_rooms = main_room._data.breakout_rooms;
-		if breakout_rooms and breakout_rooms[address] then
-			return true;
-		end
-	end
-	return false;
 end
 
 -- Whether a session has asked for too many rooms. The ones it knows count once.
@@ -94,7 +82,7 @@ local function check(event)
 	local address = room .. "@" .. host;
 	if origin.type == "c2s" and is_too_many(origin, address) then
 		return refuse(event, "wait", "resource-constraint", "You ask for too many rooms");
-	elseif host == breakout_host and not is_made(address) then
+	elseif host == meeting.breakout_muc and not meeting.main_room_of({ jid = address }) then
 		return refuse(event, "cancel", "not-allowed", "There is no such breakout room");
 	end
 end

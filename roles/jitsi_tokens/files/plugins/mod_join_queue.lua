@@ -16,9 +16,7 @@
 --   join_queue_attempts    attempts of one session in a row, 20
 --   join_queue_recovery    further ones a second, 1
 --   join_queue_length      people who may wait for one room, 1000
---   admins                 JIDs that never wait
---   machine_hosts          hosts whose accounts never wait, { }
-local jid = require "util.jid";
+--   those of machines.lib, who never wait
 local queue = require "util.queue";
 local st = require "util.stanza";
 local new_throttle = require "util.throttle".create;
@@ -27,14 +25,9 @@ local rate = module:get_option_number("muc_rate_joins", 3);
 local attempts = module:get_option_number("join_queue_attempts", 20);
 local recovery = module:get_option_number("join_queue_recovery", 1);
 local length = module:get_option_number("join_queue_length", 1000);
-local admins = module:get_option_inherited_set("admins", {});
-local machines = module:get_option_set("machine_hosts", {});
+local is_service = module:require("machines").is_service;
 
 local TURN = 1; -- seconds
-
-local function is_machine(address)
-	return admins:contains(jid.bare(address)) or machines:contains(jid.host(address));
-end
 
 local function refuse(origin, stanza, kind, condition, text)
 	origin.send(st.error_reply(stanza, kind, condition, text));
@@ -44,7 +37,7 @@ end
 -- Before all others, which cost more
 module:hook("muc-occupant-pre-join", function (event)
 	local session, stanza = event.origin, event.stanza;
-	if is_machine(stanza.attr.from) or stanza.join_queue_turn then
+	if is_service(stanza.attr.from) or stanza.join_queue_turn then
 		return;
 	end
 	local bucket = session.join_queue_bucket;
@@ -110,7 +103,7 @@ end
 module:hook("muc-occupant-pre-join", function (event)
 	local room, stanza = event.room, event.stanza;
 	local from = stanza.attr.from;
-	if event.is_new_room or stanza.join_queue_turn or is_machine(from)
+	if event.is_new_room or stanza.join_queue_turn or is_service(from)
 		or room:get_affiliation(from) == "owner" then
 		return;
 	end

@@ -1,5 +1,5 @@
 -- Every meeting starts with its lobby on: until a moderator turns it off, newcomers wait for a
--- moderator. Owners by their token pass (mod_lobby_bypass).
+-- moderator. Owners by their token pass (mod_moderator_returns).
 --
 -- Goes on the MUC component of the meetings; persistent_lobby has to be loaded on the main host, as
 -- people also wait for meetings in which there is nobody yet. No options.

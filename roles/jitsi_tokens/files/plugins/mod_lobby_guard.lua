@@ -6,28 +6,19 @@
 -- Goes on the MUC of the lobbies.
 --
 -- Options (MUC component or global):
---   muc_mapper_domain_base   main domain; the meetings are at conference.<it>
---   lobby_guard_waits        meetings that one session may wait for, 2
---   machine_hosts            hosts whose accounts may enter every lobby, { }
---   admins                   JIDs that may
+--   lobby_guard_waits   meetings that one session may wait for, 2
+--   those of meeting.lib
 local cache = require "util.cache";
-local jid = require "util.jid";
 local st = require "util.stanza";
 local meeting = module:require "meeting";
 
 local waits = module:get_option_number("lobby_guard_waits", 2);
-local machines = module:get_option_set("machine_hosts", {});
-local admins = module:get_option_inherited_set("admins", {});
 
 local RECENT = 10; -- meetings at whose door a session was
 
-local function is_machine(address)
-	return admins:contains(jid.bare(address)) or machines:contains(jid.host(address));
-end
-
 -- Who moderates goes into the lobby to see who waits.
 local function is_inside(address, real_jid)
-	local room = prosody.hosts[meeting.main_muc].modules.muc.get_room_from_jid(address);
+	local room = meeting.find_room(address);
 	return room and room:get_occupant_by_real_jid(real_jid) ~= nil;
 end
 
@@ -63,9 +54,6 @@ end);
 
 module:hook("muc-occupant-pre-join", function (event)
 	local main_room, from = event.room.main_room_jid, event.stanza.attr.from;
-	if is_machine(from) then
-		return;
-	end
 	local state = state_of(event.origin);
 	if not main_room or not state.may:get(main_room) and not is_inside(main_room, from) then
 		return refuse(event, "cancel", "not-allowed", "Ask for the meeting first");

@@ -1,14 +1,18 @@
 -- Lets machines ask Jicofo for meetings only that people are in, as Jicofo would open any other.
 --
--- Goes on VirtualHosts of machines. Who people are is in machines.lib. No options.
+-- Goes on VirtualHosts of machines. Its options are those of meeting.lib and machines.lib.
 local st = require "util.stanza";
 
-local machines = module:require "machines";
+local meeting = module:require "meeting";
 local util = module:require "util";
+
+local function is_anybody()
+	return true;
+end
 
 local function is_open(address)
 	local room = address and util.get_room_from_jid(util.room_jid_match_rewrite(address));
-	return room ~= nil and machines.has_people(room);
+	return room ~= nil and meeting.find_participant(room, is_anybody) ~= nil;
 end
 
 local function refuse(event)

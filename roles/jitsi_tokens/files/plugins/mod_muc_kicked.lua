@@ -30,7 +30,7 @@ local function is_kick(event)
 	return false;
 end
 
-local function watch(context)
+meeting.with_rooms(function (context)
 	-- Told before they have left
 	context:hook("muc-broadcast-presence", function (event)
 		local main_room = is_kick(event) and meeting.main_room_of(event.room);
@@ -53,10 +53,7 @@ local function watch(context)
 			event.room.kicked[event.occupant.bare_jid] = nil;
 		end
 	end, 100);
-end
-
-watch(module);
-meeting.with_host(meeting.breakout_muc, watch);
+end);
 
 module:hook("muc-occupant-pre-join", function (event)
 	local room, stanza = event.room, event.stanza;

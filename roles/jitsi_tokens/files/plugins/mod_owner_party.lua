@@ -17,12 +17,11 @@
 --
 -- Options (MUC component or global):
 --   owner_party_timeout         seconds from the leaving of the last owner to the end, 60
---   owner_party_service_hosts   hosts whose users are no people, { }
+--   service_hosts               hosts whose users are no people, { }
 --   muc_mapper_domain_base      main domain, required
 --   admins                      JIDs that are no people, as on every MUC
 -- Of the main domain:
 --   breakout_rooms_muc          MUC of the breakout rooms, "breakout." and the main domain
-local configmanager = require "core.configmanager";
 local jid = require "util.jid";
 local st = require "util.stanza";
 local now = require "util.time".now;
@@ -32,47 +31,19 @@ local JITSI = "http://jitsi.org/jitmeet";
 local WAITING = "waiting-for-host"; -- as muc_wait_for_host has it, clients know it
 
 local main_host = assert(module:get_option_string("muc_mapper_domain_base"), "muc_mapper_domain_base is not set");
-local service_hosts = module:get_option_set("owner_party_service_hosts", {});
-local admins = module:get_option_inherited_set("admins", {});
 local timeout = tonumber(module:get_option("owner_party_timeout", 60));
 assert(timeout and timeout > 0 and timeout < math.huge, "owner_party_timeout has to be a number of seconds above 0");
 
 local muc = module:depends("muc");
+local is_service = module:require("machines").is_service;
 local is_token_owner = module:require "token_owner";
+local meeting_rooms = module:require "meeting";
 local internal_room_jid_match_rewrite = module:require("util").internal_room_jid_match_rewrite;
 
-local function is_service(address)
-	return admins:contains(address) or service_hosts:contains(jid.host(address));
-end
-
--- The breakout rooms of a meeting that somebody has entered.
-local function breakout_rooms_of(main_room)
-	local rooms = {};
-	for address in pairs(main_room._data.breakout_rooms or {}) do
-		local host = prosody.hosts[jid.host(address)];
-		rooms[#rooms + 1] = host and host.modules.muc and host.modules.muc.get_room_from_jid(address);
-	end
-	return rooms;
-end
-
--- Whether the test holds for the bare JID of anybody in the meeting.
-local function any_person(main_room, test)
-	local rooms = breakout_rooms_of(main_room);
-	rooms[#rooms + 1] = main_room;
-	for _, room in ipairs(rooms) do
-		for _, occupant in room:each_occupant() do
-			if not is_service(occupant.bare_jid) and test(occupant.bare_jid) then
-				return true;
-			end
-		end
-	end
-	return false;
-end
-
 local function has_owner(main_room)
-	return any_person(main_room, function (address)
+	return meeting_rooms.find_person(main_room, function (address)
 		return main_room:get_affiliation(address) == "owner";
-	end);
+	end) ~= nil;
 end
 
 -- The meeting in a room, nil where nobody has opened it. It is kept with the room, so it outlives a
@@ -87,17 +58,12 @@ local function has_waiting_lobby(room)
 	return room._data.lobbyroom ~= nil and room._data.lobby_extra_reason == WAITING;
 end
 
+-- Those of the meeting become members (mod_inside_stays).
 local function make_lobby(room)
 	local was_persistent = room:get_persistent();
 	prosody.events.fire_event("create-persistent-lobby-room",
 		{ room = room, reason = WAITING, skip_display_name_check = true });
 	room._data.owner_party_persistent = was_persistent;
-	-- Those in the main room are members now; the others of the meeting shall be able to come back
-	any_person(room, function (address)
-		if (room:get_affiliation(address) or "none") == "none" then
-			room:set_affiliation(true, address, "member");
-		end
-	end);
 end
 
 -- Whoever is in the lobby leaves it for the room.
@@ -177,18 +143,6 @@ module:hook("muc-occupant-pre-join", function (event)
 	room.has_host = true;
 end, 1);
 
-local function main_room_of(room)
-	if jid.host(room.jid) == module.host then
-		return room;
-	end
-	for main_room in muc.all_rooms() do
-		local breakout_rooms = main_room._data.breakout_rooms;
-		if breakout_rooms and breakout_rooms[room.jid] then
-			return main_room;
-		end
-	end
-end
-
 local function set_changing(main_room, occupant, is_changing)
 	local meeting = main_room and meeting_of(main_room);
 	if meeting then
@@ -197,21 +151,21 @@ local function set_changing(main_room, occupant, is_changing)
 end
 
 local function on_change(event)
-	local main_room = main_room_of(event.room);
+	local main_room = meeting_rooms.main_room_of(event.room);
 	if main_room and not main_room.destroying then
 		update(main_room);
 	end
 end
 
 local function on_joined(event)
-	set_changing(main_room_of(event.room), event.occupant, nil);
+	set_changing(meeting_rooms.main_room_of(event.room), event.occupant, nil);
 	on_change(event);
 end
 
 -- Clients leave one room of the meeting with this status before they join another.
 local function on_leaving(event)
 	if event.stanza:get_child_text("status") == "switch_room" then
-		set_changing(main_room_of(event.room), event.occupant, true);
+		set_changing(meeting_rooms.main_room_of(event.room), event.occupant, true);
 	end
 end
 
@@ -219,31 +173,16 @@ local function watch(context)
 	context:hook("muc-occupant-joined", on_joined);
 	context:hook("muc-occupant-pre-leave", on_leaving);
 	context:hook("muc-occupant-left", on_change);
-end
-
-watch(module);
-module:hook("muc-set-affiliation", on_change);
-
-local function watch_breakout_rooms(host)
-	local context = module:context(host);
-	watch(context);
 	-- Whose breakout room is closed goes back to the meeting
 	context:hook("muc-occupant-left", function (event)
-		if event.room.destroying then
-			set_changing(main_room_of(event.room), event.occupant, true);
+		if event.room.destroying and jid.host(event.room.jid) ~= module.host then
+			set_changing(meeting_rooms.main_room_of(event.room), event.occupant, true);
 		end
 	end);
 end
 
-local breakout_host = configmanager.get(main_host, "breakout_rooms_muc") or "breakout." .. main_host;
-if prosody.hosts[breakout_host] then
-	watch_breakout_rooms(breakout_host);
-end
-module:hook_global("host-activated", function (host)
-	if host == breakout_host then
-		watch_breakout_rooms(host);
-	end
-end);
+meeting_rooms.with_rooms(watch);
+module:hook("muc-set-affiliation", on_change);
 
 -- Before muc_lobby_rooms closes the lobby without a word on where to go.
 module:hook("muc-room-destroyed", function (event)
@@ -261,7 +200,7 @@ for room in muc.all_rooms() do
 	local meeting = meeting_of(room);
 	if meeting and meeting.ends then
 		end_in_time(room);
-	elseif any_person(room, is_anybody) then
+	elseif meeting_rooms.find_person(room, is_anybody) then
 		room._data.owner_party = meeting or { changing = {} };
 	end
 	update(room);

@@ -21,6 +21,7 @@ from .limits import LIMITS
 from .lobby import LOBBY
 from .machines import MACHINES
 from .owner_party import OWNER_PARTY
+from .power import POWER
 from .recording import RECORDING
 from .roles import ROLES
 from .rooms import ROOMS
@@ -40,6 +41,7 @@ GROUPS: tuple[tuple[Case, ...], ...] = (
     LOBBY,
     INSIDE,
     BREAKOUT,
+    POWER,
     RECORDING,
     MACHINES,
     TENANTS,

@@ -296,16 +296,6 @@ def empty_form(_: Scene) -> str:
     return element("query", {"xmlns": MUC_OWNER}, empty)
 
 
-def ban_host(scene: Scene) -> str:
-    """Order to ban everybody who logs in as people with a token do."""
-    return item({"affiliation": "outcast", "jid": scene.entrance.domain})
-
-
-def make_admin(scene: Scene) -> str:
-    """Order to give an affiliation that nothing here expects."""
-    return item({"affiliation": "admin", "jid": bare(scene.second)})
-
-
 # One who hammers at the door
 
 
@@ -443,9 +433,6 @@ INSIDE = (
         {
             "form": configure_everything,
             "empty form": refused_to_owner(empty_form, of_meeting),
-            "ban of a host": refused_to_owner(ban_host, of_meeting),
-            "kick of Jicofo": refused_to_owner(kick(FOCUS_NICK), of_meeting),
-            "affiliation admin": refused_to_owner(make_admin, of_meeting),
         },
         control=moderator_and_another,
         outcome=NO_EFFECT,

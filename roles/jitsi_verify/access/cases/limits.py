@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
 from ..attempts import ENTERED, Attempt
 from ..participant import Participant
 from ..scene import Entrance, Scene
 from ..transports import WebSocketTransport
-from ..xmpp import PING, Refused, element
+from ..xmpp import PING, Refused, Room, element
 from .case import Case, at_join
 
 CROWD = 100  # people whom a case brings into one room: upstream lets three a second into it
@@ -27,8 +27,14 @@ STOPPED = at_join("", "service-unavailable")
 
 
 @contextlib.asynccontextmanager
-async def crowd(entrance: Entrance, people: int) -> AsyncIterator[Scene]:
-    """So many people in one room, each let in. They take one connection each, over WebSocket."""
+async def crowd(
+    entrance: Entrance, people: int, token: Callable[[Room], str] | None = None
+) -> AsyncIterator[Scene]:
+    """So many people in one room, each let in, owners where no other token is made for them.
+
+    They take one connection each, over WebSocket.
+    """
+    token = token or entrance.token
     entrance, room = replace(entrance, kind=WebSocketTransport), entrance.room()
     places = asyncio.Semaphore(LOGINS_AT_ONCE)
 
@@ -36,7 +42,7 @@ async def crowd(entrance: Entrance, people: int) -> AsyncIterator[Scene]:
 
         async def arrive() -> Participant:
             async with places:
-                arrival = entrance.login(room, entrance.token(room))
+                arrival = entrance.login(room, token(room))
                 return await stack.enter_async_context(arrival)
 
         everybody = await asyncio.gather(*(arrive() for _ in range(people)))

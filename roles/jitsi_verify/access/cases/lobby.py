@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Callable
 
-from ..attempts import ENTERED, Attempt, configuration, destruction, members_only, password
+from ..attempts import ENTERED, Attempt, destruction, members_only, password
 from ..participant import FOCUS_NICK, Participant
 from ..scene import Control, Entrance, Scene
 from ..xmpp import CLIENT, MUC_ADMIN, Refused, Room, element, fresh_name
@@ -194,16 +194,6 @@ def to_lobby(payload: Callable[[Scene], str]) -> Callable[[Scene], tuple[str, st
     return lambda scene: (scene.room.lobby.mapped_address, payload(scene))
 
 
-def to_meeting(payload: Callable[[Scene], str]) -> Callable[[Scene], tuple[str, str]]:
-    """An order to the meeting."""
-    return lambda scene: (scene.room.address, payload(scene))
-
-
-def persistent(_: Scene) -> str:
-    """Configuration that says nothing of the lobby."""
-    return configuration(persistentroom="1")
-
-
 # People whom no door has sent to the lobby
 
 
@@ -314,7 +304,6 @@ LOBBY = (
         {
             "its end": lobby_outlives(to_lobby(destruction)),
             "its password": lobby_outlives(to_lobby(password)),
-            "form without it": lobby_outlives(to_meeting(persistent)),
         },
         control=lobby_is_on(),
         outcome=WAITS,
