@@ -11,7 +11,7 @@
 -- A room that has no lobby does not become one for members. Of other orders that would shut a meeting
 -- mod_muc_requests makes nothing.
 --
--- Goes on the MUC component of the meetings. Its rooms are those of meeting.lib.
+-- Goes on the MUC component of the meetings. What a meeting is says meeting.lib. No options.
 local jid = require "util.jid";
 local now = require "util.time".now;
 

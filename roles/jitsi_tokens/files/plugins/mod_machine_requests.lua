@@ -1,6 +1,6 @@
 -- Lets machines ask Jicofo for meetings only that people are in, as Jicofo would open any other.
 --
--- Goes on VirtualHosts of machines. Its options are those of meeting.lib and machines.lib.
+-- Goes on VirtualHosts of machines. Who people are is in machines.lib. No options.
 local st = require "util.stanza";
 
 local meeting = module:require "meeting";
