@@ -213,16 +213,6 @@ async def test_nobody_bans_a_host_or_makes_admins(entrance: Entrance) -> None:
         await administer(host, room, jid=bare(somebody), affiliation="member")
 
 
-async def test_nobody_takes_jicofos_role(entrance: Entrance) -> None:
-    room = entrance.room()
-    async with owner(entrance, room) as host, guest(entrance, room) as somebody:
-        for role in ("none", "visitor", "participant"):
-            with pytest.raises(Refused, match="not-allowed"):
-                await administer(host, room, nick="focus", role=role)
-        await administer(host, room, nick=somebody.nick, role="none")
-        await somebody.wait_for_departure(room)
-
-
 # Who may moderate comes back
 
 

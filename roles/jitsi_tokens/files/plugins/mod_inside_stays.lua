@@ -14,14 +14,9 @@
 --   no room is for members that has no lobby: breakout rooms, and lobbies themselves
 --   nobody bans or promotes a whole host, or makes admins: every token comes from one host, so
 --   nobody with a token could come back; and admins moderate without being able to undo it
---   nobody takes Jicofo's role from it, which would end the conference for those inside
 --
--- Goes on the MUC components of meetings, breakout rooms and lobbies.
---
--- Options (MUC component or global):
---   admins                      JIDs that are no people, as on every MUC
---   owner_party_service_hosts   hosts whose users are no people, { }
---   muc_mapper_domain_base      main domain; of it: breakout_rooms_muc
+-- Goes on the MUC components of meetings, breakout rooms and lobbies. No options. Who is a machine and
+-- where breakout rooms are is said to machines.lib and meeting.lib.
 local jid = require "util.jid";
 local now = require "util.time".now;
 
@@ -31,7 +26,6 @@ local MEMBERS_ONLY = "muc#roomconfig_membersonly";
 local muc = module:depends("muc");
 local is_machine = module:require "machines";
 local meeting = module:require "meeting";
-local admins = module:get_option_inherited_set("admins", {});
 
 local function make_member(room, address)
 	if (room:get_affiliation(address) or "none") == "none" then
@@ -91,14 +85,6 @@ module:hook("muc-pre-set-affiliation", function (event)
 		and (jid.node(event.jid) == nil or event.affiliation == "admin") then
 		module:log("warn", "%s may not make %s %s", event.actor, event.jid, event.affiliation);
 		event.allowed = false;
-		return true;
-	end
-end, 2000);
-
-module:hook("muc-pre-set-role", function (event)
-	if event.actor and not admins:contains(jid.bare(event.actor))
-		and admins:contains(event.occupant.bare_jid) then
-		event.allowed, event.error, event.condition = false, "cancel", "not-allowed";
 		return true;
 	end
 end, 2000);
