@@ -213,16 +213,6 @@ async def test_nobody_bans_a_host_or_makes_admins(entrance: Entrance) -> None:
         await administer(host, room, jid=bare(somebody), affiliation="member")
 
 
-async def test_nobody_takes_jicofos_role(entrance: Entrance) -> None:
-    room = entrance.room()
-    async with owner(entrance, room) as host, guest(entrance, room) as somebody:
-        for role in ("none", "visitor", "participant"):
-            with pytest.raises(Refused, match="not-allowed"):
-                await administer(host, room, nick="focus", role=role)
-        await administer(host, room, nick=somebody.nick, role="none")
-        await somebody.wait_for_departure(room)
-
-
 # Who may moderate comes back
 
 
@@ -355,6 +345,30 @@ async def test_a_token_is_asked_in_where_nobody_has_one(entrance: Entrance) -> N
             await host.leave(room)
             await somebody.wait_for_invitation(room)
             assert not other.standing(room).moderates
+
+
+@pytest.fixture
+def tokens_make_no_members(server: Server) -> Iterator[None]:
+    """Which would take the ownership away that a newcomer is given by presence."""
+    server.shell("module", "unload", "token_affiliation", CONFERENCE)
+    yield
+    server.shell("module", "load", "token_affiliation", CONFERENCE)
+
+
+@pytest.mark.usefixtures("by_presence", "tokens_make_no_members")
+async def test_a_lost_connection_keeps_only_others_out(entrance: Entrance) -> None:
+    room = entrance.room()
+    other = {"user": {"id": "somebody else"}}
+    async with owner(entrance, room) as host, guest(entrance, room):
+        await configure(host, room, membersonly="1", roomsecret=SECRET)
+        async with plain(entrance, room) as somebody:
+            assert await is_held(somebody, room)
+        await lose_connection(host)
+        async with entrance.login(room, entrance.token(room, context=other)) as somebody:
+            assert await is_held(somebody, room)
+        async with plain(entrance, room) as host_again:
+            await host_again.join(room)
+            await host_again.wait_for_moderation(room)
 
 
 @pytest.mark.usefixtures("by_presence")

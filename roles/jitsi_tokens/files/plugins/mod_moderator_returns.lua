@@ -9,7 +9,8 @@
 --   Where presence decides (first_is_owner) or Jicofo's login does (jicofo_login), a token says of
 --   nobody in particular that they moderate. There any token of the room passes, and makes its bearer
 --   an owner, as long as nobody in the meeting is an owner or could be made one: that is whoever
---   has a token. With an owner inside, it is the owner who lets people in.
+--   has a token. With an owner inside, it is the owner who lets people in. Who lost the connection and
+--   logs in anew meets nobody but the own ghost: a token of the same user (context.user.id) passes it.
 --   There, too, somebody in the meeting is made owner when it has had none for some time. Jicofo does
 --   that as soon as whom it made owner leaves, but not when they were demoted, nor while it restarts.
 --   Where nobody in the meeting has a token, somebody with one is asked in from the lobby.
@@ -73,6 +74,30 @@ local function can_moderate(room)
 	end;
 end
 
+-- Whether an occupant has lost the connection and is the user of this session.
+local function is_ghost_of(session, occupant)
+	local old = prosody.full_sessions[occupant.jid];
+	local lost = old and old.hibernating and old.jitsi_meet_context_user;
+	local user = session.jitsi_meet_context_user;
+	return type(lost) == "table" and type(user) == "table" and user.id ~= nil and user.id == lost.id;
+end
+
+-- Whether somebody else in the meeting can moderate it, or somebody on the way between its rooms.
+local function is_moderated_beside(room, session)
+	local can = can_moderate(room);
+	for _, occupant in ipairs(meeting.occupants_of(room)) do
+		if not is_service(occupant.bare_jid) and can(occupant.bare_jid) and not is_ghost_of(session, occupant) then
+			return true;
+		end
+	end
+	for address in pairs(meeting.travellers_of(room)) do
+		if can(address) then
+			return true;
+		end
+	end
+	return false;
+end
+
 -- Whether somebody at the door opens what is closed.
 local function is_awaited(room, session, address)
 	if is_service(address) or room.kicked and room.kicked[address] then
@@ -84,7 +109,7 @@ local function is_awaited(room, session, address)
 	elseif by_token then
 		return is_token_owner(session);
 	end
-	return not meeting.find_participant(room, can_moderate(room));
+	return not is_moderated_beside(room, session);
 end
 
 local function is_awaited_in(event)
