@@ -152,7 +152,8 @@ class Flood:
 
     def run(self, rate: int, seconds: float, sources: list[str]) -> None:
         """Start attempts for so long, then see the last of them end."""
-        began, started, under_way = time.monotonic(), 0, set()
+        began, started = time.monotonic(), 0
+        under_way: set[Attempt] = set()
         while True:
             now = time.monotonic()
             due = min(int((now - began) * rate), int(seconds * rate)) - started

@@ -14,6 +14,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 
 from .case import Case, Refusal
+from .floods import FLOODS
 from .guests import GUESTS
 from .limits import LIMITS
 from .lobby import LOBBY
@@ -38,6 +39,7 @@ GROUPS: tuple[tuple[Case, ...], ...] = (
     RECORDING,
     TENANTS,
     LIMITS,
+    FLOODS,
     WEB,
 )
 CASES: Mapping[str, Case] = {case.name: case for group in GROUPS for case in group}
