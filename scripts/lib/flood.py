@@ -1,4 +1,4 @@
-"""Sends bad tokens to a server, as fast as asked for and no faster, and says what became of them.
+"""Sends tokens to a server, as fast as asked for and no faster, and says what became of them.
 
 Runs on the server itself, on any Python 3, so that it can come from many addresses of the loopback.
 It is made to be cheap, as it shares the processor with what it measures: sessions of TLS 1.2 are
@@ -11,6 +11,7 @@ import argparse
 import errno
 import json
 import re
+import resource
 import selectors
 import socket
 import ssl
@@ -120,6 +121,8 @@ class Attempt:
             return "turned away"
         if b"<failure" in self.received:
             return "refused"
+        if b"<success" in self.received:
+            return "held"
         if self.steps and (found := re.search(rb"\bsid='([^']+)'", self.received)):
             self.steps[0] = self.steps[0].replace(b"0" * 36, found[1])
             self._say()
@@ -145,6 +148,7 @@ class Flood:
         make = websocket_steps if options.transport == "websocket" else bosh_steps
         self.steps = make(options.domain, query)
         self.outcomes: dict[str, int] = {}
+        self.held: list[socket.socket] = []
 
     def count(self, outcome: str, number: int = 1) -> None:
         """Remember what became of attempts."""
@@ -183,11 +187,17 @@ class Flood:
         self.count(outcome)
         under_way.discard(attempt)
         self.selector.unregister(attempt.sock)
-        attempt.sock.close()
+        if outcome == "held":
+            self.held.append(attempt.sock)
+        else:
+            attempt.sock.close()
 
 
 def main() -> None:
-    """Read a token from the standard input, send it, print one JSON object."""
+    """Read a token from the standard input, send it, print one JSON object.
+
+    Sessions that a good token got are held until the standard input ends.
+    """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--domain", required=True)
     parser.add_argument("--address", default="127.0.0.1")
@@ -200,10 +210,13 @@ def main() -> None:
     sources = [options.source] if options.source else [""]
     if not options.source and options.address.startswith("127."):
         sources = [f"127.1.{n // 250}.{n % 250 + 1}" for n in range(options.sources)]
-    flood = Flood(options, sys.stdin.read().strip())
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    flood = Flood(options, sys.stdin.readline().strip())
     flood.run(options.rate, options.seconds, sources)
     cpu = time.process_time()
-    print(json.dumps({**flood.outcomes, "processor seconds": round(cpu, 2)}))
+    print(json.dumps({**flood.outcomes, "processor seconds": round(cpu, 2)}), flush=True)
+    sys.stdin.read()
 
 
 if __name__ == "__main__":
