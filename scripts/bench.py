@@ -1,4 +1,4 @@
-"""Measures the whole thing: deployment, no-op, verification and minting, as ratios in one run.
+"""Measures the whole thing: deployment, no-op, verification, floods and minting, in one run.
 
 Run it as ``scripts/bench``. Ratios compare two things measured one after the other on the same
 machine, so they can be compared between machines; seconds cannot.
@@ -7,7 +7,9 @@ machine, so they can be compared between machines; seconds cannot.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
+import re
 import shlex
 import statistics
 import subprocess
@@ -23,6 +25,10 @@ BIN = Path(sys.executable).parent
 RIG = [sys.executable, str(ROOT / "molecule/shared/rig.py")]
 # Secret and audience of the tokens that are minted for the measurement
 SECRET, ISSUER, AUDIENCE, DOMAIN = "b" * 43, "vestibule", "jitsi", "meet.example.org"
+
+# Bad tokens a second, and seconds of them
+FLOOD_RATE, FLOOD_SECONDS = 1000, 8
+HELD = 2000  # sessions
 
 # What the roles write, copied from the server that they deployed
 APT = "/etc/apt/keyrings /etc/apt/sources.list.d /etc/apt/preferences.d"
@@ -135,6 +141,21 @@ class Server:
         """Run a script there, as one command."""
         return run(["ssh", *self._ssh, self.name, script], **options)
 
+    def flood(self, *options: str, seconds: float = FLOOD_SECONDS) -> Any:
+        """The generator of logins, which waits for a token on its standard input."""
+        words = shlex.join(["python3", "/root/flood.py", "--domain", DOMAIN, *options])
+        return subprocess.Popen(
+            ["ssh", *self._ssh, self.name, f"{words} --seconds {seconds}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def memory(self) -> float:
+        """Megabytes that Prosody has in memory."""
+        process = "$(systemctl show prosody --property=MainPID --value)"
+        return int(self.ssh(f"grep VmRSS /proc/{process}/status").split()[1]) / 1000
+
     def play(self, playbook: str, *options: str) -> str:
         """Run a playbook against this server alone."""
         return run([str(BIN / "ansible-playbook"), "-i", str(self.inventory), playbook, *options])
@@ -151,6 +172,65 @@ class Server:
             input=archive,
             check=True,
         )
+
+
+def measure_floods(server: Server) -> dict[str, float]:
+    """How long a good token takes while bad ones are sent, and what 2000 sessions need.
+
+    The generator runs on the server, from a hundred addresses of its loopback, and shares its
+    processors: it takes about a millisecond for an attempt. The good token comes from here.
+    """
+    server.ssh(
+        "cat > /root/flood.py", input=(ROOT / "scripts/lib/flood.py").read_text(encoding="utf-8")
+    )
+    files = server.ssh(f"cat /etc/prosody/conf.d/{DOMAIN}*.cfg.lua")
+    address = server.ssh("hostname -I").split()[0]
+    certificate = server.ssh(f"cat /etc/vestibule/web/{DOMAIN}.crt")
+    sys.path.insert(0, str(ROOT / "roles/jitsi_verify"))
+    from access.scene import Entrance  # noqa: PLC0415 — found by the path above
+    from access.tokens import Issuer  # noqa: PLC0415
+    from access.transports import TRANSPORTS, front_door  # noqa: PLC0415
+
+    secret = re.search(r'app_secret = "([^"]+)"', files)
+    if not secret:
+        raise SystemExit("bench: the server has no key of tokens")
+    issuer = Issuer(secret[1], ISSUER, AUDIENCE, DOMAIN)
+    good = issuer.token(room="*")
+
+    async def enter_again_and_again(kind: str, until: float) -> list[float]:
+        took: list[float] = []
+        async with front_door(DOMAIN, address, 443, certificate) as door:
+            entrance = Entrance(door, TRANSPORTS[kind], issuer, patience=60)
+            while time.perf_counter() < until or not took:
+                room, began = entrance.room(), time.perf_counter()
+                async with entrance.enter(room, entrance.token(room)):
+                    took.append((time.perf_counter() - began) * 1000)
+        return took
+
+    figures: dict[str, float] = {}
+    for kind in TRANSPORTS:
+        say(f"a good token among {FLOOD_RATE} bad ones a second over {kind}")
+        flood = server.flood("--transport", kind, "--rate", str(FLOOD_RATE), "--sources", "100")
+        flood.stdin.write(f"{good[:-4]}AAAA\n")
+        flood.stdin.flush()
+        time.sleep(1)  # until the flood is there
+        until = time.perf_counter() + FLOOD_SECONDS - 2
+        took = asyncio.run(enter_again_and_again(kind, until))
+        outcomes = json.loads(flood.communicate()[0])
+        say(f"of the bad ones: {outcomes}")
+        figures[f"good_token_ms_under_flood_{kind}"] = statistics.median(took)
+        figures[f"good_token_ms_under_flood_{kind}_worst"] = max(took)
+
+    say("sessions held")
+    before = server.memory()
+    holder = server.flood("--rate", "40", "--sources", "20", seconds=HELD / 40)
+    holder.stdin.write(f"{good}\n")
+    holder.stdin.flush()
+    outcomes = json.loads(holder.stdout.readline())
+    figures["sessions_held"] = outcomes.get("held", 0)
+    figures["prosody_mb_fresh"], figures["prosody_mb_held"] = before, server.memory()
+    holder.communicate()
+    return figures
 
 
 def measure_servers(repeats: int) -> dict[str, float]:
@@ -173,6 +253,7 @@ def measure_servers(repeats: int) -> dict[str, float]:
 
     say("the access cases")
     verify = seconds(lambda: ours.play("playbooks/verify.yml"))
+    floods = measure_floods(ours)
     for name in (ours.name, theirs.name):
         run([*RIG, "down", name])
     return {
@@ -182,6 +263,7 @@ def measure_servers(repeats: int) -> dict[str, float]:
         "noop_over_setup": noop / setup,
         "noop_seconds": noop,
         "verify_seconds": verify,
+        **floods,
     }
 
 
@@ -246,7 +328,7 @@ def main() -> None:
         print(json.dumps(figures))
         return
     for name, value in figures.items():
-        print(f"{name:<18} {value:10.2f}")
+        print(f"{name:<42} {value:10.2f}")
 
 
 if __name__ == "__main__":

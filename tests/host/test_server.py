@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -37,20 +38,81 @@ def test_the_web_server_listens_on_its_two_ports_only(host: Host) -> None:
     assert listeners(host, "nginx") == {"0.0.0.0:80", "0.0.0.0:443", "[::]:80", "[::]:443"}
 
 
-def plain_http(host: Host, path: str) -> str:
+def plain_http(host: Host, path: str, name: str = DOMAIN) -> str:
     """What port 80 answers, on a server that has no HTTP client."""
-    request = f"GET {path} HTTP/1.0\\r\\nHost: {DOMAIN}\\r\\n\\r\\n".replace("%", "%%")
+    request = f"GET {path} HTTP/1.0\\r\\nHost: {name}\\r\\n\\r\\n".replace("%", "%%")
     answer: str = host.check_output(
         f"bash -c 'exec 3<>/dev/tcp/127.0.0.1/80; printf \"{request}\" >&3; cat <&3'"
     )
     return answer
 
 
-def test_plain_http_is_only_a_redirect(host: Host) -> None:
-    answer = plain_http(host, "/room?jwt=x")
+@pytest.mark.parametrize("path", ["/room", "/room?lang=de", "/room?jwt=", "/room?xjwt=x"])
+def test_plain_http_is_only_a_redirect(host: Host, path: str) -> None:
+    answer = plain_http(host, path)
     assert answer.startswith("HTTP/1.1 301")
-    # The token in the query is not repeated on the plain connection
     assert re.search(rf"^Location: https://{DOMAIN}/room\r?$", answer, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/room?jwt=kanarie", "/room?lang=de&jwt=kanarie", "/x/room?token=kanarie&a", "/?JWT=kanarie"],
+)
+def test_a_plain_link_with_a_token_says_which_one_to_open(host: Host, path: str) -> None:
+    """A redirect would lose the token, and one that repeats it would send it in the clear again."""
+    answer = plain_http(host, path)
+    assert answer.startswith("HTTP/1.1 403")
+    assert "https" in answer
+    assert "Location:" not in answer
+    assert "kanarie" not in answer
+    assert "Referrer-Policy: no-referrer" in answer
+
+
+def over_tls(host: Host, script: str) -> str:
+    """What a Python script prints on the server, to which ``ask`` brings an answer by name."""
+    ask = (
+        "import http.client, socket, ssl\n"
+        "def ask(name, path='/config.js', sni=''):\n"
+        "    context = ssl._create_unverified_context()\n"
+        "    door = http.client.HTTPSConnection('127.0.0.1', context=context)\n"
+        "    plain = socket.create_connection(('127.0.0.1', 443))\n"
+        "    door.sock = context.wrap_socket(plain, server_hostname=sni or None)\n"
+        "    door.request('GET', path, headers={'Host': name})\n"
+        "    answer = door.getresponse()\n"
+        "    return answer.status, answer.read().decode()\n"
+    )
+    printed: str = host.check_output(f"python3 -c {shlex.quote(ask + script)}")
+    return printed
+
+
+@pytest.mark.parametrize(
+    "name", ["example.com", f"x.{DOMAIN}", "127.0.0.1", f"{DOMAIN}.evil.example"]
+)
+def test_other_names_are_refused(host: Host, name: str) -> None:
+    wrong = over_tls(host, f"print(ask({name!r}), ask({name!r}, sni={DOMAIN!r}))")
+    assert wrong.count("421") == 2
+    assert "var config" not in wrong
+    assert "There is no site of this name here" in wrong
+    assert plain_http(host, "/room", name).startswith("HTTP/1.1 421")
+    right = over_tls(host, f"print(ask({DOMAIN!r}), ask({DOMAIN + ':443'!r}, sni='example.com'))")
+    assert right.count("var config") == 2
+
+
+def test_logs_are_not_for_everybody(host: Host) -> None:
+    for name in (f"{DOMAIN}.log", f"{DOMAIN}.error.log"):
+        assert host.file(f"/var/log/nginx/{name}").mode == 0o640
+
+
+def test_nginx_takes_as_many_connections_as_promised(host: Host) -> None:
+    """In the limits of a worker that runs, and in the configuration that it has read."""
+    master = host.check_output("cat /run/nginx.pid")
+    worker = host.check_output(f"cut -d' ' -f1 /proc/{master}/task/{master}/children")
+    limit = re.search(r"Max open files +(\d+)", host.file(f"/proc/{worker}/limits").content_string)
+    assert limit
+    assert int(limit[1]) >= 16384
+    program = host.check_output(f"tr '\\0' ' ' < /proc/{master}/cmdline")
+    path = (re.search(r" -c (\S+)", program) or ["", "/etc/nginx/nginx.conf"])[1]
+    assert "worker_connections 16384;" in host.file(path).content_string
 
 
 def test_a_line_break_in_a_path_makes_no_header(host: Host) -> None:

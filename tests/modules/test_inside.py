@@ -29,6 +29,7 @@ from .test_owner_party import administer, guest, held, member, owner, switch_lob
 
 JITSI = "http://jitsi.org/jitmeet"
 CROWD = 20
+FEW = 8  # people, who are more than come or leave in a second, and fewer than a meeting takes
 
 pytestmark = pytest.mark.anyio
 
@@ -99,7 +100,7 @@ async def test_who_comes_while_many_leave_is_seen(entrance: Entrance) -> None:
     room = entrance.room()
     async with (
         owner(entrance, room) as host,
-        crowd(entrance, room, 12) as people,
+        crowd(entrance, room, FEW) as people,
         entrance.login(room, entrance.token(room)) as other,
     ):
         for somebody in people:
@@ -135,7 +136,7 @@ async def test_twenty_who_hammer_delay_no_owner(entrance: Entrance) -> None:
 async def test_a_crowd_comes_in_one_after_the_other(entrance: Entrance) -> None:
     """The queue is for those who may come in; an owner passes it."""
     room = entrance.room()
-    async with owner(entrance, room) as host, crowd(entrance, room, CROWD) as people:
+    async with owner(entrance, room) as host, crowd(entrance, room, FEW) as people:
         for somebody in people:
             await somebody.send(joining(room, somebody.nick))
         async with owner(entrance, room):
@@ -146,7 +147,7 @@ async def test_a_crowd_comes_in_one_after_the_other(entrance: Entrance) -> None:
 
 async def test_who_waits_when_the_meeting_ends_is_told(entrance: Entrance) -> None:
     room = entrance.room()
-    async with owner(entrance, room) as host, crowd(entrance, room, CROWD) as people:
+    async with owner(entrance, room) as host, crowd(entrance, room, FEW) as people:
         for somebody in people:
             await somebody.send(joining(room, somebody.nick))
             await somebody.hear()
@@ -158,7 +159,7 @@ async def test_who_waits_when_the_meeting_ends_is_told(entrance: Entrance) -> No
         answers = [await errors_of(somebody) for somebody in people]
         assert ["not-allowed"] in answers
         inside = [answer for answer in answers if not answer]
-        assert len(inside) < CROWD
+        assert len(inside) < FEW
 
 
 async def test_one_who_sends_without_pause_is_stopped(entrance: Entrance) -> None:

@@ -177,5 +177,45 @@ def test_the_log_of_the_web_server_has_no_query(rendered: Path) -> None:
     formats = re.findall(r"^log_format (?:.*?);", text, re.MULTILINE | re.DOTALL)
     assert len(formats) == 1
     assert not re.search(r"\$(request|request_uri|args|query_string)\b", formats[0])
-    assert text.count("access_log ") == text.count(" vestibule;") == 2
-    assert text.count("error_log ") == text.count(" emerg;") == 2
+    servers = len(re.findall(r"^server {", text, re.MULTILINE))
+    assert text.count("access_log ") == text.count(" vestibule;") == servers == 3
+    assert text.count("error_log ") == text.count(" emerg;") == servers
+
+
+def test_both_servers_with_tls_take_the_same_safe_cipher_suites(rendered: Path) -> None:
+    """The default server shakes hands for those that name no server."""
+    text = (rendered / "site.conf").read_text(encoding="utf-8")
+    suites = re.findall(r"^ +ssl_ciphers (\S+);", text, re.MULTILINE)
+    assert len(suites) == 2
+    assert len(set(suites)) == 1
+    for suite in suites[0].split(":"):
+        assert re.fullmatch(r"ECDHE-(ECDSA|RSA)-(AES(128|256)-GCM-SHA\d+|CHACHA20-POLY1305)", suite)
+    assert "ssl_stapling" not in text
+
+
+def test_another_site_may_be_the_default_one(rendered: Path) -> None:
+    text = (rendered / "guest-site.conf").read_text(encoding="utf-8")
+    assert "default_server" not in text
+    assert "return 421" not in text
+    assert text.count("ssl_stapling on;") == 1  # its certificate names who confirms it
+
+
+def test_limits_are_the_numbers_that_were_asked_for(rendered: Path) -> None:
+    text = (rendered / "guest-site.conf").read_text(encoding="utf-8")
+    assert "limit_conn vestibule_held 77;" in text
+    assert "limit_req zone=vestibule_logins burst=77 delay=5;" in text
+    assert "zone=vestibule_logins:10m rate=5r/s;" in text
+    assert "limit_req zone=vestibule_requests burst=120 nodelay;" in text
+
+
+def test_the_unit_of_nginx_reads_a_copy_of_the_packages_file(rendered: Path) -> None:
+    text = (rendered / "service.conf").read_text(encoding="utf-8")
+    sed = re.search(
+        r'^ExecReload=/bin/sh -c "(sed .*) /etc/nginx/nginx.conf > ', text, re.MULTILINE
+    )
+    assert sed
+    packaged = "events {\n\tworker_connections 768;\n\t# multi_accept on;\n}\n"
+    done = subprocess.run(
+        ["sh", "-c", sed[1]], input=packaged, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == packaged.replace("768", "16384")

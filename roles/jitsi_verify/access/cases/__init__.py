@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 
 from .breakout import BREAKOUT
 from .case import Case, Refusal
+from .floods import FLOODS
 from .guests import GUESTS
 from .inside import INSIDE
 from .limits import LIMITS
@@ -46,6 +47,7 @@ GROUPS: tuple[tuple[Case, ...], ...] = (
     MACHINES,
     TENANTS,
     LIMITS,
+    FLOODS,
     WEB,
 )
 CASES: Mapping[str, Case] = {case.name: case for group in GROUPS for case in group}

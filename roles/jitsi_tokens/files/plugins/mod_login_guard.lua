@@ -1,0 +1,269 @@
+-- Keeps those who flood the server with logins from keeping others out.
+--
+-- A login costs Prosody some milliseconds, right or wrong, and Prosody is one process. So:
+-- * The library that decodes tokens for Jitsi's plugins does it bit by bit in Lua, which took five
+--   sixths of the time of a login. It is given Prosody's decoder, which is written in C.
+-- * Whoever was refused is done: the session ends at once. BOSH would keep it for a minute.
+-- * While there are more refusals than Prosody can well afford, or while those who come wait for long,
+--   a login has to show a token that was signed with our key and has not expired, before a session is
+--   made for it. Who has none may still come in as a guest, unless a login from the same address was
+--   refused just before. The others get HTTP 429, which costs a small part of a login, and one line
+--   in the log counts them all.
+-- * Sessions without a login are bounded: how many one address makes, how many there are, how long
+--   they last. Where there are too many, the oldest go.
+--
+-- Goes on the VirtualHost with the tokens, for all hosts that people reach by BOSH and WebSocket.
+-- Direct connections are not looked at. Tokens of other algorithms than HS256 are nothing that this
+-- module can check, so that they count as wrong during a flood.
+--
+-- Options (VirtualHost or global):
+--   login_guard_refusals    refused logins a second from which on there is a flood, 40; as many as in
+--                           four seconds may come at once
+--   login_guard_sessions    sessions that one address makes a second, 50; as many as in 20 seconds
+--                           may come at once, for people behind one NAT share it
+--   login_guard_waiting     sessions without a login, 2000
+--   login_guard_timeout     seconds in which a session has to log in, 20
+--   app_secret, signature_algorithm   of auth_token: the key and how it signs
+local base64 = require "util.encodings".base64;
+local basexx = require "basexx";
+local cache = require "util.cache";
+local filters = require "util.filters";
+local formdecode = require "util.http".formdecode;
+local gettime = require "util.time".now;
+local hashes = require "util.hashes";
+local http_server = require "net.http.server";
+local json = require "util.json";
+local new_throttle = require "util.throttle".create;
+
+local refusals_rate = module:get_option_number("login_guard_refusals", 40);
+local sessions_rate = module:get_option_number("login_guard_sessions", 50);
+local max_waiting = module:get_option_number("login_guard_waiting", 2000);
+local timeout = module:get_option_number("login_guard_timeout", 20);
+local key = module:get_option_string("app_secret");
+if module:get_option_string("signature_algorithm", "HS256") ~= "HS256" then
+	key = nil;
+end
+
+local XMLNS_SASL = "urn:ietf:params:xml:ns:xmpp-sasl";
+local ADDRESSES = 10000; -- of which something is known, so that the memory is bounded
+local SUSPECT = 10; -- seconds for which an address counts as one that was refused
+local LATE = 0.3; -- seconds between nginx and here, which take less than a millisecond
+local SUMMARY = 10; -- seconds between two lines about those who were turned away
+-- Seconds. The answers of BOSH take ways of their own, and the refusal has to come before the end.
+local BOSH_GRACE = 0.2;
+
+local refusals = new_throttle(4 * refusals_rate, 4);
+local addresses = cache.new(ADDRESSES);
+local turned_away, turned_away_by = 0, {};
+
+-- Of IPv6 the /64, as one household has it. The text is nginx's, with the longest zeros left out.
+local function known_as(ip)
+	return ip:match("^%x+:%x+:%x+:%x+:") or ip:match("^[%x:]-::") or ip;
+end
+
+local function address_of(ip)
+	local name = known_as(ip);
+	local address = addresses:get(name);
+	if not address then
+		address = { name = name, sessions = new_throttle(20 * sessions_rate, 20), refused = -SUSPECT };
+		addresses:set(name, address);
+	end
+	return address;
+end
+
+-- Sessions without a login, the oldest first. What is settled leaves a gap until the head passes it.
+local waiting, head, tail = {}, 1, 0;
+local waiting_count = 0;
+
+local function settle(entry)
+	if not entry.settled then
+		entry.settled = true;
+		waiting_count = waiting_count - 1;
+	end
+end
+
+-- Also true of a session that is gone.
+local function has_settled(entry)
+	if entry.session.type ~= "c2s_unauthed" then
+		settle(entry);
+	end
+	return entry.settled;
+end
+
+local function skip_settled()
+	while head <= tail and has_settled(waiting[head]) do
+		waiting[head] = nil;
+		head = head + 1;
+	end
+	return waiting[head];
+end
+
+local function close(entry, reason)
+	settle(entry);
+	if entry.session.type == "c2s_unauthed" then
+		entry.session:close(reason);
+	end
+end
+
+local function token_of(request)
+	local header = request.headers.authorization;
+	local query = request.url and request.url.query;
+	local params = query and formdecode(query);
+	return type(params) == "table" and params.token or header and header:sub(8) or nil;
+end
+
+-- Decodes base64url (RFC 4648, section 5) without padding.
+local function decode(text)
+	return base64.decode(text:gsub("-", "+"):gsub("_", "/") .. ("="):rep(-#text % 4));
+end
+
+-- The same for the plugins. What is not well formed is left to the library, with what it makes of it.
+local slow_decode = basexx.from_url64;
+function basexx.from_url64(text, ...)
+	if type(text) == "string" and select("#", ...) == 0 and #text % 4 ~= 1
+		and not text:find("[^A-Za-z0-9_-]") then
+		return decode(text);
+	end
+	return slow_decode(text, ...);
+end
+function module.unload()
+	basexx.from_url64 = slow_decode;
+end
+
+local function unpadded(text)
+	return (text:gsub("[+/=]", { ["+"] = "-", ["/"] = "_", ["="] = "" }));
+end
+
+-- Whether we signed this token (RFC 7515), and it has not expired.
+local function is_valid(token)
+	local signed, claims, signature = token:match("^([%w_-]+%.([%w_-]+))%.([%w_-]+)$");
+	if not key or not signed
+		or not hashes.equals(unpadded(base64.encode(hashes.hmac_sha256(key, signed))), signature) then
+		return false;
+	end
+	local value = json.decode(decode(claims) or "");
+	local exp = type(value) == "table" and value.exp;
+	return type(exp) == "number" and exp > os.time();
+end
+
+-- Whether more come than Prosody can take. nginx says when it had the request.
+local function is_flooded(request)
+	local sent = tonumber(request.headers.x_request_start);
+	return sent and gettime() - sent > LATE
+		or not refusals:peek(1 + waiting_count); -- those that wait may all be refused
+end
+
+-- Whether a session may be made for this request.
+local function may_begin(request, address)
+	local in_time = address.sessions:poll(1);
+	if in_time and not is_flooded(request) then
+		return true;
+	end
+	local token = token_of(request);
+	if token then
+		return is_valid(token);
+	end
+	return in_time and gettime() - address.refused > SUSPECT;
+end
+
+local function turn_away(address)
+	turned_away = turned_away + 1;
+	turned_away_by[address.name] = (turned_away_by[address.name] or 0) + 1;
+	return { status_code = 429, headers = { retry_after = tostring(SUSPECT) }, body = "" };
+end
+
+local function admit(event)
+	local request = event.request;
+	local address = address_of(request.ip);
+	if not may_begin(request, address) then
+		return turn_away(address);
+	end
+	request.login_guard = address;
+end
+
+-- A request of a session that there is names it (XEP-0124, section 7.3)
+local function has_session(body)
+	local attributes = type(body) == "string" and body:match("<body(%s[^>]*)");
+	return attributes and attributes:gsub("'[^']*'", ""):gsub('"[^"]*"', ""):find("%ssid%s*=") ~= nil;
+end
+
+for _, path in ipairs { "/xmpp-websocket", "/xmpp-websocket/" } do
+	module:hook_object_event(http_server, "GET " .. path, admit, 1000);
+end
+for _, path in ipairs { "/http-bind", "/http-bind/" } do
+	module:hook_object_event(http_server, "POST " .. path, function (event)
+		if not has_session(event.request.body) then
+			return admit(event);
+		end
+	end, 1000);
+end
+
+-- Nobody needs to know that somebody came who was not let in.
+local function without_noise(session)
+	local log = session.log;
+	return function (level, ...)
+		if level ~= "info" or session.type ~= "c2s_unauthed" then
+			return log(level, ...);
+		end
+	end;
+end
+
+local function watch(event)
+	local session, address = event.session, event.request.login_guard;
+	local entry = { session = session, since = gettime() };
+	waiting_count = waiting_count + 1;
+	if not address then
+		-- It named another session, and got one of its own all the same
+		return close(entry);
+	end
+	tail = tail + 1;
+	waiting[tail] = entry;
+	session.log = without_noise(session);
+	filters.add_filter(session, "stanzas/out", function (stanza)
+		if entry.settled then
+			return stanza;
+		end
+		if not has_settled(entry) and type(stanza) == "table" and stanza.name == "failure"
+			and stanza.attr.xmlns == XMLNS_SASL then
+			settle(entry);
+			refusals:poll(1, true);
+			address.refused = entry.since;
+			module:add_timer(session.websocket_request and 0 or BOSH_GRACE, function ()
+				close(entry);
+			end);
+		end
+		return stanza;
+	end, 1000);
+	if waiting_count > max_waiting then
+		close(skip_settled(), { condition = "resource-constraint" });
+	end
+end
+
+module:hook_global("websocket-session", watch, 1000);
+module:hook_global("bosh-session", watch, 1000);
+
+module:add_timer(1, function ()
+	local now = gettime();
+	local oldest = skip_settled();
+	while oldest and now - oldest.since > timeout do
+		close(oldest, "connection-timeout");
+		oldest = skip_settled();
+	end
+	return 1;
+end);
+
+module:add_timer(SUMMARY, function ()
+	if turned_away > 0 then
+		local number, most = 0, nil;
+		for name, times in pairs(turned_away_by) do
+			number = number + 1;
+			if not most or times > turned_away_by[most] then
+				most = name;
+			end
+		end
+		module:log("warn", "Too many logins: turned away %d from %d addresses in %d seconds, %d of them from %s",
+			turned_away, number, SUMMARY, turned_away_by[most], most);
+		turned_away, turned_away_by = 0, {};
+	end
+	return SUMMARY;
+end);
