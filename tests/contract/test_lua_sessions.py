@@ -17,6 +17,7 @@ STAYS = {
     "focus_guard_asked": "how often this session asked, whoever it is now",
     "join_queue_bucket": "the same of its attempts to join",
     "session_rate": "the same of its stanzas",
+    "log": "of the connection",
     "lobby_guard": "where it waits; where it may wait is forgotten at a resumption",
 }
 _KEPT = re.compile(r"\b(?:session|origin)\.(\w+)\s*=[^=]")
