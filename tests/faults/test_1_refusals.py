@@ -273,6 +273,18 @@ REFUSALS = [
     ),
     pytest.param(
         as_it_is,
+        {"jitsi_web_logins_per_second": 0},
+        ["jitsi_web_logins_per_second is 0.", "Set it to 1 or more."],
+        id="nobody may log in",
+    ),
+    pytest.param(
+        as_it_is,
+        {"jitsi_web_connections_per_address": 9000},
+        ["jitsi_web_connections_per_address is 9000", "so one address could take all"],
+        id="all connections for one address",
+    ),
+    pytest.param(
+        as_it_is,
         {"jitsi_tokens_repository_url": "http://127.0.0.1:9/apt"},
         ["http://127.0.0.1:9/apt stable/ cannot be read", "Check jitsi_tokens_repository_url"],
         id="repository out of reach",
