@@ -4,7 +4,7 @@
 -- * The library that decodes tokens for Jitsi's plugins does it bit by bit in Lua, which took five
 --   sixths of the time of a login. It is given Prosody's decoder, which is written in C.
 -- * Whoever was refused is done: the session ends at once. BOSH would keep it for a minute.
--- * While there are more refusals than Prosody can well afford, or while those who come wait for long,
+-- * While there are more refusals than Prosody can well afford, or half as many and those who come wait,
 --   a login has to show a token that was signed with our key and has not expired, before a session is
 --   made for it. Who has none may still come in as a guest, unless a login from the same address was
 --   refused just before. The others get HTTP 429, which costs a small part of a login, and one line
@@ -17,7 +17,7 @@
 -- module can check, so that they count as wrong during a flood.
 --
 -- Options (VirtualHost or global):
---   login_guard_refusals    refused logins a second from which on there is a flood, 40; as many as in
+--   login_guard_refusals    refused logins a second from which on there is a flood, 80; as many as in
 --                           four seconds may come at once
 --   login_guard_sessions    sessions that one address makes a second, 50; as many as in 20 seconds
 --                           may come at once, for people behind one NAT share it
@@ -35,7 +35,7 @@ local http_server = require "net.http.server";
 local json = require "util.json";
 local new_throttle = require "util.throttle".create;
 
-local refusals_rate = module:get_option_number("login_guard_refusals", 40);
+local refusals_rate = module:get_option_number("login_guard_refusals", 80);
 local sessions_rate = module:get_option_number("login_guard_sessions", 50);
 local max_waiting = module:get_option_number("login_guard_waiting", 2000);
 local timeout = module:get_option_number("login_guard_timeout", 20);
@@ -146,11 +146,12 @@ local function is_valid(token)
 	return type(exp) == "number" and exp > os.time();
 end
 
--- Whether more come than Prosody can take. nginx says when it had the request.
+-- Whether more come than Prosody can take. Those that wait may all be refused. nginx says when it had
+-- the request; that it waited counts only beside refusals, as other work slows a machine as well.
 local function is_flooded(request)
 	local sent = tonumber(request.headers.x_request_start);
-	return sent and gettime() - sent > LATE
-		or not refusals:peek(1 + waiting_count); -- those that wait may all be refused
+	local is_late = sent and gettime() - sent > LATE;
+	return not refusals:peek(1 + waiting_count) or is_late and not refusals:peek(2 * refusals_rate);
 end
 
 -- Whether a session may be made for this request.
