@@ -11,7 +11,6 @@
 -- Options (global, or of this component):
 --   muc_mapper_domain_base     main domain; meetings are at conference.<it>, conference.<tenant>.<it>
 --                              and breakout.<it>
---   focus_guard_tenants        tenants of this server, empty for any
 --   focus_guard_burst          rooms that one session may ask for at once, 10
 --   focus_guard_rate           further ones a minute, 6
 local cache = require "util.cache";
@@ -24,7 +23,6 @@ local RESERVED = "^__jicofo%-health%-check";
 local MINUTE = 60; -- seconds
 
 local base = module:get_option_string("muc_mapper_domain_base");
-local tenants = module:get_option_set("focus_guard_tenants", {}) / string.lower;
 local burst = module:get_option_number("focus_guard_burst", 10);
 local rate = module:get_option_number("focus_guard_rate", 6);
 
@@ -42,7 +40,7 @@ local function read(address)
 	end
 	local tenant = host:sub(1, 11) == "conference." and host:sub(-#suffix) == suffix
 		and host:sub(12, -#suffix - 1);
-	if tenant and not tenant:find(".", 1, true) and (tenants:empty() or tenants:contains(tenant)) then
+	if tenant and not tenant:find(".", 1, true) then
 		return room, host;
 	end
 end
