@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
+from access.cases.breakout import change_rooms, open_breakout_room
 from access.participant import Participant
 from access.scene import TENANT, Entrance
 from access.transports import WebSocketTransport
@@ -162,28 +162,6 @@ async def switch_lobby(actor: Participant, room: Room, on: bool) -> None:
         ),
     )
     await actor.request("set", room.address, element("query", {"xmlns": MUC_OWNER}, form))
-
-
-async def open_breakout_room(moderator: Participant, room: Room) -> Room:
-    """A new breakout room of the meeting."""
-    order = element("breakout_rooms", {"type": "features/breakout-rooms/add", "subject": "Beside"})
-    await moderator.send(element("message", {"xmlns": CLIENT, "to": BREAKOUT}, order))
-    news = await moderator.wait_for(
-        lambda stanza: stanza.get("from") == BREAKOUT, "the list of breakout rooms"
-    )
-    listed = json.loads(news.findtext("{http://jitsi.org/jitmeet}json-message", ""))["rooms"]
-    [name] = [each["id"] for each in listed.values() if not each.get("isMainRoom")]
-    return Room(name, room.domain, component="breakout")
-
-
-async def change_rooms(somebody: Participant, old: Room, new: Room) -> None:
-    """Go from one room of a meeting to another, as clients do."""
-    address = f"{old.address}/{somebody.nick}"
-    leaving = {"xmlns": CLIENT, "to": address, "type": "unavailable"}
-    await somebody.send(element("presence", leaving, element("status", {}, "switch_room")))
-    await somebody.wait_for_departure(old)
-    await somebody.request_conference(new)
-    await somebody.join(new)
 
 
 async def lose_connection(somebody: Participant) -> None:

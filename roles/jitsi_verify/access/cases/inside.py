@@ -36,6 +36,7 @@ from ..xmpp import (
     text,
 )
 from .case import Case, Refusal, at_join
+from .lobby import Arrive, guest, member
 
 UNCHANGED = "nobody's rights change"
 NO_EFFECT = "has no effect"
@@ -70,22 +71,9 @@ async def rights_of(scene: Scene) -> str:
     return UNCHANGED
 
 
-Arrive = Callable[[Scene], contextlib.AbstractAsyncContextManager[Participant]]
-
-
 def owner(scene: Scene) -> contextlib.AbstractAsyncContextManager[Participant]:
     """Somebody with an owner's token."""
     return scene.entrance.login(scene.room, scene.token())
-
-
-def member(scene: Scene) -> contextlib.AbstractAsyncContextManager[Participant]:
-    """Somebody with a member's token."""
-    return scene.entrance.login(scene.room, scene.member_token())
-
-
-def guest(scene: Scene) -> contextlib.AbstractAsyncContextManager[Participant]:
-    """A guest."""
-    return scene.entrance.guest(scene.room)
 
 
 def collide(arrive: Arrive, whose: int) -> Attempt:

@@ -15,7 +15,7 @@ from ..xmpp import MUC_ADMIN, Refused, Stage, element
 from .case import Case, Refusal, at_join
 from .guests import order_to_be_silent, speech_host
 from .limits import crowd
-from .lobby import lobby_is_on
+from .lobby import Arrive, guest, lobby_is_on, member
 
 STAYS = "stays inside"
 WAITS = "waits in the lobby"
@@ -24,18 +24,6 @@ LOCKED = at_join("", "not-authorized")
 NOT_ALLOWED = Refusal(Stage.REQUEST, ("not-allowed",))
 MEDIA = ("audio", "video", "desktop")
 JSON_MESSAGE = "{http://jitsi.org/jitmeet}json-message"
-
-Arrive = Callable[[Scene], contextlib.AbstractAsyncContextManager[Participant]]
-
-
-def guest(scene: Scene) -> contextlib.AbstractAsyncContextManager[Participant]:
-    """A guest."""
-    return scene.entrance.guest(scene.room)
-
-
-def plain(scene: Scene) -> contextlib.AbstractAsyncContextManager[Participant]:
-    """Somebody whose token makes no moderator where the token decides."""
-    return scene.entrance.login(scene.room, scene.entrance.member_token(scene.room))
 
 
 @contextlib.asynccontextmanager
@@ -72,7 +60,7 @@ def knock_after(**fields: str) -> Attempt:
 
     async def attempt(scene: Scene) -> str:
         await configure(scene.first, scene, **fields)
-        async with plain(scene) as newcomer:
+        async with member(scene) as newcomer:
             await newcomer.wait_in_lobby(scene.room)
             return WAITS
 
@@ -111,7 +99,7 @@ async def password_is_set(entrance: Entrance) -> AsyncIterator[Scene]:
         await scene.first.wait_for_moderation(scene.room)
         # Where every room starts with its lobby on, that has to go
         await configure(scene.first, scene, membersonly="0", roomsecret=word)
-        async with plain(scene) as somebody:
+        async with member(scene) as somebody:
             await somebody.join(scene.room, password=word)
             yield Scene(entrance, scene.room, (scene.first, somebody))
 
@@ -132,7 +120,7 @@ def come_back(**fields: str) -> Attempt:
 
     async def attempt(scene: Scene) -> str:
         entrance = scene.entrance
-        stays = guest if "guests" in entrance.features else plain
+        stays = guest if "guests" in entrance.features else member
         async with meeting_with(entrance, stays) as meeting:
             await configure(meeting.first, meeting, **fields)
             await meeting.first.leave(meeting.room)
@@ -150,7 +138,7 @@ def come_back(**fields: str) -> Attempt:
 async def come_to_silence(scene: Scene) -> str:
     """Enter with an owner's token when the last owner has silenced everybody and left."""
     entrance = scene.entrance
-    async with meeting_with(entrance, plain) as meeting:
+    async with meeting_with(entrance, member) as meeting:
         room = meeting.room
         for medium in MEDIA:
             await meeting.first.send(order_to_be_silent(entrance, medium))
@@ -183,7 +171,7 @@ async def full_of_members(entrance: Entrance) -> AsyncIterator[Scene]:
     """As many people as a meeting takes are in it, and none of them moderates."""
     number = entrance.options["max_occupants"]
     async with crowd(entrance, number, entrance.member_token) as scene:
-        async with plain(scene) as late:
+        async with member(scene) as late:
             with contextlib.suppress(Refused):
                 await late.join(scene.room)
                 raise Refused(Stage.JOIN, "not-full", "the meeting takes more members")
@@ -203,7 +191,7 @@ POWER: tuple[Case, ...] = (
         "closing_sends_nobody_out",
         "who is inside when the lobby comes on",
         {
-            "lobby and password": be_inside(plain, membersonly="1", roomsecret="word"),
+            "lobby and password": be_inside(member, membersonly="1", roomsecret="word"),
             "guest": be_inside(guest, membersonly="1"),
         },
         outcome=STAYS,
@@ -249,8 +237,8 @@ POWER: tuple[Case, ...] = (
         "password_holds_newcomers",
         "newcomer without the room's password",
         {
-            "no password": come_without_password(plain),
-            "wrong password": come_without_password(plain, "wrong"),
+            "no password": come_without_password(member),
+            "wrong password": come_without_password(member, "wrong"),
             "guest": come_without_password(guest),
             "guest with a wrong one": come_without_password(guest, "wrong"),
         },
