@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from access.attempts import configuration
+from access.cases.breakout import change_rooms, open_breakout_room
 from access.participant import Participant
 from access.scene import Entrance
 from access.tokens import context
@@ -22,12 +23,10 @@ from .test_owner_party import (
     BREAKOUT,
     CONFERENCE,
     administer,
-    change_rooms,
     guest,
     is_in,
     lose_connection,
     member,
-    open_breakout_room,
     owner,
 )
 

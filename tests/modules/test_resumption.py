@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from access.cases.breakout import change_rooms, open_breakout_room
 from access.cases.recording import RECORD, order
 from access.participant import Participant
 from access.scene import TENANT, Entrance
@@ -17,7 +18,7 @@ from access.transports import TRANSPORTS, front_door
 from access.xmpp import MUC_OWNER, SMACKS, Refused, Room, element
 
 from .conftest import DOMAIN, Server, Setting
-from .test_owner_party import change_rooms, is_in, open_breakout_room
+from .test_owner_party import is_in
 
 CONFERENCE = f"conference.{DOMAIN}"
 RESUMABLE = element("enable", {"xmlns": SMACKS, "resume": "true"})
