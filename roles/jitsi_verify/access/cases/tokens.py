@@ -178,6 +178,7 @@ async def resume_elsewhere(scene: Scene) -> str:
     """Go on with a token for another room: into that, and no longer in the old one."""
     entrance, old, new = scene.entrance, scene.entrance.room(), scene.entrance.room()
     async with entrance.enter(old, entrance.token(old)) as first:
+        await first.wait_for_affiliation(old, "owner")  # or its news would be repeated
         await first.ask_for_smacks(RESUMABLE)
         token = entrance.token(new)
         async with entrance.approach(new, token, previous=first.stream) as somebody:
@@ -196,6 +197,7 @@ async def resume_as_before(scene: Scene) -> str:
     """Go on with a token of the same rights, and stay in the room."""
     entrance, room = scene.entrance, scene.entrance.room()
     async with entrance.enter(room, entrance.token(room)) as first:
+        await first.wait_for_affiliation(room, "owner")
         await first.ask_for_smacks(RESUMABLE)
         token = entrance.token(room)
         async with entrance.approach(room, token, previous=first.stream) as somebody:
