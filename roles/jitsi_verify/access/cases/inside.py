@@ -43,7 +43,7 @@ UNCHANGED = "nobody's rights change"
 NO_EFFECT = "has no effect"
 IN_TIME = "enters in time"
 
-HAMMERED = 120  # joins in a row
+HAMMERED = 60  # joins in a row, which three a second would be let in for 20 s
 ANSWERED_WITHIN = 3.0  # seconds, for an owner whom nothing delays
 MUCH_LONGER = 10  # times as long as entering takes otherwise, on a machine that is slow
 BREAKOUT_ROOM = "00000000-0000-4000-8000-000000000000"  # that no moderator has made
