@@ -17,7 +17,7 @@ from .case import Case, Refusal
 
 AT_ONCE = 5.0  # seconds, far below the minute for which Prosody keeps a silent BOSH session
 ENDED = "ends at once"
-FLOOD = 20  # bad tokens over each transport: few enough for servers that count them
+FLOOD = 8  # bad tokens over each transport: few enough for servers that count them
 IN_TIME = "enters in time"
 PATIENCE = 5.0  # seconds on a server that other cases are busy with, too
 NO_HANDSHAKE = "no-handshake"

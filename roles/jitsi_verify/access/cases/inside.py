@@ -434,15 +434,13 @@ INSIDE = (
         "owner's entry while somebody hammers",
         {
             "guest before the host": hammering(guest),
-            "guest": hammering(guest, opened=True),
-            "member": hammering(member, opened=True),
+            "member inside": hammering(member, opened=True),
             "member before the lobby": hammer_at_lobby,
         },
         control=room_is_open,
         outcome=IN_TIME,
         needs={
             "guest before the host": "guests",
-            "guest": "guests",
             "member before the lobby": "affiliation",
         },
     ),

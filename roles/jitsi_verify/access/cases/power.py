@@ -202,7 +202,6 @@ POWER: tuple[Case, ...] = (
         "newcomer after a form about something else",
         {
             "subject": knock_after(roomdesc="Another subject"),
-            "empty form": knock_after(),
             "password": knock_after(roomsecret="word"),
         },
         control=lobby_is_on(),
