@@ -189,4 +189,4 @@ def test_a_flood_from_many_addresses_is_one_line(server: Server) -> None:
         )
         lines = server.host.check_output(f"journalctl -u prosody --since @{began} -o cat | wc -l")
     assert "turned away 200 from 50 addresses" in said
-    assert int(lines) < 20
+    assert int(lines) < 50  # of 200, beside what else the server has to say

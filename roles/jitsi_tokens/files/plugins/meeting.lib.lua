@@ -10,7 +10,8 @@ local configmanager = require "core.configmanager";
 local jid = require "util.jid";
 local now = require "util.time".now;
 
-local ON_THE_WAY = 60; -- seconds that somebody may take from one room of a meeting to the next
+-- Seconds that somebody may take from one room of a meeting to the next, in a queue at its door too
+local ON_THE_WAY = 300;
 
 local is_service = module:require("machines").is_service;
 
@@ -73,11 +74,12 @@ function meeting.find_person(main_room, test)
 end
 
 -- Bare JIDs of those who left one room of a meeting for another, as a set. mod_inside_stays keeps it.
+-- Who has no session any more is not awaited.
 function meeting.travellers_of(main_room)
 	local travellers = main_room._data.on_the_way or {};
 	main_room._data.on_the_way = travellers;
 	for address, since in pairs(travellers) do
-		if now() - since > ON_THE_WAY then
+		if now() - since > ON_THE_WAY or not prosody.bare_sessions[address] then
 			travellers[address] = nil; -- removing the present key while iterating is allowed
 		end
 	end

@@ -48,6 +48,13 @@ module:hook("muc-occupant-pre-join", function (event)
 	event.origin.jitsi_breakout_main_jid = main_room.jid;
 end, 50);
 
+-- Where upstream would say nothing
+module:hook("muc-room-pre-create", function (event)
+	if not meeting.main_room_of(event.room) then
+		return refuse(event, "cancel", "not-allowed", "There is no such breakout room");
+	end
+end, 1000);
+
 -- The rights in the meeting, carried over to somebody's seats in its breakout rooms
 meeting.with_host(meeting.main_muc, function (context)
 	context:hook("muc-set-affiliation", function (event)
@@ -76,15 +83,17 @@ function module.unload()
 	muc.room_mt.set_affiliation = set_affiliation;
 end
 
--- An order to throw somebody out of a breakout room, from a moderator anywhere in its meeting
-module:hook("muc-pre-set-role", function (event)
-	local main_room = event.role == nil and event.actor and meeting.main_room_of(event.room);
-	local actor = main_room and meeting.find_occupant(main_room, event.actor);
-	if actor and actor.role == "moderator" and main_room:get_affiliation(event.actor) == "owner" then
-		event.allowed = true;
-		return true;
-	end
-end, 10);
+-- An order to throw somebody out of a room of the meeting, from a moderator in another of its rooms
+meeting.with_rooms(function (context)
+	context:hook("muc-pre-set-role", function (event)
+		local main_room = event.role == nil and event.actor and meeting.main_room_of(event.room);
+		local actor = main_room and meeting.find_occupant(main_room, event.actor);
+		if actor and actor.role == "moderator" and main_room:get_affiliation(event.actor) == "owner" then
+			event.allowed = true;
+			return true;
+		end
+	end, 10);
+end);
 
 -- Orders to the component name a person, who has to be in the meeting of whoever orders
 module:hook("message/host", function (event)

@@ -32,11 +32,12 @@ local function is_awaited(room)
 	return lobby ~= nil and lobby ~= false and lobby:has_occupant();
 end
 
-local function look(room)
+local look;
+function look(room)
 	local address = room.jid;
 	if is_healthcheck_room(address) or room.destroying then
 		return;
-	elseif meeting.find_participant(room, is_anybody) or is_awaited(room) then
+	elseif meeting.find_person(room, is_anybody) or is_awaited(room) then
 		empty[address] = nil;
 		return;
 	elseif empty[address] then
@@ -50,7 +51,11 @@ local function look(room)
 		end
 		empty[address] = nil;
 		local same = muc.get_room_from_jid(address);
-		if same and not same.destroying and not meeting.find_participant(same, is_anybody) and not is_awaited(same) then
+		if not same or same.destroying then
+			return;
+		elseif meeting.find_participant(same, is_anybody) then
+			look(same); -- somebody is on the way, who may not arrive
+		elseif not is_awaited(same) then
 			module:log("info", "The meeting in %s ends, nobody is left in it", address);
 			same:set_persistent(false);
 			same:destroy(nil, "The meeting has ended, because nobody is left.");

@@ -40,7 +40,7 @@ local function read(address)
 	end
 	local tenant = host:sub(1, 11) == "conference." and host:sub(-#suffix) == suffix
 		and host:sub(12, -#suffix - 1);
-	if tenant and not tenant:find(".", 1, true) then
+	if tenant and tenant:find("^[^.%[%]]+$") then
 		return room, host;
 	end
 end

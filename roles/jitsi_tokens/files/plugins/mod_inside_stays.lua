@@ -18,7 +18,10 @@ local now = require "util.time".now;
 local MUC = "http://jabber.org/protocol/muc";
 local MEMBERS_ONLY = "muc#roomconfig_membersonly";
 
+local NICK_LENGTH = 8; -- characters of the user's name that Jitsi's clients take as nick
+
 local muc = module:depends("muc");
+local is_service = module:require("machines").is_service;
 local meeting = module:require "meeting";
 
 local function make_member(room, address)
@@ -66,18 +69,31 @@ end, 100);
 
 local function set_on_the_way(room, address, since)
 	local main_room = meeting.main_room_of(room);
-	if main_room then
+	if main_room and not is_service(address) then
 		meeting.travellers_of(main_room)[address] = since;
 	end
 end
 
+local function has_breakout_rooms(room)
+	local main_room = meeting.main_room_of(room);
+	return main_room ~= nil and next(main_room._data.breakout_rooms or {}) ~= nil;
+end
+
 meeting.with_rooms(function (context)
-	-- Clients leave one room of the meeting with this status before they join another.
+	-- Clients leave one room of the meeting with this status before they join another. Upstream keeps
+	-- the nick for them without end, so it is taken for that only where there is another room, and from
+	-- whoever has the nick that clients choose.
 	context:hook("muc-occupant-pre-leave", function (event)
-		if event.stanza:get_child_text("status") == "switch_room" then
-			set_on_the_way(event.room, event.occupant.bare_jid, now());
+		local stanza, occupant = event.stanza, event.occupant;
+		if stanza:get_child_text("status") ~= "switch_room" then
+			return;
+		elseif has_breakout_rooms(event.room)
+			and jid.resource(occupant.nick) == jid.node(occupant.bare_jid):sub(1, NICK_LENGTH) then
+			set_on_the_way(event.room, occupant.bare_jid, now());
+		else
+			stanza:remove_children("status");
 		end
-	end);
+	end, 1000);
 	context:hook("muc-occupant-joined", function (event)
 		set_on_the_way(event.room, event.occupant.bare_jid, nil);
 	end);

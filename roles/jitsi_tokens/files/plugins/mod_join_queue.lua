@@ -17,6 +17,7 @@
 --   join_queue_recovery    further ones a second, 1
 --   join_queue_length      people who may wait for one room, 1000
 --   those of machines.lib, who never wait
+local jid = require "util.jid";
 local queue = require "util.queue";
 local st = require "util.stanza";
 local new_throttle = require "util.throttle".create;
@@ -25,6 +26,7 @@ local rate = module:get_option_number("muc_rate_joins", 3);
 local attempts = module:get_option_number("join_queue_attempts", 20);
 local recovery = module:get_option_number("join_queue_recovery", 1);
 local length = module:get_option_number("join_queue_length", 1000);
+local muc = module:depends("muc");
 local is_service = module:require("machines").is_service;
 
 local TURN = 1; -- seconds
@@ -66,8 +68,10 @@ local function let_in(room, waiting)
 	for _ = 1, rate do
 		local join = waiting.line:pop();
 		if join then
-			waiting.sessions[join.stanza.attr.from] = nil;
-			if join.origin.type == "c2s" then -- not gone meanwhile
+			if waiting.sessions[join.stanza.attr.from] == join then
+				waiting.sessions[join.stanza.attr.from] = nil;
+			end
+			if join.origin.type == "c2s" and not join.has_left then -- not gone meanwhile
 				join.stanza.join_queue_turn = true;
 				room:handle_normal_presence(join.origin, join.stanza);
 				join.stanza.join_queue_turn = nil;
@@ -92,11 +96,13 @@ local function wait(room, event)
 	local from = event.stanza.attr.from;
 	if waiting.sessions[from] then
 		return; -- has its place, and its answer will come
-	elseif not waiting.line:push({ origin = event.origin, stanza = event.stanza }) then
+	end
+	local join = { origin = event.origin, stanza = event.stanza };
+	if not waiting.line:push(join) then
 		refuse(event.origin, event.stanza, "wait", "resource-constraint", "Too many people wait");
 		return;
 	end
-	waiting.sessions[from] = true;
+	waiting.sessions[from] = join;
 end
 
 -- After all others: who comes this far is let in
@@ -115,12 +121,23 @@ module:hook("muc-occupant-pre-join", function (event)
 	return true;
 end, -1000);
 
+-- Who leaves while they wait is not inside yet, so Prosody makes no event of it
+module:hook("presence/full", function (event)
+	local stanza = event.stanza;
+	local room = stanza.attr.type == "unavailable" and muc.get_room_from_jid(jid.bare(stanza.attr.to));
+	local join = room and room.join_queue and room.join_queue.sessions[stanza.attr.from];
+	if join then
+		join.has_left = true;
+		room.join_queue.sessions[stanza.attr.from] = nil;
+	end
+end, 10);
+
 module:hook("muc-room-destroyed", function (event)
 	local waiting = event.room.join_queue;
 	event.room.join_queue = nil;
 	while waiting and waiting.line:count() > 0 do
 		local join = waiting.line:pop();
-		if join.origin.type == "c2s" then
+		if join.origin.type == "c2s" and not join.has_left then
 			refuse(join.origin, join.stanza, "cancel", "not-allowed", "Room does not exist");
 		end
 	end

@@ -9,6 +9,7 @@
 --   lobby_guard_waits   meetings that one session may wait for, 2
 --   those of meeting.lib
 local cache = require "util.cache";
+local jid = require "util.jid";
 local st = require "util.stanza";
 local meeting = module:require "meeting";
 
@@ -20,6 +21,18 @@ local RECENT = 10; -- meetings at whose door a session was
 local function is_inside(address, real_jid)
 	local room = meeting.find_room(address);
 	return room and room:get_occupant_by_real_jid(real_jid) ~= nil;
+end
+
+-- Who moderates could not come into the lobby under a nick that a waiting person has.
+local function is_taken(address, stanza)
+	local room = meeting.find_room(address);
+	local nick, from = jid.resource(stanza.attr.to), jid.bare(stanza.attr.from);
+	for _, occupant in ipairs(room and meeting.occupants_of(room) or {}) do
+		if jid.resource(occupant.nick) == nick and occupant.bare_jid ~= from then
+			return true;
+		end
+	end
+	return false;
 end
 
 local function refuse(event, kind, condition, text)
@@ -57,6 +70,8 @@ module:hook("muc-occupant-pre-join", function (event)
 	local state = state_of(event.origin);
 	if not main_room or not state.may:get(main_room) and not is_inside(main_room, from) then
 		return refuse(event, "cancel", "not-allowed", "Ask for the meeting first");
+	elseif is_taken(main_room, event.stanza) then
+		return refuse(event, "cancel", "conflict", "Somebody in the meeting has this nick");
 	elseif not state.waits[main_room] and state.count >= waits then
 		return refuse(event, "wait", "resource-constraint", "You wait for other meetings");
 	end

@@ -235,6 +235,7 @@ end
 
 local function look(room)
 	if meeting.find_participant(room, is_owner_of(room)) then
+		look_later(room); -- who is on the way may not arrive
 		return;
 	end
 	local somebody = meeting.find_person(room, has_token);
@@ -248,7 +249,7 @@ end
 
 function look_later(room)
 	local address = room.jid;
-	if waiting[address] or meeting.find_participant(room, is_owner_of(room)) then
+	if waiting[address] or meeting.find_person(room, is_owner_of(room)) then
 		return;
 	end
 	waiting[address] = true;

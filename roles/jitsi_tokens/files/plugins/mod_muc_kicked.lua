@@ -40,10 +40,20 @@ meeting.with_rooms(function (context)
 		end
 	end);
 
+	-- Their other seats go as well, in all rooms of the meeting
 	context:hook("muc-occupant-left", function (event)
 		local main_room, address = meeting.main_room_of(event.room), event.occupant.bare_jid;
-		if main_room and main_room.kicked and main_room.kicked[address] and not main_room.destroying
-			and (main_room:get_affiliation(address) or "none") ~= "outcast" then
+		if not main_room or not main_room.kicked or not main_room.kicked[address] or main_room.destroying then
+			return;
+		end
+		for _, room in ipairs(meeting.rooms_of(main_room)) do
+			for nick, occupant in room:each_occupant() do
+				if occupant.bare_jid == address then
+					room:set_role(true, nick, nil);
+				end
+			end
+		end
+		if (main_room:get_affiliation(address) or "none") ~= "outcast" then
 			main_room:set_affiliation(true, address, "none");
 		end
 	end, 100);

@@ -12,12 +12,14 @@
 --   muc_requests_form   whether owners may submit the form at all, false; elsewhere than in the
 --                       meeting itself, rights and doors are those of the meeting
 --   admins              JIDs that may ask for anything
+--   those of meeting.lib
 local jid = require "util.jid";
 local resourceprep = require "util.encodings".stringprep.resourceprep;
 local st = require "util.stanza";
 
 local takes_form = module:get_option_boolean("muc_requests_form", false);
 local admins = module:get_option_inherited_set("admins", {});
+local meeting = module:require "meeting";
 
 local DATA_FORM = "jabber:x:data";
 local MUC_USER = "http://jabber.org/protocol/muc#user";
@@ -125,10 +127,10 @@ local function refuse_people(event)
 	end
 end
 
--- Hosts of machines take no word from people, nor by way of a room
+-- Hosts of machines and components take no word from people, nor by way of a room
 local function is_closed(host)
 	local session = host and prosody.hosts[host];
-	return not session or session.modules.local_login ~= nil;
+	return not session or session.type ~= "local" or session.modules.local_login ~= nil;
 end
 
 -- Requests for a voice and answers to them, which name somebody else (XEP-0045, section 7.13), are not
@@ -143,7 +145,8 @@ local function check_message(event)
 	local x = stanza:get_child("x", MUC_USER);
 	for _, payload in ipairs(x and x.tags or {}) do
 		local room = room_of(stanza);
-		if not room or not room:get_occupant_by_real_jid(stanza.attr.from)
+		room = room and meeting.main_room_of(room) or room;
+		if not room or not meeting.find_occupant(room, stanza.attr.from)
 			or payload.name ~= "invite" or is_closed(jid.host(jid.prep(payload.attr.to or ""))) then
 			return refuse(event, "This is no invitation of an occupant to a person");
 		end

@@ -22,7 +22,6 @@
 --   admins                      JIDs that are no people, as on every MUC
 -- Of the main domain:
 --   breakout_rooms_muc          MUC of the breakout rooms, "breakout." and the main domain
-local jid = require "util.jid";
 local st = require "util.stanza";
 local now = require "util.time".now;
 
@@ -49,7 +48,6 @@ end
 -- The meeting in a room, nil where nobody has opened it. It is kept with the room, so it outlives a
 -- reload of this module.
 --   ends       when it ends, in seconds since 1970, nil while an owner is there
---   changing   bare JIDs of those on the way from one of its rooms to another, as a set
 local function meeting_of(room)
 	return room._data.owner_party;
 end
@@ -88,7 +86,7 @@ end
 local function update(room)
 	local meeting = meeting_of(room);
 	if has_owner(room) then
-		room._data.owner_party = meeting or { changing = {} };
+		room._data.owner_party = meeting or {};
 		room._data.owner_party.ends = nil;
 		if has_waiting_lobby(room) then
 			room:set_members_only(false);
@@ -135,20 +133,13 @@ module:hook("muc-occupant-pre-join", function (event)
 			-- No lobby may hold back who is awaited
 			room:set_affiliation(true, address, "owner");
 			occupant.role = "moderator";
-		elseif not (meeting and meeting.changing[address]) then
+		elseif not (meeting and meeting_rooms.travellers_of(room)[address]) then
 			refuse_for_now(room, event);
 			return true;
 		end
 	end
 	room.has_host = true;
 end, 1);
-
-local function set_changing(main_room, occupant, is_changing)
-	local meeting = main_room and meeting_of(main_room);
-	if meeting then
-		meeting.changing[occupant.bare_jid] = is_changing;
-	end
-end
 
 local function on_change(event)
 	local main_room = meeting_rooms.main_room_of(event.room);
@@ -157,31 +148,10 @@ local function on_change(event)
 	end
 end
 
-local function on_joined(event)
-	set_changing(meeting_rooms.main_room_of(event.room), event.occupant, nil);
-	on_change(event);
-end
-
--- Clients leave one room of the meeting with this status before they join another.
-local function on_leaving(event)
-	if event.stanza:get_child_text("status") == "switch_room" then
-		set_changing(meeting_rooms.main_room_of(event.room), event.occupant, true);
-	end
-end
-
-local function watch(context)
-	context:hook("muc-occupant-joined", on_joined);
-	context:hook("muc-occupant-pre-leave", on_leaving);
+meeting_rooms.with_rooms(function (context)
+	context:hook("muc-occupant-joined", on_change);
 	context:hook("muc-occupant-left", on_change);
-	-- Whose breakout room is closed goes back to the meeting
-	context:hook("muc-occupant-left", function (event)
-		if event.room.destroying and jid.host(event.room.jid) ~= module.host then
-			set_changing(meeting_rooms.main_room_of(event.room), event.occupant, true);
-		end
-	end);
-end
-
-meeting_rooms.with_rooms(watch);
+end);
 module:hook("muc-set-affiliation", on_change);
 
 -- Before muc_lobby_rooms closes the lobby without a word on where to go.
@@ -201,7 +171,7 @@ for room in muc.all_rooms() do
 	if meeting and meeting.ends then
 		end_in_time(room);
 	elseif meeting_rooms.find_person(room, is_anybody) then
-		room._data.owner_party = meeting or { changing = {} };
+		room._data.owner_party = meeting or {};
 	end
 	update(room);
 end
