@@ -86,7 +86,9 @@ local function refuse_stanza(event)
 	return true;
 end
 
-for _, kind in ipairs { "iq", "message", "presence" } do
+-- Who enters rooms of the MUC is up to muc_filter_access beside this module.
+local kinds = module:get_host_type() == "component" and { "iq", "message" } or { "iq", "message", "presence" };
+for _, kind in ipairs(kinds) do
 	for _, form in ipairs { "host", "bare", "full" } do
 		module:hook(kind .. "/" .. form, refuse_stanza, 10000);
 	end
