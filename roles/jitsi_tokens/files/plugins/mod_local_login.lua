@@ -17,6 +17,7 @@
 local ip = require "util.ip";
 local st = require "util.stanza";
 
+local is_muc = module:get_host_type() == "component";
 local hosts = module:get_option_set("local_login_hosts", {});
 hosts:add(module.host);
 local direct_ports = module:get_option_set("c2s_ports", { 5222 })
@@ -81,13 +82,13 @@ local function refuse_stanza(event)
 		return; -- rooms and components speak for whom they let in
 	end
 	if stanza.attr.type ~= "error" and stanza.attr.type ~= "result" then
-		origin.send(st.error_reply(stanza, "cancel", "service-unavailable"));
+		origin.send(st.error_reply(stanza, "cancel", is_muc and "item-not-found" or "service-unavailable"));
 	end
 	return true;
 end
 
 -- Who enters rooms of the MUC is up to muc_filter_access beside this module.
-local kinds = module:get_host_type() == "component" and { "iq", "message" } or { "iq", "message", "presence" };
+local kinds = is_muc and { "iq", "message" } or { "iq", "message", "presence" };
 for _, kind in ipairs(kinds) do
 	for _, form in ipairs { "host", "bare", "full" } do
 		module:hook(kind .. "/" .. form, refuse_stanza, 10000);
