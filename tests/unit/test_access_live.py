@@ -916,3 +916,13 @@ def test_check_mode_says_that_there_is_nothing_to_prove(tmp_path: Path) -> None:
     status, output = run_play(tmp_path, {"server": {}}, "--check")
     assert status == 0, output
     assert "server: in check mode nothing is deployed, so there is nothing to prove" in output
+
+
+def test_a_case_that_breaks_hides_no_other_and_shows_no_token(identity: Identity) -> None:
+    async def stumble(_: Scene) -> str:
+        raise ValueError("eyJhbGciOiJIUzI1NiJ9.secret")
+
+    case = Case("stumbles", "words", {"once": stumble})
+    ok, got = outcome(case, HONEST, identity)
+    assert not ok
+    assert got.startswith("the case broke: ValueError in test_access_live.py, line ")

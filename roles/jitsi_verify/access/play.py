@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from .attempts import Attempt
 from .cases import Case
@@ -123,6 +125,8 @@ async def judge(case: Case, entrance: Entrance) -> Verdict:
             ms = _milliseconds_since(started)
     except AccessError as error:
         got, ok, ms = f"control failed: {error}", False, _milliseconds_since(started)
+    except Exception as error:
+        got, ok, ms = f"the case broke: {_place_of(error)}", False, _milliseconds_since(started)
     return Verdict(case, entrance.kind.name, got, ok, ms, began, time.time())
 
 
@@ -146,6 +150,14 @@ async def attempt_once(case: Case, attempt: Attempt, scene: Scene) -> tuple[str,
     except (Broken, NoAnswer) as error:
         return str(error), False
     return outcome, not case.refusals and outcome == case.outcome
+
+
+def _place_of(error: Exception) -> str:
+    """What an error is and where it came from; its words may know a token."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    *_, last = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__} in {Path(last.filename).name}, line {last.lineno}"
 
 
 def _milliseconds_since(started: float) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import xml.etree.ElementTree as ET
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from ..attempts import ENTERED, Attempt, item, kick, members_only
@@ -17,17 +18,26 @@ SENT_OUT = "is sent out"
 Act = Callable[[Scene, Room, Participant], Awaitable[str]]
 
 
+def listed_rooms(stanza: ET.Element) -> list[str]:
+    """Names of the breakout rooms in a message of their component, none where it lists none."""
+    try:
+        content = json.loads(stanza.findtext("{http://jitsi.org/jitmeet}json-message", "{}"))
+        rooms = content.get("rooms", {}).values()
+        return [room["id"] for room in rooms if not room.get("isMainRoom")]
+    except (ValueError, AttributeError, KeyError, TypeError):
+        return []
+
+
 async def open_breakout_room(moderator: Participant, room: Room) -> Room:
-    """Let a moderator open a breakout room of the meeting."""
+    """Let a moderator open the first breakout room of the meeting."""
     component = f"breakout.{room.domain}"
     order = element("breakout_rooms", {"type": "features/breakout-rooms/add", "subject": "Beside"})
     await moderator.send(element("message", {"xmlns": CLIENT, "to": component}, order))
     news = await moderator.wait_for(
-        lambda stanza: stanza.get("from") == component, "the list of breakout rooms"
+        lambda stanza: stanza.get("from") == component and bool(listed_rooms(stanza)),
+        "the list of breakout rooms",
     )
-    listed = json.loads(news.findtext("{http://jitsi.org/jitmeet}json-message", ""))["rooms"]
-    [name] = [each["id"] for each in listed.values() if not each.get("isMainRoom")]
-    return Room(name, room.domain, component="breakout")
+    return Room(listed_rooms(news)[0], room.domain, component="breakout")
 
 
 async def change_rooms(somebody: Participant, old: Room, new: Room) -> None:
