@@ -10,7 +10,7 @@ import pytest
 from testinfra.host import Host
 
 DOMAIN = "meet.example.org"
-PROSODY_LISTENERS = {"127.0.0.1:5222", "127.0.0.1:5280"}
+PROSODY_LISTENERS = {"127.0.0.1:5222", "127.0.0.1:5280", "127.0.0.2:5280"}
 
 
 def listeners(host: Host, process: str) -> set[str]:

@@ -138,7 +138,7 @@ def test_config_js_is_an_object(rendered: Path) -> None:
 def test_prosody_takes_no_connection_from_outside(rendered: Path) -> None:
     read = prosody(rendered / "prosody.cfg.lua")["*"]
     assert read["interfaces"] == ["127.0.0.1"]
-    assert read["http_interfaces"] == ["127.0.0.1"]
+    assert read["http_interfaces"] == ["127.0.0.1", "127.0.0.2"]
     assert read["modules_disabled"] == ["s2s", "offline"]
     for ports in ("https_ports", "component_ports", "c2s_direct_tls_ports"):
         assert not read[ports]
@@ -205,7 +205,36 @@ def test_limits_are_the_numbers_that_were_asked_for(rendered: Path) -> None:
     assert "limit_conn vestibule_held 77;" in text
     assert "limit_req zone=vestibule_logins burst=77 delay=5;" in text
     assert "zone=vestibule_logins:10m rate=5r/s;" in text
-    assert "limit_req zone=vestibule_requests burst=120 nodelay;" in text
+    assert "limit_req zone=vestibule_crowd burst=300 delay=60;" in text
+    assert "zone=vestibule_crowd:1m rate=60r/s;" in text
+
+
+def test_who_was_turned_away_comes_by_the_other_listener(rendered: Path) -> None:
+    """Prosody takes one new connection at a time of each, so that nobody else waits behind them."""
+    text = (rendered / "site.conf").read_text(encoding="utf-8")
+    places = dict(
+        re.findall(r"^    location (?:= )?(\S+) \{\n(.*?)^    \}", text, re.MULTILINE | re.DOTALL)
+    )
+    ways = dict(re.findall(r"^upstream (\S+) \{\n    server (\S+);", text, re.MULTILINE))
+    heard = re.search(
+        r"^http_interfaces = \{ (.*) \}",
+        (rendered / "prosody.cfg.lua").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+    assert heard
+    for path, crowd in (("/http-bind", "@crowd_bosh"), ("/xmpp-websocket", "@crowd_websocket")):
+        assert f"error_page 429 = {crowd};" in places[path]
+        assert "proxy_cache vestibule_turned_away;" in places[path]
+        assert "limit_req" not in places[path]
+        assert "limit_req zone=vestibule_crowd" in places[crowd]
+        assert "proxy_cache" not in places[crowd]
+        targets = [
+            target
+            for place in (path, crowd)
+            for target in re.findall(r"proxy_pass http://([^/]+)/", places[place])
+        ]
+        addresses = [ways.get(target, target).partition(":")[0] for target in targets]
+        assert addresses == re.findall(r'"(.*?)"', heard[1])
 
 
 def test_the_unit_of_nginx_reads_a_copy_of_the_packages_file(rendered: Path) -> None:

@@ -8,7 +8,9 @@
 --   a login has to show a token that was signed with our key and has not expired, before a session is
 --   made for it. Who has none may still come in as a guest, unless a login from the same address was
 --   refused just before. The others get HTTP 429, which costs a small part of a login, and one line
---   in the log counts them all.
+--   in the log counts them all. nginx remembers who got it, and sends them by a way of their own.
+-- * What is no login counts as refused: other requests than those of BOSH, requests of sessions that
+--   there are not, sessions that never log in.
 -- * Sessions without a login are bounded: how many one address makes, how many there are, how long
 --   they last. Where there are too many, the oldest go.
 --
@@ -17,10 +19,12 @@
 -- module can check, so that they count as wrong during a flood.
 --
 -- Options (VirtualHost or global):
---   login_guard_refusals    refused logins a second from which on there is a flood, 80; as many as in
---                           four seconds may come at once
+--   login_guard_refusals    refused logins a second from which on there is a flood, 40; as many as in
+--                           two seconds may come at once
 --   login_guard_sessions    sessions that one address makes a second, 50; as many as in 20 seconds
 --                           may come at once, for people behind one NAT share it
+--   login_guard_requests    requests over BOSH that one address makes a second, 500, of which each
+--                           person needs some
 --   login_guard_waiting     sessions without a login, 2000
 --   login_guard_timeout     seconds in which a session has to log in, 20
 --   app_secret, signature_algorithm   of auth_token: the key and how it signs
@@ -35,10 +39,12 @@ local http_server = require "net.http.server";
 local json = require "util.json";
 local new_throttle = require "util.throttle".create;
 
-local refusals_rate = module:get_option_number("login_guard_refusals", 80);
+local refusals_rate = module:get_option_number("login_guard_refusals", 40);
 local sessions_rate = module:get_option_number("login_guard_sessions", 50);
+local requests_rate = module:get_option_number("login_guard_requests", 500);
 local max_waiting = module:get_option_number("login_guard_waiting", 2000);
 local timeout = module:get_option_number("login_guard_timeout", 20);
+local bosh_sessions = module:shared("/*/bosh/sessions");
 local key = module:get_option_string("app_secret");
 if module:get_option_string("signature_algorithm", "HS256") ~= "HS256" then
 	key = nil;
@@ -47,12 +53,13 @@ end
 local XMLNS_SASL = "urn:ietf:params:xml:ns:xmpp-sasl";
 local ADDRESSES = 10000; -- of which something is known, so that the memory is bounded
 local SUSPECT = 10; -- seconds for which an address counts as one that was refused
+local AT_ONCE = 5; -- sessions that an address may have without a login or a token, during a flood
 local LATE = 0.3; -- seconds between nginx and here, which take less than a millisecond
 local SUMMARY = 10; -- seconds between two lines about those who were turned away
 -- Seconds. The answers of BOSH take ways of their own, and the refusal has to come before the end.
 local BOSH_GRACE = 0.2;
 
-local refusals = new_throttle(4 * refusals_rate, 4);
+local refusals = new_throttle(2 * refusals_rate, 2);
 local addresses = cache.new(ADDRESSES);
 local turned_away, turned_away_by = 0, {};
 
@@ -65,7 +72,9 @@ local function address_of(ip)
 	local name = known_as(ip);
 	local address = addresses:get(name);
 	if not address then
-		address = { name = name, sessions = new_throttle(20 * sessions_rate, 20), refused = -SUSPECT };
+		address = { name = name,
+			sessions = new_throttle(20 * sessions_rate, 20), requests = new_throttle(2 * requests_rate, 2),
+			refused = -SUSPECT, waiting = 0 };
 		addresses:set(name, address);
 	end
 	return address;
@@ -78,6 +87,7 @@ local waiting_count = 0;
 local function settle(entry)
 	if not entry.settled then
 		entry.settled = true;
+		entry.address.waiting = entry.address.waiting - 1;
 		waiting_count = waiting_count - 1;
 	end
 end
@@ -103,6 +113,17 @@ local function close(entry, reason)
 	if entry.session.type == "c2s_unauthed" then
 		entry.session:close(reason);
 	end
+end
+
+local function count_refusal(entry)
+	refusals:poll(1, true);
+	entry.address.refused = entry.since;
+end
+
+-- It had its time or its place, and did not log in.
+local function give_up(entry, reason)
+	count_refusal(entry);
+	close(entry, reason);
 end
 
 local function token_of(request)
@@ -151,7 +172,7 @@ end
 local function is_flooded(request)
 	local sent = tonumber(request.headers.x_request_start);
 	local is_late = sent and gettime() - sent > LATE;
-	return not refusals:peek(1 + waiting_count) or is_late and not refusals:peek(2 * refusals_rate);
+	return not refusals:peek(1 + waiting_count) or is_late and not refusals:peek(refusals_rate);
 end
 
 -- Whether a session may be made for this request.
@@ -164,10 +185,12 @@ local function may_begin(request, address)
 	if token then
 		return is_valid(token);
 	end
-	return in_time and gettime() - address.refused > SUSPECT;
+	return in_time and gettime() - address.refused > SUSPECT and address.waiting < AT_ONCE;
 end
 
+-- Whoever is turned away is one more, so that a flood lasts as long as they come.
 local function turn_away(address)
+	refusals:poll(1, true);
 	turned_away = turned_away + 1;
 	turned_away_by[address.name] = (turned_away_by[address.name] or 0) + 1;
 	return { status_code = 429, headers = { retry_after = tostring(SUSPECT) }, body = "" };
@@ -182,19 +205,42 @@ local function admit(event)
 	request.login_guard = address;
 end
 
--- A request of a session that there is names it (XEP-0124, section 7.3)
-local function has_session(body)
+-- What is no login costs Prosody as much.
+local function answer_unless_flooded(event)
+	refusals:poll(1, true);
+	if is_flooded(event.request) then
+		return turn_away(address_of(event.request.ip));
+	end
+end
+
+-- The session that a request names (XEP-0124, section 7.3), and whether it is one of BOSH at all.
+local function session_named(body)
 	local attributes = type(body) == "string" and body:match("<body(%s[^>]*)");
-	return attributes and attributes:gsub("'[^']*'", ""):gsub('"[^"]*"', ""):find("%ssid%s*=") ~= nil;
+	for name, _, value in (attributes or ""):gmatch("([^%s=]+)%s*=%s*([\"'])(.-)%2") do
+		if name == "sid" then
+			return value, true;
+		end
+	end
+	return nil, attributes;
 end
 
 for _, path in ipairs { "/xmpp-websocket", "/xmpp-websocket/" } do
-	module:hook_object_event(http_server, "GET " .. path, admit, 1000);
+	module:hook_object_event(http_server, "GET " .. path, function (event)
+		local is_login = event.request.headers.upgrade;
+		return (is_login and admit or answer_unless_flooded)(event);
+	end, 1000);
 end
 for _, path in ipairs { "/http-bind", "/http-bind/" } do
+	module:hook_object_event(http_server, "GET " .. path, answer_unless_flooded, 1000);
 	module:hook_object_event(http_server, "POST " .. path, function (event)
-		if not has_session(event.request.body) then
+		local address = address_of(event.request.ip);
+		local sid, is_bosh = session_named(event.request.body);
+		if not address.requests:poll(1) then
+			return turn_away(address);
+		elseif not sid and is_bosh then
 			return admit(event);
+		elseif not bosh_sessions[sid or ""] then
+			return answer_unless_flooded(event);
 		end
 	end, 1000);
 end
@@ -211,8 +257,8 @@ end
 
 local function watch(event)
 	local session, address = event.session, event.request.login_guard;
-	local entry = { session = session, since = gettime() };
-	waiting_count = waiting_count + 1;
+	local entry = { session = session, since = gettime(), address = address or address_of(event.request.ip) };
+	waiting_count, entry.address.waiting = waiting_count + 1, entry.address.waiting + 1;
 	if not address then
 		-- It named another session, and got one of its own all the same
 		return close(entry);
@@ -227,8 +273,7 @@ local function watch(event)
 		if not has_settled(entry) and type(stanza) == "table" and stanza.name == "failure"
 			and stanza.attr.xmlns == XMLNS_SASL then
 			settle(entry);
-			refusals:poll(1, true);
-			address.refused = entry.since;
+			count_refusal(entry);
 			module:add_timer(session.websocket_request and 0 or BOSH_GRACE, function ()
 				close(entry);
 			end);
@@ -236,7 +281,7 @@ local function watch(event)
 		return stanza;
 	end, 1000);
 	if waiting_count > max_waiting then
-		close(skip_settled(), { condition = "resource-constraint" });
+		give_up(skip_settled(), { condition = "resource-constraint" });
 	end
 end
 
@@ -247,7 +292,7 @@ module:add_timer(1, function ()
 	local now = gettime();
 	local oldest = skip_settled();
 	while oldest and now - oldest.since > timeout do
-		close(oldest, "connection-timeout");
+		give_up(oldest, "connection-timeout");
 		oldest = skip_settled();
 	end
 	return 1;
