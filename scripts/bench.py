@@ -213,8 +213,7 @@ def measure_floods(server: Server) -> dict[str, float]:
         flood = server.flood("--transport", kind, "--rate", str(FLOOD_RATE), "--sources", "100")
         flood.stdin.write(f"{good[:-4]}AAAA\n")
         flood.stdin.flush()
-        time.sleep(1)  # until the flood is there
-        until = time.perf_counter() + FLOOD_SECONDS - 2
+        until = time.perf_counter() + FLOOD_SECONDS - 1
         took = asyncio.run(enter_again_and_again(kind, until))
         outcomes = json.loads(flood.communicate()[0])
         say(f"of the bad ones: {outcomes}")

@@ -18,7 +18,7 @@ import ssl
 import sys
 import time
 
-OUTSTANDING = 400  # attempts under way; what would be more is not sent, and counted
+OUTSTANDING = 5000  # attempts under way; what would be more is not sent, and counted
 PATIENCE = 10.0  # seconds for one attempt
 AUTH = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='ANONYMOUS'/>"
 BODY = "http://jabber.org/protocol/httpbind"
