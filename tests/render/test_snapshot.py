@@ -88,9 +88,7 @@ def _load(path: Path) -> dict[str, Any]:
     return content
 
 
-FEATURES = {
-    path.stem: _load(path) for path in sorted((ROOT / "roles/jitsi_access/features").glob("*.yml"))
-}
+FEATURES = {path.stem: _load(path) for path in sorted((ROOT / "features").glob("*.yml"))}
 
 
 def _render(variables: dict[str, Any], expression: str) -> Any:
