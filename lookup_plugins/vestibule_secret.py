@@ -57,9 +57,8 @@ class LookupModule(LookupBase):  # type: ignore[misc]  # ansible-core comes with
 
     def run(self, terms: list[Any], variables: Mapping[str, Any] | None = None) -> list[str]:
         """The secrets of these names."""
-        host, inventory = (
-            (variables or {}).get(name) for name in ("inventory_hostname", "inventory_dir")
-        )
+        given = variables or {}
+        host, inventory = given.get("inventory_hostname"), given.get("inventory_dir")
         vault = self._loader._vault  # Ansible gives plugins no other way to the vault passwords
         try:
             return secrets_of(host, inventory, terms, vault)

@@ -82,9 +82,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core comes with
         """Return what `get` says, or fail with its sentence."""
         super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(_ARGUMENTS)
-        source, sha256, cache = (arguments[name] for name in ("source", "sha256", "cache"))
+        source, sha256 = arguments["source"], arguments["sha256"]
         try:
-            found = get(source, sha256, Path(cache), arguments["timeout"])
+            found = get(source, sha256, Path(arguments["cache"]), arguments["timeout"])
         except ArchiveError as error:
             raise AnsibleActionFail(str(error)) from None
         return {"changed": False, **found}
