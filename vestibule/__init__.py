@@ -7,6 +7,7 @@
 ``archives``     tarballs of Prosody plugins (fetched by Ansible's own client)
 ``secret_store`` what is made once and kept beside the inventory (sealed by Ansible's Vault)
 ``versions``     what proved good, written down beside the inventory
+``values``       what YAML and Ansible hand over, called by names that people know
 
 What people extend lies beside this package: ``features`` and ``contradictions.yml``.
 """
