@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 CONTROLLER = ("vestibule",)
 SHELLS = ("filter_plugins", "lookup_plugins", "plugins")
-SERVERS = ("library",)
+SERVERS = ("library", "module_utils")
 PRODUCT = (*CONTROLLER, *SHELLS, *SERVERS, "features", "playbooks", "roles")
 # What of Ansible the package needs: its client for addresses, as modules have it, and its Vault
 ANSIBLE = {
@@ -24,7 +24,6 @@ FOR_SHELLS = {"__future__", "base64", "collections", "pathlib", "typing", "ansib
 LOOPS = (ast.For, ast.While, ast.comprehension)
 # What does not count as lines of a shell, with its imports, and how many others it may have
 DATA = {"DOCUMENTATION", "EXAMPLES", "RETURN", "_ARGUMENTS"}
-NO_SHELLS = {"apt_source", "packages_missing"}  # of the servers, and going there
 MOST_LINES = {"filter_plugins": 40, "lookup_plugins": 30, "plugins": 75}
 
 
@@ -68,9 +67,7 @@ def test_the_package_needs_no_ansible_but_where_it_is_said(path: Path) -> None:
     assert needed == ANSIBLE.get(of(path), set())
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in python(*SHELLS) if path.stem not in NO_SHELLS], ids=of
-)
+@pytest.mark.parametrize("path", python(*SHELLS), ids=of)
 def test_a_shell_hands_on_what_it_is_given(path: Path) -> None:
     assert {name.partition(".")[0] for name in imports(path)} <= FOR_SHELLS
     assert any(name.startswith("vestibule.") for name in imports(path))
@@ -99,6 +96,10 @@ def test_what_people_extend_is_at_the_top() -> None:
     assert [name for name in text("roles") if re.search("features/|contradictions", name)] == []
 
 
+def test_roles_hold_no_python() -> None:
+    assert [name for name in text("roles") if name.endswith(".py")] == []
+
+
 def test_nothing_edits_the_path_by_which_python_finds_modules() -> None:
     found = text(*PRODUCT, "scripts")
     assert len(found) > 200
@@ -107,6 +108,8 @@ def test_nothing_edits_the_path_by_which_python_finds_modules() -> None:
 
 
 def test_the_product_knows_neither_rig_nor_tests() -> None:
+    assert python("rig")
+    assert [name for name in text("molecule") if name.endswith(".py")] == []
     found = text(*PRODUCT)
     words = re.compile(r"\b(rig|molecule|tests)\b")
     assert [name for name in found if words.search(found[name])] == []
