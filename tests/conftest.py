@@ -16,12 +16,8 @@ from ansible.module_utils.testing import patch_module_args
 
 ROOT = Path(__file__).resolve().parent.parent
 PLUGINS = [
-    *(ROOT / name for name in ("filter_plugins", "library", "lookup_plugins", "scripts")),
+    *(ROOT / name for name in ("library", "scripts")),
     *sorted(ROOT.glob("roles/*/library")),
-    ROOT / "roles/jitsi_access",  # holds the package `access_model`
-    ROOT / "roles/jitsi_lock/action_plugins",
-    ROOT / "roles/jitsi_tokens/action_plugins",
-    ROOT / "roles/jitsi_verify",  # holds the package `access`
 ]
 sys.path[:0] = [str(folder) for folder in PLUGINS]
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleFilterError
 
-from apt_source import apt_source
+from filter_plugins.apt_source import apt_source
 
 PROSODY = {
     "name": "prosody",

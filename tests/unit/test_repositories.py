@@ -11,7 +11,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import filter_loader
 from ansible.template import Templar, trust_as_template
 
-from apt_source import apt_source
+from filter_plugins.apt_source import apt_source
 
 ROOT = Path(__file__).parents[2]
 KEYS = {

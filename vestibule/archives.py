@@ -1,4 +1,4 @@
-"""Action ``plugin_archive``: get an archive of Prosody plugins and look into it, on the controller.
+"""An archive of Prosody plugins: got and looked into on the controller.
 
 Nothing is unpacked before everything in the archive is known to be a plain file or folder below
 its one top folder, so that unpacking it as root on a server writes there and nowhere else.
@@ -13,16 +13,7 @@ import tempfile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
 from ansible.module_utils.urls import open_url
-from ansible.plugins.action import ActionBase
-
-_ARGUMENTS: dict[str, Any] = {
-    "source": {"type": "str", "required": True},
-    "sha256": {"type": "str", "default": ""},
-    "cache": {"type": "path", "required": True},
-    "timeout": {"type": "int", "default": 10},
-}
 
 # What the token path needs in every plugin tree; the features need more modules.
 _NEEDED = {"mod_auth_token.lua", "mod_token_verification.lua", "util.lib.lua", "token/util.lib.lua"}
@@ -205,24 +196,3 @@ def get(source: str, sha256: str, cache: Path, timeout: int) -> dict[str, Any]:
         "files": inspect(path),
         "options": options(path),
     }
-
-
-class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core comes without type hints
-    """Ansible's shell around `get`. Runs in check mode as well: it changes nothing on a host."""
-
-    def run(
-        self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
-    ) -> dict[str, Any]:
-        """Return what `get` says, or fail with its sentence."""
-        super().run(tmp, task_vars)
-        _, arguments = self.validate_argument_spec(_ARGUMENTS)
-        try:
-            found = get(
-                arguments["source"],
-                arguments["sha256"],
-                Path(arguments["cache"]),
-                arguments["timeout"],
-            )
-        except ArchiveError as error:
-            raise AnsibleActionFail(str(error)) from None
-        return {"changed": False, **found}
