@@ -43,15 +43,20 @@ function meeting.rooms_of(main_room)
 	return rooms;
 end
 
--- The occupants of all rooms of a meeting, machines too, as a list.
-function meeting.occupants_of(main_room)
-	local occupants = {};
-	for _, room in ipairs(meeting.rooms_of(main_room)) do
-		for _, occupant in room:each_occupant() do
-			occupants[#occupants + 1] = occupant;
+-- The occupants of all rooms of a meeting, machines too, for an iteration. They are for reading only, as
+-- each_occupant, which copies them, is too slow for what is done at each join.
+function meeting.each_occupant(main_room)
+	local rooms, index, nick = meeting.rooms_of(main_room), 1, nil;
+	return function ()
+		while rooms[index] do
+			local occupant;
+			nick, occupant = next(rooms[index]._occupants, nick);
+			if occupant then
+				return occupant;
+			end
+			index = index + 1;
 		end
-	end
-	return occupants;
+	end;
 end
 
 -- The occupant with this full JID in any room of a meeting, or nil.
@@ -64,11 +69,13 @@ function meeting.find_occupant(main_room, real_jid)
 	end
 end
 
--- The first bare JID of a person in the meeting for which the test holds, or nil.
+-- The first bare JID of a person in the meeting for which the test holds, or of anybody without a test.
+-- Nil where there is none.
 function meeting.find_person(main_room, test)
-	for _, occupant in ipairs(meeting.occupants_of(main_room)) do
-		if not is_service(occupant.bare_jid) and test(occupant.bare_jid) then
-			return occupant.bare_jid;
+	for occupant in meeting.each_occupant(main_room) do
+		local address = occupant.bare_jid;
+		if not is_service(address) and (not test or test(address)) then
+			return address;
 		end
 	end
 end
@@ -89,12 +96,14 @@ end
 -- The same with those who are on the way between its rooms.
 function meeting.find_participant(main_room, test)
 	local found = meeting.find_person(main_room, test);
+	if found then
+		return found;
+	end
 	for address in pairs(meeting.travellers_of(main_room)) do
-		if not found and test(address) then
-			found = address;
+		if not test or test(address) then
+			return address;
 		end
 	end
-	return found;
 end
 
 local main_rooms = cache.new(1000); -- addresses of main rooms by those of their breakout rooms

@@ -6,13 +6,11 @@
 -- moderate as a member.
 --
 -- Goes on the MUC component of the meetings. No options.
-local st = require "util.stanza";
+local refuse = module:require "refuse";
 
 module:hook("muc-occupant-pre-join", function (event)
-	local stanza = event.stanza;
-	if event.room:get_affiliation(stanza.attr.from) == "outcast" then
-		event.origin.send(st.error_reply(stanza, "auth", "forbidden", "You are banned from this room"));
-		return true;
+	if event.room:get_affiliation(event.stanza.attr.from) == "outcast" then
+		return refuse(event, "auth", "forbidden", "You are banned from this room");
 	end
 end, 50);
 

@@ -14,8 +14,8 @@
 --   admins                 JIDs that may enter every room, Jicofo
 --   those of meeting.lib
 local jid = require "util.jid";
-local st = require "util.stanza";
 local meeting = module:require "meeting";
+local refuse = module:require "refuse";
 local get_room_by_name_and_subdomain = module:require("util").get_room_by_name_and_subdomain;
 
 local COMMAND = "features/breakout-rooms/";
@@ -28,11 +28,6 @@ local function is_in(main_room, address)
 	return meeting.find_participant(main_room, function (participant)
 		return participant == address;
 	end) ~= nil;
-end
-
-local function refuse(event, kind, condition, text)
-	event.origin.send(st.error_reply(event.stanza, kind, condition, text));
-	return true;
 end
 
 module:hook("muc-occupant-pre-join", function (event)
@@ -58,10 +53,12 @@ end, 1000);
 -- The rights in the meeting, carried over to somebody's seats in its breakout rooms
 meeting.with_host(meeting.main_muc, function (context)
 	context:hook("muc-set-affiliation", function (event)
-		for _, room in ipairs(meeting.rooms_of(event.room)) do
+		local rooms = meeting.rooms_of(event.room);
+		for index = 2, #rooms do -- in the main room Prosody does it
+			local room = rooms[index];
 			local role = room:get_default_role(room:get_affiliation(event.jid));
 			for nick, occupant in room:each_occupant() do
-				if room ~= event.room and occupant.bare_jid == event.jid and occupant.role ~= role then
+				if occupant.bare_jid == event.jid and occupant.role ~= role then
 					room:set_role(true, nick, role, event.reason);
 				end
 			end

@@ -22,10 +22,6 @@ local is_healthcheck_room = module:require("util").is_healthcheck_room;
 
 local empty = {}; -- rooms that are looked at again, with what they were looked at for, by their address
 
-local function is_anybody()
-	return true;
-end
-
 local function is_awaited(room)
 	local lobby = room._data.persist_lobby and room._data.lobbyroom;
 	lobby = lobby and meeting.find_room(lobby);
@@ -37,7 +33,7 @@ function look(room)
 	local address = room.jid;
 	if is_healthcheck_room(address) or room.destroying then
 		return;
-	elseif meeting.find_person(room, is_anybody) or is_awaited(room) then
+	elseif meeting.find_person(room) or is_awaited(room) then
 		empty[address] = nil;
 		return;
 	elseif empty[address] then
@@ -53,7 +49,7 @@ function look(room)
 		local same = muc.get_room_from_jid(address);
 		if not same or same.destroying then
 			return;
-		elseif meeting.find_participant(same, is_anybody) then
+		elseif meeting.find_participant(same) then
 			look(same); -- somebody is on the way, who may not arrive
 		elseif not is_awaited(same) then
 			module:log("info", "The meeting in %s ends, nobody is left in it", address);

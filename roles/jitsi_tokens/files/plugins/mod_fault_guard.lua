@@ -10,35 +10,28 @@ module:set_global();
 
 local st = require "util.stanza";
 
--- What comes first of all handlers calls the others, and stands aside the second time.
-local function contain(context, name)
-	return function (event)
-		if event.contained_as == name then
-			return;
-		end
-		local before = event.contained_as;
-		event.contained_as = name;
-		local ok, result = pcall(context.fire_event, context, name, event);
-		event.contained_as = before;
+local function contain_on(host)
+	return function (handlers, name, event)
+		local ok, result = pcall(handlers, name, event);
 		if ok then
-			return result or false; -- not nil, or the others would be called again
+			return result;
 		end
 		local stanza = event.stanza;
 		local reason = tostring(result):gsub("\n.*", "");
-		module:log("warn", "%s to %s failed: %s", stanza.name, context.host, reason);
+		module:log("warn", "%s to %s failed: %s", stanza.name, host, reason);
 		if stanza.attr.type ~= "error" and stanza.attr.type ~= "result" and event.origin.send then
 			event.origin.send(st.error_reply(stanza, "modify", "bad-request"));
 		end
 		return true;
-	end
+	end;
 end
 
 local function guard(host)
-	local context = module:context(host);
+	local context, contain = module:context(host), contain_on(host);
 	for _, kind in ipairs { "iq", "message", "presence" } do
 		for _, form in ipairs { "bare", "full", "host" } do
-			for _, name in ipairs { kind .. "/" .. form, "pre-" .. kind .. "/" .. form } do
-				context:hook(name, contain(context, name), 1000000);
+			for _, prefix in ipairs { "", "pre-" } do
+				context:wrap_event(prefix .. kind .. "/" .. form, contain);
 			end
 		end
 	end

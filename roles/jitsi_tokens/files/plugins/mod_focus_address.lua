@@ -8,7 +8,7 @@
 -- Options (VirtualHost or global):
 --   muc_mapper_domain_base   main domain; Jicofo answers at focus.<it>
 local jid = require "util.jid";
-local st = require "util.stanza";
+local refuse = module:require "refuse";
 
 local FOCUS = "http://jitsi.org/protocol/focus";
 local focus_host = "focus." .. module:get_option_string("muc_mapper_domain_base");
@@ -19,10 +19,7 @@ local function check(event)
 	if not payload or payload.attr.xmlns ~= FOCUS or jid.host(stanza.attr.to) == focus_host then
 		return;
 	end
-	if stanza.attr.type ~= "result" and stanza.attr.type ~= "error" then
-		event.origin.send(st.error_reply(stanza, "cancel", "not-allowed", "Ask " .. focus_host));
-	end
-	return true;
+	return refuse(event, "cancel", "not-allowed", "Ask " .. focus_host);
 end
 
 for _, form in ipairs { "host", "bare", "full" } do

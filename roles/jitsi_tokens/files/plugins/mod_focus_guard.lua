@@ -15,7 +15,6 @@
 --   focus_guard_rate           further ones a minute, 6
 local cache = require "util.cache";
 local jid = require "util.jid";
-local st = require "util.stanza";
 local new_throttle = require "util.throttle".create;
 
 local FOCUS = "http://jitsi.org/protocol/focus";
@@ -28,6 +27,7 @@ local rate = module:get_option_number("focus_guard_rate", 6);
 
 local suffix = "." .. base;
 local meeting = module:require "meeting";
+local refuse = module:require "refuse";
 
 -- The room and the MUC of an address as Jicofo reads it: in small letters, and one form of those that
 -- look the same. Nil where that is no place for a meeting.
@@ -59,12 +59,6 @@ local function is_too_many(session, address)
 	end
 	asked.rooms:set(address, true);
 	return false;
-end
-
-local function refuse(event, kind, condition, text)
-	module:log("debug", "Refused %s: %s", event.stanza.attr.from, text);
-	event.origin.send(st.error_reply(event.stanza, kind, condition, text));
-	return true;
 end
 
 local function check(event)

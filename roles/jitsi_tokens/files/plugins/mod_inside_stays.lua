@@ -31,7 +31,7 @@ local function make_member(room, address)
 end
 
 local function make_members(room)
-	for _, occupant in ipairs(meeting.occupants_of(room)) do
+	for occupant in meeting.each_occupant(room) do
 		make_member(room, occupant.bare_jid);
 	end
 	for address in pairs(meeting.travellers_of(room)) do

@@ -19,7 +19,6 @@
 --   those of machines.lib, who never wait
 local jid = require "util.jid";
 local queue = require "util.queue";
-local st = require "util.stanza";
 local new_throttle = require "util.throttle".create;
 
 local rate = module:get_option_number("muc_rate_joins", 3);
@@ -28,13 +27,9 @@ local recovery = module:get_option_number("join_queue_recovery", 1);
 local length = module:get_option_number("join_queue_length", 1000);
 local muc = module:depends("muc");
 local is_service = module:require("machines").is_service;
+local refuse = module:require "refuse";
 
 local TURN = 1; -- seconds
-
-local function refuse(origin, stanza, kind, condition, text)
-	origin.send(st.error_reply(stanza, kind, condition, text));
-	return true;
-end
 
 -- Before all others, which cost more
 module:hook("muc-occupant-pre-join", function (event)
@@ -48,7 +43,7 @@ module:hook("muc-occupant-pre-join", function (event)
 		session.join_queue_bucket = bucket;
 	end
 	if not bucket:poll(1) then
-		return refuse(session, stanza, "wait", "resource-constraint", "You try too often");
+		return refuse(event, "wait", "resource-constraint", "You try too often");
 	end
 end, 2000);
 
@@ -99,7 +94,7 @@ local function wait(room, event)
 	end
 	local join = { origin = event.origin, stanza = event.stanza };
 	if not waiting.line:push(join) then
-		refuse(event.origin, event.stanza, "wait", "resource-constraint", "Too many people wait");
+		refuse(event, "wait", "resource-constraint", "Too many people wait");
 		return;
 	end
 	waiting.sessions[from] = join;
@@ -138,7 +133,7 @@ module:hook("muc-room-destroyed", function (event)
 	while waiting and waiting.line:count() > 0 do
 		local join = waiting.line:pop();
 		if join.origin.type == "c2s" and not join.has_left then
-			refuse(join.origin, join.stanza, "cancel", "not-allowed", "Room does not exist");
+			refuse(join, "cancel", "not-allowed", "Room does not exist");
 		end
 	end
 end, 1); -- Prosody forgets the room at 0

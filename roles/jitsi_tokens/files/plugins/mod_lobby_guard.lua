@@ -10,8 +10,8 @@
 --   those of meeting.lib
 local cache = require "util.cache";
 local jid = require "util.jid";
-local st = require "util.stanza";
 local meeting = module:require "meeting";
+local refuse = module:require "refuse";
 
 local waits = module:get_option_number("lobby_guard_waits", 2);
 
@@ -25,19 +25,15 @@ end
 
 -- Who moderates could not come into the lobby under a nick that a waiting person has.
 local function is_taken(address, stanza)
-	local room = meeting.find_room(address);
+	local main_room = meeting.find_room(address);
 	local nick, from = jid.resource(stanza.attr.to), jid.bare(stanza.attr.from);
-	for _, occupant in ipairs(room and meeting.occupants_of(room) or {}) do
-		if jid.resource(occupant.nick) == nick and occupant.bare_jid ~= from then
+	for _, room in ipairs(main_room and meeting.rooms_of(main_room) or {}) do
+		local occupant = room:get_occupant_by_nick(room.jid .. "/" .. nick);
+		if occupant and occupant.bare_jid ~= from then
 			return true;
 		end
 	end
 	return false;
-end
-
-local function refuse(event, kind, condition, text)
-	event.origin.send(st.error_reply(event.stanza, kind, condition, text));
-	return true;
 end
 
 -- Addresses of the meetings that a session was sent to wait for, and of those that it waits for

@@ -16,6 +16,7 @@
 --   c2s_direct_tls_ports       Prosody's own: those that begin with TLS, { }
 local ip = require "util.ip";
 local st = require "util.stanza";
+local refuse = module:require "refuse";
 
 local is_muc = module:get_host_type() == "component";
 local hosts = module:get_option_set("local_login_hosts", {});
@@ -60,7 +61,7 @@ module:hook("stream-features", function (event)
 	end
 end, 10000);
 
-local function refuse(event)
+local function refuse_login(event)
 	local session = event.origin;
 	if session.username or is_local(session) then
 		return;
@@ -73,18 +74,15 @@ local function refuse(event)
 end
 
 for _, element in ipairs { "auth", "response" } do
-	module:hook("stanza/urn:ietf:params:xml:ns:xmpp-sasl:" .. element, refuse, 10000);
+	module:hook("stanza/urn:ietf:params:xml:ns:xmpp-sasl:" .. element, refuse_login, 10000);
 end
 
 local function refuse_stanza(event)
-	local origin, stanza = event.origin, event.stanza;
+	local origin = event.origin;
 	if origin.type ~= "c2s" or hosts:contains(origin.host) then
 		return; -- rooms and components speak for whom they let in
 	end
-	if stanza.attr.type ~= "error" and stanza.attr.type ~= "result" then
-		origin.send(st.error_reply(stanza, "cancel", is_muc and "item-not-found" or "service-unavailable"));
-	end
-	return true;
+	return refuse(event, "cancel", is_muc and "item-not-found" or "service-unavailable");
 end
 
 -- Who enters rooms of the MUC is up to muc_filter_access beside this module.

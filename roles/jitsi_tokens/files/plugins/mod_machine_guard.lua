@@ -13,17 +13,13 @@
 --   machine_guard_closed      true: no machine enters a room of this MUC, false
 --   those of meeting.lib and machines.lib
 local jid = require "util.jid";
-local st = require "util.stanza";
 
 local breweries = module:get_option("machine_guard_breweries");
 local is_closed = module:get_option_boolean("machine_guard_closed", false);
 
 local is_machine = module:require("machines").is_machine;
 local meeting = module:require "meeting";
-
-local function is_anybody()
-	return true;
-end
+local refuse = module:require "refuse";
 
 local function may_enter(room, from)
 	if is_closed then
@@ -31,22 +27,20 @@ local function may_enter(room, from)
 	elseif breweries then
 		return room.jid == breweries[jid.host(from)];
 	end
-	return meeting.find_participant(room, is_anybody) ~= nil;
+	return meeting.find_participant(room) ~= nil;
 end
 
 -- Before the rates: who is refused at once waits in no queue
-local function refuse(event)
-	local stanza = event.stanza;
-	local from = stanza.attr.from;
+local function refuse_machine(event)
+	local from = event.stanza.attr.from;
 	if not is_machine(from) or may_enter(event.room, from) then
 		return;
 	end
 	module:log("info", "Refused the machine %s the room %s", from, event.room.jid);
-	event.origin.send(st.error_reply(stanza, "cancel", "not-allowed", "This room is closed to machines now"));
-	return true;
+	return refuse(event, "cancel", "not-allowed", "This room is closed to machines now");
 end
-module:hook("muc-room-pre-create", refuse, 1000);
-module:hook("muc-occupant-pre-join", refuse, 1000);
+module:hook("muc-room-pre-create", refuse_machine, 1000);
+module:hook("muc-occupant-pre-join", refuse_machine, 1000);
 
 -- After guest_roles (1000), which chooses a person where Jicofo chose a machine
 module:hook("muc-pre-set-affiliation", function (event)

@@ -54,6 +54,7 @@ local muc = module:depends("muc");
 local is_service = module:require("machines").is_service;
 local is_token_owner = module:require "token_owner";
 local meeting = module:require "meeting";
+local refuse = module:require "refuse";
 local internal_room_jid_match_rewrite = module:require("util").internal_room_jid_match_rewrite;
 
 local function has_token(address)
@@ -85,7 +86,7 @@ end
 -- Whether somebody else in the meeting can moderate it, or somebody on the way between its rooms.
 local function is_moderated_beside(room, session)
 	local can = can_moderate(room);
-	for _, occupant in ipairs(meeting.occupants_of(room)) do
+	for occupant in meeting.each_occupant(room) do
 		if not is_service(occupant.bare_jid) and can(occupant.bare_jid) and not is_ghost_of(session, occupant) then
 			return true;
 		end
@@ -120,10 +121,10 @@ local function needs_place(address)
 	return not placeless:contains(jid.host(address)) and not placeless:contains(jid.bare(address));
 end
 
--- Whether one of these occupants can moderate the meeting now.
-local function is_moderated(room, occupants)
+-- Whether an occupant can moderate the meeting now.
+local function is_moderated(room)
 	local can = can_moderate(room);
-	for _, occupant in ipairs(occupants) do
+	for occupant in meeting.each_occupant(room) do
 		local session = prosody.full_sessions[occupant.jid];
 		if not is_service(occupant.bare_jid) and can(occupant.bare_jid) and session and not session.hibernating then
 			return true;
@@ -140,17 +141,16 @@ if places < math.huge then
 		if not needs_place(from) or room:get_occupant_jid(from) or travellers[jid.bare(from)] then
 			return;
 		end
-		local occupants, free = meeting.occupants_of(room), places;
-		for _, occupant in ipairs(occupants) do
+		local free = places;
+		for occupant in meeting.each_occupant(room) do
 			free = needs_place(occupant.bare_jid) and free - 1 or free;
 		end
 		for _ in pairs(travellers) do
 			free = free - 1;
 		end
-		if free <= 0 and (is_moderated(room, occupants) or not is_awaited_in(event)) then
+		if free <= 0 and (is_moderated(room) or not is_awaited_in(event)) then
 			module:log("info", "%s is full", room.jid);
-			event.origin.send(st.error_reply(stanza, "cancel", "service-unavailable"));
-			return true;
+			return refuse(event, "cancel", "service-unavailable");
 		end
 	end, 10.5);
 end

@@ -12,8 +12,8 @@
 --   muc_mapper_domain_base   main domain
 --   admins                   JIDs that throw people out for reasons of their own, Jicofo
 local jid = require "util.jid";
-local st = require "util.stanza";
 local meeting = module:require "meeting";
+local refuse = module:require "refuse";
 
 local MUC = "http://jabber.org/protocol/muc";
 local KICKED = "307"; -- status code, XEP-0045
@@ -71,8 +71,7 @@ module:hook("muc-occupant-pre-join", function (event)
 	if not room.kicked or not room.kicked[address] then
 		return;
 	elseif not room:get_members_only() then
-		event.origin.send(st.error_reply(stanza, "auth", "forbidden", "You were removed from this meeting"));
-		return true;
+		return refuse(event, "auth", "forbidden", "You were removed from this meeting");
 	end
 	local join = stanza:get_child("x", MUC);
 	if join then

@@ -15,11 +15,11 @@
 --   those of meeting.lib
 local jid = require "util.jid";
 local resourceprep = require "util.encodings".stringprep.resourceprep;
-local st = require "util.stanza";
 
 local takes_form = module:get_option_boolean("muc_requests_form", false);
 local admins = module:get_option_inherited_set("admins", {});
 local meeting = module:require "meeting";
+local refuse = module:require "refuse";
 
 local DATA_FORM = "jabber:x:data";
 local MUC_USER = "http://jabber.org/protocol/muc#user";
@@ -33,14 +33,6 @@ local AFFILIATIONS = { owner = true, member = true, none = true, outcast = true 
 
 local function is_person(stanza)
 	return not admins:contains(jid.bare(stanza.attr.from));
-end
-
-local function refuse(event, text)
-	local stanza = event.stanza;
-	if stanza.attr.type ~= "error" and stanza.attr.type ~= "result" then
-		event.origin.send(st.error_reply(stanza, "cancel", "not-allowed", text));
-	end
-	return true;
 end
 
 local function room_of(stanza)
@@ -69,7 +61,7 @@ local function check_configuration(event)
 	if not is_person(stanza) or not order then
 		return;
 	elseif not takes_form then
-		return refuse(event, "Only the meeting itself is configured");
+		return refuse(event, "cancel", "not-allowed", "Only the meeting itself is configured");
 	elseif order.name == "destroy" then
 		order.attr.jid = nil; -- nobody is sent elsewhere
 		return;
@@ -79,7 +71,7 @@ local function check_configuration(event)
 	local room = room_of(stanza);
 	if room and room:get_affiliation(stanza.attr.from) == "owner" then
 		if order.tags[1] == nil then
-			return refuse(event, "The form is empty");
+			return refuse(event, "cancel", "not-allowed", "The form is empty");
 		end
 		reduce(order, room);
 	end
@@ -111,19 +103,19 @@ local function check_people(event)
 	local room = room_of(stanza);
 	local items = stanza.tags[1].tags;
 	if not items[1] then
-		return refuse(event, "Name somebody");
+		return refuse(event, "cancel", "not-allowed", "Name somebody");
 	end
 	for _, item in ipairs(items) do
 		local problem = stanza.attr.type == "set" and problem_of(item, room);
 		if problem then
-			return refuse(event, problem);
+			return refuse(event, "cancel", "not-allowed", problem);
 		end
 	end
 end
 
 local function refuse_people(event)
 	if is_person(event.stanza) then
-		return refuse(event, "This is not used here");
+		return refuse(event, "cancel", "not-allowed", "This is not used here");
 	end
 end
 
@@ -140,7 +132,7 @@ local function check_message(event)
 	if not is_person(stanza) or stanza.attr.type == "groupchat" then
 		return;
 	elseif stanza:get_child("x", DATA_FORM) then
-		return refuse(event, "This is not used here");
+		return refuse(event, "cancel", "not-allowed", "This is not used here");
 	end
 	local x = stanza:get_child("x", MUC_USER);
 	for _, payload in ipairs(x and x.tags or {}) do
@@ -148,7 +140,7 @@ local function check_message(event)
 		room = room and meeting.main_room_of(room) or room;
 		if not room or not meeting.find_occupant(room, stanza.attr.from)
 			or payload.name ~= "invite" or is_closed(jid.host(jid.prep(payload.attr.to or ""))) then
-			return refuse(event, "This is no invitation of an occupant to a person");
+			return refuse(event, "cancel", "not-allowed", "This is no invitation of an occupant to a person");
 		end
 	end
 end

@@ -12,7 +12,7 @@
 --                              tenant are open to them in any case
 --   admins                     JIDs that may use them
 local jid = require "util.jid";
-local st = require "util.stanza";
+local refuse = module:require "refuse";
 
 local prefix = module:get_option_string("muc_reserved_room_prefix", "__jicofo-health-check");
 local nicks = module:get_option_set("muc_reserved_nicks", { "focus" });
@@ -38,8 +38,7 @@ local function refuse_people(event)
 		return;
 	end
 	module:log("warn", "Refused %s the reserved name %s", stanza.attr.from, to);
-	event.origin.send(st.error_reply(stanza, "cancel", "not-allowed", "This name is reserved"));
-	return true;
+	return refuse(event, "cancel", "not-allowed", "This name is reserved");
 end
 
 for _, name in ipairs { "muc-room-pre-create", "muc-occupant-pre-join", "muc-occupant-pre-change" } do

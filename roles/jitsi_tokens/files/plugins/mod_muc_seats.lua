@@ -8,16 +8,13 @@
 --
 -- Goes on every MUC in which people are. No options.
 local jid = require "util.jid";
-local st = require "util.stanza";
+local refuse = module:require "refuse";
 
 local function refuse_taken(event)
-	local stanza = event.stanza;
 	local occupant = event.dest_occupant or event.occupant;
-	if occupant.bare_jid == jid.bare(stanza.attr.from) then
-		return;
+	if occupant.bare_jid ~= jid.bare(event.stanza.attr.from) then
+		return refuse(event, "cancel", "conflict", "Somebody else has this nick", event.room.jid);
 	end
-	event.origin.send(st.error_reply(stanza, "cancel", "conflict", "Somebody else has this nick", event.room.jid));
-	return true;
 end
 
 -- After the checks that look at the stanza alone, token_verification (99) among them, and before

@@ -161,16 +161,12 @@ module:hook("muc-room-destroyed", function (event)
 	end
 end, 2);
 
-local function is_anybody()
-	return true;
-end
-
 -- After a reload
 for room in muc.all_rooms() do
 	local meeting = meeting_of(room);
 	if meeting and meeting.ends then
 		end_in_time(room);
-	elseif meeting_rooms.find_person(room, is_anybody) then
+	elseif meeting_rooms.find_person(room) then
 		room._data.owner_party = meeting or {};
 	end
 	update(room);

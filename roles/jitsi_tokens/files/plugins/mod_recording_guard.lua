@@ -10,7 +10,7 @@
 -- What counts are the features of the token at the login (mod_token_guard keeps them).
 --
 -- Goes on the VirtualHosts of people. No options.
-local st = require "util.stanza";
+local refuse = module:require "refuse";
 
 local JIBRI, RAYO = "http://jitsi.org/protocol/jibri", "urn:xmpp:rayo:1";
 local MODES = { file = "recording", stream = "livestreaming" };
@@ -41,7 +41,7 @@ local function has_feature(session, feature)
 	return value == true or value == "true";
 end
 
-local function refuse(event)
+local function check(event)
 	local session, stanza = event.origin, event.stanza;
 	local payload = stanza.tags[1];
 	local feature = payload and needed_feature(payload);
@@ -53,12 +53,11 @@ local function refuse(event)
 		return;
 	end
 	module:log("info", "Refused %s %s", session.full_jid, feature or "an unknown request");
-	session.send(st.error_reply(stanza, "auth", "forbidden"));
-	return true;
+	return refuse(event, "auth", "forbidden");
 end
 
 for _, form in ipairs { "full", "bare", "host" } do
-	module:hook("pre-iq/" .. form, refuse, 1000);
+	module:hook("pre-iq/" .. form, check, 1000);
 end
 
 -- Transcription on the server is switched on in the room's metadata

@@ -11,7 +11,7 @@
 --   session_rate                  further ones a second, 100
 --   session_rate_broadcast_burst  of these, presences and messages to a whole room in a row, 60
 --   session_rate_broadcast        further ones a second, 10
-local st = require "util.stanza";
+local refuse = module:require "refuse";
 local new_throttle = require "util.throttle".create;
 
 local burst = module:get_option_number("session_rate_burst", 300);
@@ -40,8 +40,7 @@ local function check(event)
 	if buckets.all:poll(1) and (not is_broadcast(stanza) or buckets.broadcast:poll(1)) then
 		return;
 	end
-	session.send(st.error_reply(stanza, "wait", "resource-constraint", "You send too much"));
-	return true;
+	return refuse(event, "wait", "resource-constraint", "You send too much");
 end
 
 for _, kind in ipairs { "iq", "message", "presence" } do
