@@ -121,8 +121,17 @@ NO_LOGINS = {
     "other document": ("POST", "/http-bind", "<html/>"),
     "no document": ("POST", "/http-bind", ""),
     "page": ("GET", "/http-bind", ""),
+    "head of the page": ("HEAD", "/http-bind", ""),
+    "question of another site": ("OPTIONS", "/http-bind", ""),
     "WebSocket's page": ("GET", "/xmpp-websocket", ""),
 }
+
+
+@pytest.mark.parametrize(
+    "request_line", ["PUT /http-bind", "FOO /http-bind", "POST /xmpp-websocket", "PUT /a/http-bind"]
+)
+async def test_other_methods_do_not_reach_prosody(entrance: Entrance, request_line: str) -> None:
+    assert await ask(entrance, *request_line.split()) == httpx.codes.FORBIDDEN
 
 
 @pytest.mark.parametrize("kind", NO_LOGINS)

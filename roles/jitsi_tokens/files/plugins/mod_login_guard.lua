@@ -225,13 +225,16 @@ local function session_named(body)
 end
 
 for _, path in ipairs { "/xmpp-websocket", "/xmpp-websocket/" } do
+	module:hook_object_event(http_server, "HEAD " .. path, answer_unless_flooded, 1000);
 	module:hook_object_event(http_server, "GET " .. path, function (event)
 		local is_login = event.request.headers.upgrade;
 		return (is_login and admit or answer_unless_flooded)(event);
 	end, 1000);
 end
 for _, path in ipairs { "/http-bind", "/http-bind/" } do
-	module:hook_object_event(http_server, "GET " .. path, answer_unless_flooded, 1000);
+	for _, method in ipairs { "GET ", "HEAD ", "OPTIONS " } do -- all that nginx lets through
+		module:hook_object_event(http_server, method .. path, answer_unless_flooded, 1000);
+	end
 	module:hook_object_event(http_server, "POST " .. path, function (event)
 		local address = address_of(event.request.ip);
 		local sid, is_bosh = session_named(event.request.body);
