@@ -151,6 +151,7 @@ def _host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).write_text(f"#!{sys.executable}\n{code}")
         (tmp_path / name).chmod(0o755)
     (tmp_path / "prosody").write_text(f"#!{tmp_path}/lua\n-- Prosody\n")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setattr(
         basic.AnsibleModule,
         "get_bin_path",

@@ -8,11 +8,11 @@ import hashlib
 import os
 import re
 import shutil
-import stat
 import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.vestibule import files
 
 DOCUMENTATION = r"""
 module: host_history
@@ -152,11 +152,6 @@ def _md5(path: str) -> str:
         return hashlib.md5(file.read()).hexdigest()  # noqa: S324
 
 
-def _text(path: str) -> str:
-    with open(path, encoding="utf-8", errors="surrogateescape") as file:
-        return file.read()
-
-
 def entries(path: str, text: str) -> list[str]:
     """Lines of a file of sources, or its stanzas where it has the form deb822 (sources.list(5)).
 
@@ -184,7 +179,7 @@ def find(rules: list[dict[str, Any]], made_by: str, packages: Packages) -> list[
         for path in sorted(path for pattern in rule["paths"] for path in glob.glob(pattern)):
             if path in findings or not os.path.isfile(path):
                 continue
-            text = _text(path)
+            text = files.read(path)
             if made_by in text or not re.search(rule["contains"], text, re.MULTILINE):
                 continue
             if rule["action"] == "cut" and cut(path, text, rule["contains"]) == text:
@@ -207,21 +202,6 @@ def keep(paths: list[str], backup: str) -> str:
         status = os.stat(path)
         os.chown(copy, status.st_uid, status.st_gid)
     return folder
-
-
-def rewrite(path: str, text: str) -> None:
-    """Replace what a file holds in one step, or remove it where nothing is left."""
-    if not text.strip():
-        os.unlink(path)
-        return
-    status = os.stat(path)
-    folder, name = os.path.split(path)
-    new = os.path.join(folder, f".{name}.vestibule-new")
-    with open(new, "w", encoding="utf-8", errors="surrogateescape") as file:
-        file.write(text)
-    os.chown(new, status.st_uid, status.st_gid)
-    os.chmod(new, stat.S_IMODE(status.st_mode))
-    os.replace(new, path)
 
 
 def main() -> None:
@@ -253,7 +233,11 @@ def main() -> None:
             if each["action"] == "move":
                 os.unlink(each["path"])
             elif each["action"] == "cut":
-                rewrite(each["path"], cut(each["path"], _text(each["path"]), each["contains"]))
+                rest = cut(each["path"], files.read(each["path"]), each["contains"])
+                if rest.strip():
+                    files.write(module, each["path"], rest)
+                else:
+                    os.unlink(each["path"])
     module.exit_json(
         changed=parameters["adopt"] and bool(changing), findings=findings, backup=folder
     )

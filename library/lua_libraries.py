@@ -108,6 +108,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.vestibule import managers
+from ansible.module_utils.vestibule.programs import interpreter, reason
 
 # Prints the version, the search path, and a line for each module named on standard input.
 _LUA = r"""
@@ -118,8 +120,6 @@ for name in io.lines() do
     print(ok and "loads" or "fails", name, (tostring(err):gsub("%s+", " ")));
 end
 """
-# How to ask a package manager for the files of a package, one path a line.
-_FILE_LISTS = (("dpkg-query", ["--listfiles"]), ("pacman", ["-Qlq"]))
 _SHIPPED = re.compile(r".*/share/lua/(?P<version>\d+\.\d+)/(?P<file>.+\.lua)")
 _VERSION = re.compile(r"Lua (\d+\.\d+)")
 
@@ -135,14 +135,6 @@ class Answer:
     version: str
     path: str
     failures: dict[str, str]
-
-
-def interpreter_of(script: str) -> list[str]:
-    """The argv that starts the interpreter of ``script``, from its first line."""
-    first = script.split("\n", 1)[0]
-    if not first.startswith("#!"):
-        raise LibraryError("prosody does not name its interpreter in the first line.")
-    return first[2:].split()
 
 
 def parse_answer(output: str, modules: list[str]) -> Answer | None:
@@ -199,7 +191,9 @@ class Host:
         if prosody:
             # The unit starts this very file, so its first line decides; `prosodyctl about` only
             # knows the Lua of prosodyctl.
-            self.interpreter = interpreter_of(Path(prosody).read_text(encoding="utf-8"))
+            self.interpreter = interpreter(Path(prosody).read_text(encoding="utf-8"))
+            if not self.interpreter:
+                raise LibraryError("prosody does not name its interpreter in the first line.")
 
     def ask(self, modules: list[str]) -> Answer:
         """Tries every module in one process, without the environment of the caller."""
@@ -215,18 +209,13 @@ class Host:
             raise LibraryError(
                 f"The interpreter of Prosody, {' '.join(self.interpreter)}, did not answer as Lua"
                 f" 5.2 and later do (it ended with {done.returncode}). Install such a Lua, and let"
-                f" that command start it. It said: {(done.stderr or done.stdout).strip()[-500:]}"
+                f" that command start it. It said: {reason(done.stderr or done.stdout)}"
             )
         return answer
 
     def files_of(self, package: str) -> list[str]:
         """Paths that ``package`` installed, none where it is not installed."""
-        for program, options in _FILE_LISTS:
-            path = self._module.get_bin_path(program)
-            if path:
-                _, output, _ = self._module.run_command([path, *options, package])
-                return list(output.splitlines())
-        raise LibraryError("There is no package manager that Vestibule knows: dpkg or pacman.")
+        return managers.of(self._module).files_of([package])
 
 
 def render_failures(answer: Answer, interpreter: str, libraries: list[dict[str, Any]]) -> str:
@@ -336,7 +325,7 @@ def main() -> None:
     )
     try:
         module.exit_json(**run(module))
-    except LibraryError as error:
+    except (LibraryError, managers.PackageError) as error:
         module.fail_json(msg=str(error))
 
 

@@ -115,7 +115,6 @@ import json
 import re
 import socket
 import stat
-import struct
 import subprocess
 import time
 from collections.abc import Iterable, Iterator
@@ -125,6 +124,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.vestibule import sockets
 
 _SHOWN = 20  # lines in a message
 _LAST = 12  # lines among them that a unit logged before it went down
@@ -181,7 +181,6 @@ _RECORD = re.compile(r"(\S+)\s+(debug|info|warn|error)\t(.*)")  # source, level,
 _GREETING = "Hello and welcome to Prosody"
 _TOKEN = re.compile(r"eyJ[\w-]*(?:\.[\w-]*){0,2}")
 _PROC = Path("/proc")
-_LISTEN = "0A"  # state of a socket in /proc/net/tcp
 
 
 class HealthError(Exception):
@@ -259,22 +258,12 @@ def parse_listener(text: str) -> str:
         raise HealthError(
             f"{text!r} is no listener. Write address and port, e.g. 127.0.0.1:5222 or [::1]:5222."
         ) from error
-    return f"[{ip}]:{number}" if ip.version == 6 else f"{ip}:{number}"
+    return spell(str(ip), number)
 
 
-def parse_sockets(table: str) -> dict[str, str]:
-    """Listener by inode in ``/proc/net/tcp`` or ``tcp6``: ``{"4711": "127.0.0.1:5222"}``."""
-    listeners = {}
-    for line in table.splitlines()[1:]:
-        fields = line.split()
-        if fields[3] != _LISTEN:
-            continue
-        address, port = fields[1].split(":")
-        # The kernel prints the address as 32-bit words in the byte order of the machine
-        words = [int(address[start : start + 8], 16) for start in range(0, len(address), 8)]
-        ip = ipaddress.ip_address(struct.pack(f"={len(words)}I", *words))
-        listeners[fields[9]] = parse_listener(f"[{ip}]:{int(port, 16)}")
-    return listeners
+def spell(address: str, port: int) -> str:
+    """Address and port as everything here has them."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def parse_time(text: str) -> float:
@@ -433,16 +422,11 @@ class Host:
                 groups = (process / "cgroup").read_text(encoding="utf-8").split()
                 if not unit.cgroup or not any(line.endswith(f":{unit.cgroup}") for line in groups):
                     continue
-                inodes = {
-                    str(link.readlink())[len("socket:[") : -1]
-                    for link in (process / "fd").iterdir()
-                    if str(link.readlink()).startswith("socket:[")
-                }
-                for table in ("tcp", "tcp6"):
-                    sockets = parse_sockets((process / "net" / table).read_text(encoding="ascii"))
-                    found |= {sockets[inode] for inode in inodes & sockets.keys()}
+                listening = sockets.listening(str(process))
             except (FileNotFoundError, ProcessLookupError):
-                continue  # the process ended meanwhile, or there is no IPv6
+                continue  # the process ended meanwhile
+            own = listening.keys() & set(sockets.inodes(str(process)))
+            found |= {spell(*listening[inode]) for inode in own}
         return found
 
 
