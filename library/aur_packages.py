@@ -29,7 +29,7 @@ options:
     elements: str
     required: true
   versions:
-    description: Exact versions asked for, by name. A helper builds the latest alone. For C(tried).
+    description: Exact versions asked for, by name. A helper builds the latest alone. For C(checked).
     type: dict
     default: {}
   program:
@@ -43,9 +43,9 @@ options:
   state:
     description:
       - C(present) builds and installs.
-      - C(tried) looks whether that could work, and which versions it would bring. Changes nothing.
+      - C(checked) looks whether that could work, and which versions it would bring. Changes nothing.
     type: str
-    choices: [present, tried]
+    choices: [present, checked]
     default: present
   timeout:
     description: Seconds that a build may take.
@@ -249,7 +249,7 @@ def main() -> None:
             "versions": {"type": "dict", "default": {}},
             "program": {"type": "str", "required": True},
             "user": {"type": "str", "required": True},
-            "state": {"type": "str", "choices": ["present", "tried"], "default": "present"},
+            "state": {"type": "str", "choices": ["present", "checked"], "default": "present"},
             "timeout": {"type": "int", "default": 3600},
             "variable": {"type": "str", "required": True},
         },

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module ``package_source``: name a repository to apt or pacman, once it has been tried."""
+"""Ansible module ``package_source``: add a repository to apt or pacman, once it has been checked."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ansible.module_utils.vestibule.programs import reason
 
 DOCUMENTATION = r"""
 module: package_source
-short_description: Name a repository to the package manager, try it, or forget it
+short_description: Add a repository to the package manager, check it, or remove it
 description:
   - For apt it is a source in the form deb822 (sources.list(5)) that is signed by one key, that key,
-    and pins (apt_preferences(5)) that let it bring the packages it is named for and nothing else.
+    and pins (apt_preferences(5)) that let it bring certain packages and nothing else.
   - For pacman it is a file with the repository that one line C(Include) at the end of
     C(pacman.conf) brings in, and the key in pacman's keyring, signed locally.
   - A key is only taken where its fingerprint is the expected one, and it is alone in its file.
@@ -29,14 +29,14 @@ options:
     required: true
   state:
     description:
-      - C(present) names the repository, C(absent) forgets it. Keys stay in pacman's keyring.
+      - C(present) adds the repository, C(absent) removes it. Keys stay in pacman's keyring.
       - C(checked) reads the repository into a temporary folder with this one key, and fails with a
         sentence where it does not answer, is not signed by the key, is none, or lacks a version.
     type: str
     choices: [present, absent, checked]
     default: present
   role:
-    description: Who names it, for a comment in the files. Required unless it is C(absent).
+    description: Which role adds it, for a comment in the files. Not for C(absent).
     type: str
     default: ""
   url:
@@ -81,7 +81,7 @@ options:
     default: {}
   staying:
     description:
-      - Packages that stay when the repository is forgotten. Which of them no other offers in the
+      - Packages that stay when the repository goes. Which of them no other offers in the
         version that is installed is told in RV(orphans). For apt and C(absent).
     type: list
     elements: str
@@ -102,7 +102,7 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Name Jitsi's repository to apt
+- name: Add Jitsi's repository to apt
   package_source:
     name: jitsi
     role: jitsi_tokens
@@ -113,7 +113,7 @@ EXAMPLES = r"""
     fingerprint: 66A9 CD05 95D6 AFA2 4729 0D3B EF8B 479E 2DC1 389C
     variable: jitsi_tokens_repository_
 
-- name: Try a repository with Jitsi's packages for pacman
+- name: Check a repository with Jitsi's packages for pacman
   package_source:
     name: jitsi
     state: checked
@@ -258,7 +258,7 @@ def primary_keys(listing: str) -> dict[str, str]:
 
 
 class Source:
-    """A repository and the files that name it, for one package manager."""
+    """A repository and the files that add it, for one package manager."""
 
     def __init__(self, module: AnsibleModule) -> None:
         self._module = module
@@ -273,7 +273,7 @@ class Source:
         return status, out + err
 
     def validate(self) -> None:
-        """Refuse what must not be named. Raises SourceError."""
+        """Refuse what must not be added. Raises SourceError."""
         self.check_form()
         check_key(self._options["key"], self._fingerprint, self._variable)
 
@@ -435,14 +435,14 @@ class PacmanSource(Source):
         self._must(["pacman-key", "--lsign-key", self._fingerprint], failure)
 
 
-def name_source(module: AnsibleModule, source: Source) -> dict[str, Any]:
+def add(module: AnsibleModule, source: Source) -> dict[str, Any]:
     """Write the files that are not as they have to be, then have them read."""
     texts = source.wanted()
     changing = {path: text for path, text in texts.items() if not sources.is_as(path, text)}
     diff = [difference(path, text) for path, text in changing.items()]
     if not module.check_mode:
         for path, text in changing.items():
-            if not os.path.isdir(os.path.dirname(path)):  # keyrings, on an older Debian
+            if not os.path.isdir(os.path.dirname(path)):  # keyrings, on an older release
                 os.makedirs(os.path.dirname(path))
                 os.chmod(os.path.dirname(path), 0o755)  # noqa: S103 — apt reads as its own user
             files.write(module, path, text, sources.MODE)
@@ -450,7 +450,7 @@ def name_source(module: AnsibleModule, source: Source) -> dict[str, Any]:
     return {"paths": [*changing, *registered], "key": module.params["key"], "diff": diff}
 
 
-def forget_source(module: AnsibleModule, source: Source) -> dict[str, Any]:
+def remove(module: AnsibleModule, source: Source) -> dict[str, Any]:
     """Have the files read no more, then remove them."""
     orphans = source.orphans()
     there = [path for path in reversed(source.paths()) if os.path.lexists(path)]
@@ -469,7 +469,7 @@ def difference(path: str, text: str) -> dict[str, str]:
 
 
 def main() -> None:
-    """Ansible's shell around `name_source` and `forget_source`."""
+    """Ansible's shell around `add` and `remove`."""
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "required": True},
@@ -498,11 +498,11 @@ def main() -> None:
     result: dict[str, Any] = {"paths": [], "orphans": {}}
     try:
         if module.params["state"] == "absent":
-            result.update(forget_source(module, source))
+            result.update(remove(module, source))
         else:
             source.validate()
             if module.params["state"] == "present":
-                result.update(name_source(module, source))
+                result.update(add(module, source))
             else:
                 source.attempt()
                 result["key"] = module.params["key"]

@@ -48,12 +48,12 @@ options:
   state:
     description:
       - C(present) installs them.
-      - C(tried) fails where a version in I(versions) cannot be installed, because other hands hold
+      - C(checked) fails where a version in I(versions) cannot be installed, because other hands hold
         the package or the repositories of the host have it in other versions only. It fetches lists
         into a temporary folder and changes nothing. What no repository has by any name is let pass,
         as its repository may not be named yet.
     type: str
-    choices: [present, tried]
+    choices: [present, checked]
     default: present
   lock_timeout:
     description: Seconds to wait for another program that holds the lock.
@@ -215,7 +215,7 @@ def run(module: AnsibleModule, manager: Apt | Pacman) -> dict[str, Any]:
     versions = parameters["versions"]
     installed = {name: version for name, (version, _) in manager.packages().items()}
     missing = find_missing(parameters["names"], versions, installed)
-    if parameters["state"] == "tried":
+    if parameters["state"] == "checked":
         if missing:
             look(missing, installed, manager)
         return {"changed": False, "missing": missing, "waited": 0.0}
@@ -258,7 +258,7 @@ def main() -> None:
             "versions": {"type": "dict", "default": {}},
             "answers": {"type": "str", "default": ""},
             "fresh_lists": {"type": "bool", "default": False},
-            "state": {"type": "str", "choices": ["present", "tried"], "default": "present"},
+            "state": {"type": "str", "choices": ["present", "checked"], "default": "present"},
             "lock_timeout": {"type": "int", "default": 120},
         },
         supports_check_mode=True,

@@ -93,7 +93,7 @@ def test_what_cannot_be_built_as_asked_is_said_before(
     assert sentence == "" if words is None else words in sentence
 
 
-@pytest.mark.parametrize("state", ["tried", "present"])
+@pytest.mark.parametrize("state", ["checked", "present"])
 @pytest.mark.parametrize(
     ("user", "program", "sudo", "words"),
     [
@@ -172,7 +172,7 @@ def test_what_would_be_built_is_named_with_its_version(
     rig.program("paru", f"#!/bin/sh\ncat <<'END'\n{INFO}END\n")
     result = run_module(
         aur_packages, names=["lua-inspect"], program="paru", user="builder", variable="v",
-        state="tried",
+        state="checked",
     )  # fmt: skip
     assert result["changed"] is False
     assert result["building"] == ["lua-inspect 3.1.3-2"]

@@ -242,7 +242,7 @@ def test_what_cannot_be_installed_is_said_before(
         pytest.param({"jitsi": "9"}, True, ["lists aside"], id="its repository is not named yet"),
     ],
 )
-def test_versions_are_tried_and_nothing_changes(
+def test_versions_are_checked_and_nothing_changes(
     install: Callable[..., dict[str, Any]],
     versions: dict[str, str],
     fresh: bool,
@@ -251,7 +251,7 @@ def test_versions_are_tried_and_nothing_changes(
 ) -> None:
     manager = Manager({"jicofo": "1.0-1"}, fresh=fresh)
     manager.latest = {**manager.latest, "prosody": ["13.0.2-1", "13.0.1-1"]}
-    options = {"versions": versions, "state": "tried", "_ansible_check_mode": check_mode}
+    options = {"versions": versions, "state": "checked", "_ansible_check_mode": check_mode}
     result = install(manager, names=list(versions), **options)
     assert (result["changed"], manager.done) == (False, done)
 
@@ -277,7 +277,7 @@ def test_versions_that_cannot_be_installed_are_refused_without_a_change(
     manager.latest = {"prosody": ["13.0.2-1"], "nginx": ["1"]}
     if fresh:
         manager.learn()
-    failed = install(manager, names=list(versions), versions=versions, state="tried")
+    failed = install(manager, names=list(versions), versions=versions, state="checked")
     assert failed["msg"].startswith(words)
     assert manager.done in ([], ["lists aside"])
 

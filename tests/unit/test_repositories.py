@@ -1,4 +1,4 @@
-"""The sources that roles name: when one is tried, what is written, and what goes again."""
+"""The sources that roles add: when one is checked, and what is written."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def jitsi(there: dict[str, Any], missing: list[str], **more: Any) -> Role:
 
 
 def named(role: Any, **more: Any) -> dict[str, Any]:
-    """What host_probe tells of the source once the role has named it with the key on the host."""
+    """What host_probe tells of the source once the role has added it with the key on the host."""
     source: dict[str, Any] = role({}, [], **more)("source")
     return {**source, "key": ON_HOST}
 
@@ -68,42 +68,42 @@ ROLES = pytest.mark.parametrize("role", [upstream, jitsi])
 
 
 @ROLES
-def test_a_source_that_is_named_is_not_tried_again(role: Any) -> None:
+def test_a_source_that_is_there_is_not_checked_again(role: Any) -> None:
     there = named(role)
     assert there["packages"]
     again = role(there, [])
-    assert again("to_try") is False
+    assert again("to_check") is False
     assert again("source") == there
 
 
 @ROLES
-def test_a_source_that_is_not_whole_is_tried_though_nothing_is_missing(role: Any) -> None:
-    assert role({}, [])("to_try") is True
+def test_a_source_that_is_not_whole_is_checked_though_nothing_is_missing(role: Any) -> None:
+    assert role({}, [])("to_check") is True
 
 
 @ROLES
 @pytest.mark.parametrize("field", ["url", "suite", "fingerprint", "packages", "priority"])
-def test_a_source_that_differs_is_tried_though_nothing_is_missing(role: Any, field: str) -> None:
-    assert role({**named(role), field: "other"}, [])("to_try") is True
+def test_a_source_that_differs_is_checked_though_nothing_is_missing(role: Any, field: str) -> None:
+    assert role({**named(role), field: "other"}, [])("to_check") is True
 
 
 @ROLES
-def test_a_source_to_install_from_is_tried(role: Any) -> None:
-    assert role(named(role), ["jicofo"])("to_try") is True
+def test_a_source_to_install_from_is_checked(role: Any) -> None:
+    assert role(named(role), ["jicofo"])("to_check") is True
 
 
 @ROLES
-def test_the_key_that_was_tried_is_the_one_that_is_written(role: Any) -> None:
-    tried = {"key": "the key that was tried"}
-    more = {"__prosody_tried": tried, "__jitsi_tokens_tried": tried}
-    assert role(named(role), [], **more)("source")["key"] == tried["key"]
+def test_the_key_that_was_checked_is_the_one_that_is_written(role: Any) -> None:
+    checked = {"key": "the key that was checked"}
+    more = {"__prosody_checked": checked, "__jitsi_tokens_checked": checked}
+    assert role(named(role), [], **more)("source")["key"] == checked["key"]
 
 
 @ROLES
-def test_another_key_in_a_file_of_the_controller_is_tried(role: Any) -> None:
+def test_another_key_in_a_file_of_the_controller_is_checked(role: Any) -> None:
     more = {"prosody_repository_key": "prosody.asc", "jitsi_tokens_repository_key": "jitsi.asc"}
-    assert role(named(role), [], **more)("to_try") is True
-    assert role({**named(role), "key": FETCHED}, [], **more)("to_try") is False
+    assert role(named(role), [], **more)("to_check") is True
+    assert role({**named(role), "key": FETCHED}, [], **more)("to_check") is False
 
 
 @ROLES
@@ -113,4 +113,4 @@ def test_a_fingerprint_with_spaces_is_the_same(role: Any) -> None:
     )
     there = named(role, **more)
     assert there["fingerprint"] == "0123AB"
-    assert role(there, [], **more)("to_try") is False
+    assert role(there, [], **more)("to_check") is False
