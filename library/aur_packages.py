@@ -29,7 +29,7 @@ options:
     elements: str
     required: true
   versions:
-    description: Exact versions asked for, by name. A helper builds the latest alone. For C(checked).
+    description: Exact versions asked for, by name, for C(checked). A helper builds the latest alone.
     type: dict
     default: {}
   program:
@@ -43,7 +43,7 @@ options:
   state:
     description:
       - C(present) builds and installs.
-      - C(checked) looks whether that could work, and which versions it would bring. Changes nothing.
+      - C(checked) tells whether that could work, and which versions it would bring.
     type: str
     choices: [present, checked]
     default: present

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module ``package_source``: add a repository to apt or pacman, once it has been checked."""
+"""Ansible module ``package_source``: check a repository, and add it to apt or pacman."""
 
 from __future__ import annotations
 
@@ -281,7 +281,7 @@ class Source:
         """Refuse values that would not be one line of a file. Raises SourceError."""
         raise NotImplementedError
 
-    def attempt(self) -> None:
+    def check(self) -> None:
         """Read the repository and change nothing. Raises SourceError."""
         raise NotImplementedError
 
@@ -317,7 +317,7 @@ class AptSource(Source):
                     " line breaks. Correct the address and the suite of that repository."
                 )
 
-    def attempt(self) -> None:
+    def check(self) -> None:
         """Read the repository and change nothing. Raises SourceError."""
         url, suite = self._options["url"], self._options["suite"]
         versions = self._options["versions"]
@@ -376,7 +376,7 @@ class PacmanSource(Source):
         if status != 0:
             raise SourceError(f"{failure} It said: {reason(output)}")
 
-    def attempt(self) -> None:
+    def check(self) -> None:
         """Read the repository and change nothing. Raises SourceError."""
         with tempfile.TemporaryDirectory(prefix="vestibule-") as folder:
             home = Path(folder, "gnupg")
@@ -504,7 +504,7 @@ def main() -> None:
             if module.params["state"] == "present":
                 result.update(add(module, source))
             else:
-                source.attempt()
+                source.check()
                 result["key"] = module.params["key"]
     except (SourceError, managers.PackageError) as error:
         module.fail_json(msg=str(error))

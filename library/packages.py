@@ -48,10 +48,10 @@ options:
   state:
     description:
       - C(present) installs them.
-      - C(checked) fails where a version in I(versions) cannot be installed, because other hands hold
-        the package or the repositories of the host have it in other versions only. It fetches lists
-        into a temporary folder and changes nothing. What no repository has by any name is let pass,
-        as its repository may not be named yet.
+      - C(checked) fails where a version in I(versions) cannot be installed, because other hands
+        hold the package or the repositories of the host have it in other versions only. It fetches
+        lists into a temporary folder and changes nothing. What no repository has by any name is let
+        pass, as its repository may not be there yet.
     type: str
     choices: [present, checked]
     default: present
