@@ -29,7 +29,7 @@ options:
     elements: str
     required: true
   versions:
-    description: Exact versions asked for, by name, for C(checked). A helper builds the latest alone.
+    description: Exact versions asked for, for C(checked). A helper builds the latest alone.
     type: dict
     default: {}
   program:
