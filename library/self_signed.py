@@ -77,8 +77,8 @@ def is_due(module: AnsibleModule, path: str) -> bool:
     return bool(status != 0 and len(names) == 2 and names[0] == names[1])
 
 
-def command(path: str, days: int, user: str) -> list[str]:
-    """The argv that writes ``path``.crt.new, for the key that is there or a new one.
+def command(path: str, days: int, user: str, *, renew: bool) -> list[str]:
+    """The argv that writes ``path``.crt.new, for the key of the one that is renewed or a new key.
 
     It runs as its user, whose links then lead nowhere else.
     """
@@ -88,7 +88,7 @@ def command(path: str, days: int, user: str) -> list[str]:
     new = ["-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-keyout", key]
     return [
         *become,
-        *("openssl", "req", "-x509", *(["-key", key] if os.path.exists(key) else new)),
+        *("openssl", "req", "-x509", *(["-key", key] if renew else new)),
         *("-days", str(days), "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"),
         *("-out", f"{path}.crt.new"),
     ]
@@ -113,7 +113,8 @@ def main() -> None:
         os.umask(0o022)
         os.makedirs(directory, exist_ok=True)
         for path in missing + due:
-            argv = command(path, module.params["days"], module.params["user"])
+            renew = path in due and os.path.exists(f"{path}.key")
+            argv = command(path, module.params["days"], module.params["user"], renew=renew)
             module.run_command(argv, check_rc=True)
             os.replace(f"{path}.crt.new", f"{path}.crt")
     created, renewed = [[f"{path}.crt" for path in group] for group in (missing, due)]

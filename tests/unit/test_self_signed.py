@@ -68,6 +68,15 @@ def test_a_certificate_is_renewed_in_its_last_30_days(
     assert run_module(self_signed, days=90, **options)["changed"] is False
 
 
+def test_a_certificate_that_somebody_removed_gets_a_new_key(
+    tmp_path: Path, run_module: RunModule
+) -> None:
+    (tmp_path / f"{NAME}.key").write_text("half of a k")
+    options = {"names": [NAME], "directory": str(tmp_path)}
+    assert run_module(self_signed, days=90, **options)["changed"] is True
+    assert expiry(tmp_path) == timedelta(days=90)
+
+
 def test_the_old_certificate_stays_where_no_new_one_can_be_made(
     tmp_path: Path, run_module: RunModule
 ) -> None:
@@ -99,5 +108,5 @@ def test_check_mode_creates_nothing(tmp_path: Path, run_module: RunModule) -> No
 
 
 def test_another_user_creates_the_files() -> None:
-    argv = self_signed.command("/var/lib/prosody/a.example.org", 10, "prosody")
+    argv = self_signed.command("/var/lib/prosody/a.example.org", 10, "prosody", renew=False)
     assert argv[:4] == ["runuser", "--user=prosody", "--", "openssl"]
