@@ -204,9 +204,7 @@ def refresh(
 
 
 def lua_package(module: AnsibleModule, installed: bool) -> str:
-    """Package of the Lua that Prosody depends on. Debian has one name for all versions."""
-    if not module.get_bin_path("pacman"):
-        return "lua"
+    """Package of the Lua that Arch's Prosody depends on."""
     source = "-Qi" if installed else "-Si"
     return parse_lua_dependency(module.run_command(["pacman", source, "--", "prosody"])[1])
 
@@ -314,7 +312,10 @@ def run(module: AnsibleModule) -> tuple[bool, dict[str, Any]]:
         "listeners": listeners(),
         "services": services(module),
         "lua": lua_of(module, start_script),
-        "lua_package": lua_package(module, "prosody" in packages),
+        # Debian has one name for all versions
+        "lua_package": lua_package(module, "prosody" in packages)
+        if isinstance(manager, managers.Pacman)
+        else "lua",
         "jitsi": places,
         "prosody_modules": modules,
         "prosody_options": prosody_options(modules),

@@ -493,10 +493,10 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    is_apt = module.get_bin_path("apt-get") is not None
-    source = AptSource(module) if is_apt else PacmanSource(module)
     result: dict[str, Any] = {"paths": [], "orphans": {}}
     try:
+        is_apt = isinstance(managers.of(module), managers.Apt)
+        source = AptSource(module) if is_apt else PacmanSource(module)
         if module.params["state"] == "absent":
             result.update(remove(module, source))
         else:

@@ -456,7 +456,7 @@ def _age(folder: str) -> float:
 
 def find(module: AnsibleModule) -> Apt | Pacman | None:
     """The package manager of this host, None where it has none that we know."""
-    if module.get_bin_path("dpkg-query"):
+    if module.get_bin_path("apt-get"):  # dpkg alone is a package of Arch, too
         return Apt(module)
     return Pacman(module) if module.get_bin_path("pacman") else None
 

@@ -69,6 +69,13 @@ def program(folder: Path, name: str, prints: str) -> Path:
     return path
 
 
+def debian(folder: Path, packages: str) -> None:
+    """A host with apt, which has these packages: name, version, status and what is wanted."""
+    program(folder, "dpkg-query", packages)
+    program(folder, "apt-cache", "")
+    program(folder, "apt-get", "")
+
+
 def install_prosody(folder: Path, shebang: str, version: str | None = "13.0.1\n") -> None:
     library = folder / "lib"
     library.mkdir()
@@ -93,9 +100,8 @@ def test_a_bare_host_is_no_error(bare_host: Path, run_module: RunModule) -> None
 
 
 def test_installed_packages_of_debian(bare_host: Path, run_module: RunModule) -> None:
-    program(
+    debian(
         bare_host,
-        "dpkg-query",
         "prosody\t13.0.1-1\tinstalled\tinstall\nnginx\t1.26\tconfig-files\tdeinstall\n"
         "lua5.4\t5.4.7\tinstalled\tinstall",
     )
@@ -108,9 +114,8 @@ def test_packages_that_are_held_and_by_whom(
     ours = bare_host / "held"
     ours.write_text("jicofo\nprosody\n")
     monkeypatch.setattr(managers, "HELD_BY_US", str(ours))
-    program(
+    debian(
         bare_host,
-        "dpkg-query",
         "jicofo\t1.0\tinstalled\thold\nnginx\t1.26\tinstalled\thold\n"
         "prosody\t13.0.1-1\tinstalled\tinstall\ngone\t1\tconfig-files\thold",
     )
@@ -136,7 +141,7 @@ def test_packages_that_pacman_ignores_and_who_had_it_do_so(
 def test_candidates_are_asked_for_once_and_for_missing_packages_only(
     bare_host: Path, run_module: RunModule
 ) -> None:
-    program(bare_host, "dpkg-query", "nginx\t1.26\tinstalled\tinstall")
+    debian(bare_host, "nginx\t1.26\tinstalled\tinstall")
     apt_cache = program(bare_host, "apt-cache", POLICY)
     facts = probe(run_module, candidates=["nginx", "prosody", "gone", "jicofo"])
     assert facts["candidates"] == {"prosody": "13.0.1-1+deb13u1", "jicofo": "1.0-1120-1"}
@@ -145,7 +150,7 @@ def test_candidates_are_asked_for_once_and_for_missing_packages_only(
 
 def apt_get_that_finds_prosody(folder: Path) -> Path:
     """A fresh host: apt-cache knows nothing before ``apt-get update``."""
-    program(folder, "dpkg-query", "")
+    debian(folder, "")
     program(folder, "apt-cache.later", POLICY)
     program(folder, "apt-cache", "")
     apt_get = program(folder, "apt-get", "")
@@ -181,7 +186,7 @@ def test_no_lists_are_fetched_unasked_or_in_check_mode(
 def test_no_candidates_are_asked_for_where_nothing_is_missing(
     bare_host: Path, run_module: RunModule
 ) -> None:
-    program(bare_host, "dpkg-query", "nginx\t1.26\tinstalled\tinstall")
+    debian(bare_host, "nginx\t1.26\tinstalled\tinstall")
     apt_cache = program(bare_host, "apt-cache", POLICY)
     assert probe(run_module, candidates=["nginx"])["candidates"] == {}
     assert not Path(f"{apt_cache}.calls").exists()
@@ -196,6 +201,7 @@ def test_candidates_of_arch(bare_host: Path, run_module: RunModule) -> None:
 
 
 def test_a_broken_package_manager_is_no_empty_host(bare_host: Path, run_module: RunModule) -> None:
+    debian(bare_host, "")
     broken = bare_host / "dpkg-query"
     broken.write_text("#!/bin/sh\necho 'dpkg-query: error: database is locked' >&2\nexit 2\n")
     broken.chmod(0o755)
@@ -358,7 +364,7 @@ def test_the_lua_that_prosody_depends_on_names_its_libraries(
 def test_debian_has_one_name_for_a_library_of_all_lua(
     bare_host: Path, run_module: RunModule
 ) -> None:
-    program(bare_host, "dpkg-query", "prosody\t13.0.1-1\tinstalled\tinstall")
+    debian(bare_host, "prosody\t13.0.1-1\tinstalled\tinstall")
     assert probe(run_module)["lua_package"] == "lua"
 
 

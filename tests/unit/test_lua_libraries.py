@@ -144,6 +144,7 @@ def _host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "for name in sys.stdin.read().splitlines():\n"
         "    found = (here / 'path' / f'{name}.lua').exists()\n"
         "    print('loads' if found else 'fails', name, f'module {name} not found', sep='\\t')\n",
+        "apt-get": "",
         "dpkg-query": "import pathlib\n"
         "print((pathlib.Path(__file__).parent / 'files').read_text())\n",
     }

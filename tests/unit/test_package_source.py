@@ -403,7 +403,7 @@ def pacman(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "pacman.conf").write_text("[core]\n", encoding="utf-8")
     monkeypatch.setattr(sources, "PACMAN", str(tmp_path))
     monkeypatch.setattr(managers, "PACMAN_CONF", f"{tmp_path}/pacman.conf")
-    monkeypatch.setattr(basic.AnsibleModule, "get_bin_path", lambda *_, **__: None)
+    monkeypatch.setattr(managers, "of", managers.Pacman)
     trusted = tmp_path / "trusted"
     monkeypatch.setattr(package_source.PacmanSource, "is_trusted", lambda source: trusted.exists())
     monkeypatch.setattr(
