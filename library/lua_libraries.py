@@ -9,8 +9,8 @@ short_description: Make installed Lua libraries load in the Lua that runs Prosod
 description:
   - Asks the interpreter that runs Prosody to load each library, in one process.
   - Where the package of a library written in Lua has files for other versions of Lua only, links
-    such a file into the search path of that interpreter. Debian 12 and 13 need this for
-    C(lua-basexx) and C(lua-inspect).
+    such a file into C(/usr/local/share/lua/), where that interpreter looks as well. Debian 12 and
+    13 need this for C(lua-basexx) and C(lua-inspect).
   - Fails when a library does not load in the end. Prosody itself would start all the same, without
     the modules that need it.
   - Installs no package and downloads nothing.
@@ -35,18 +35,6 @@ options:
             Lua works. Compiled libraries are never linked.
         type: bool
         default: false
-  directory:
-    description:
-      - Where to put links. It has to be in the search path of the interpreter.
-      - By default C(/usr/local/share/lua/) and the version of the interpreter.
-    type: path
-  state:
-    description:
-      - C(present) links what needs a link and fails when a library does not load.
-      - C(query) tells what loads, changes nothing and does not fail for a library.
-    type: str
-    choices: [present, query]
-    default: present
 attributes:
   check_mode:
     description: >-
@@ -120,6 +108,7 @@ for name in io.lines() do
     print(ok and "loads" or "fails", name, (tostring(err):gsub("%s+", " ")));
 end
 """
+_DIRECTORY = "/usr/local/share/lua/{}"  # for links, by version
 _SHIPPED = re.compile(r".*/share/lua/(?P<version>\d+\.\d+)/(?P<file>.+\.lua)")
 _VERSION = re.compile(r"Lua (\d+\.\d+)")
 
@@ -244,7 +233,6 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     """Asks, links what needs a link, and asks again."""
     libraries = module.params["libraries"]
     names = [each["module"] for each in libraries]
-    changing = module.params["state"] == "present"
     host = Host(module)
     if not host.interpreter:
         if not module.check_mode:
@@ -254,8 +242,8 @@ def run(module: AnsibleModule) -> dict[str, Any]:
 
     answer = host.ask(names)
     links: dict[str, tuple[Path, str]] = {}
-    if changing and answer.failures:
-        directory = module.params["directory"] or f"/usr/local/share/lua/{answer.version}"
+    if answer.failures:
+        directory = _DIRECTORY.format(answer.version)
         for each in libraries:
             shipped = None
             if each["pure"] and each["module"] in answer.failures:
@@ -264,8 +252,9 @@ def run(module: AnsibleModule) -> dict[str, Any]:
                 links[each["module"]] = (Path(directory, shipped[1]), shipped[0])
         if links and f"{directory}/?.lua" not in answer.path.split(";"):
             raise LibraryError(
-                f"{directory} is not in the search path of {' '.join(host.interpreter)}. Set"
-                f" directory to one of: {answer.path}"
+                f"{directory}, where links to libraries belong, is not in the search path of"
+                f" {' '.join(host.interpreter)}. Install a Lua that looks there. This one looks in"
+                f" {answer.path}"
             )
         if links and not module.check_mode:
             for link, target in links.values():
@@ -318,8 +307,6 @@ def main() -> None:
                     "pure": {"type": "bool", "default": False},
                 },
             },
-            "directory": {"type": "path"},
-            "state": {"type": "str", "choices": ["present", "query"], "default": "present"},
         },
         supports_check_mode=True,
     )

@@ -86,12 +86,6 @@ options:
     type: list
     elements: str
     default: []
-  timeout:
-    description:
-      - How long the repository may stay silent, in seconds. apt-get waits twice as long. pacman has
-        a limit of its own.
-    type: int
-    default: 8
 attributes:
   check_mode:
     description: Tells what would change. C(checked) runs as always, as it changes nothing.
@@ -148,6 +142,8 @@ _UNSIGNED = re.compile(r"NO_PUBKEY|not signed|BADSIG|EXPKEYSIG|REVKEYSIG|GPG err
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.@+-]*")
 _WORD = re.compile(r"[!-~]+")
 _WORDS = re.compile(r"[!-~]+( [!-~]+)*")
+# Seconds for which a repository may stay silent. apt-get waits twice as long.
+_SILENCE = 8
 _KEYRING = "/etc/pacman.d/gnupg"
 _TRUSTED = ("f", "u")  # validity full or ultimate (GnuPG, doc/DETAILS, field 2)
 
@@ -223,7 +219,7 @@ def check_versions(
             )
 
 
-def confine(folder: Path, url: str, suite: str, timeout: int) -> list[str]:
+def confine(folder: Path, url: str, suite: str) -> list[str]:
     """Options that confine apt to ``folder``, which has the key and gets everything else."""
     suites = suite if suite.endswith("/") else f"{suite} main"
     source = folder / "try.list"
@@ -237,8 +233,8 @@ def confine(folder: Path, url: str, suite: str, timeout: int) -> list[str]:
         "APT::Sandbox::User": "root",
         "APT::Update::Error-Mode": "any",
         "Acquire::Retries": 0,
-        "Acquire::http::Timeout": timeout,
-        "Acquire::https::Timeout": timeout,
+        "Acquire::http::Timeout": _SILENCE,
+        "Acquire::https::Timeout": _SILENCE,
     }
     return [f"-o{name}={value}" for name, value in settings.items()]
 
@@ -324,7 +320,7 @@ class AptSource(Source):
         with tempfile.TemporaryDirectory(prefix="vestibule-") as name:
             folder = Path(name)
             (folder / "key.asc").write_text(self._options["key"].strip() + "\n", encoding="utf-8")
-            confined = confine(folder, url, suite, self._options["timeout"])
+            confined = confine(folder, url, suite)
             status, output = self._run("apt-get", "update", *confined)
             if status != 0:
                 raise SourceError(diagnose(output, url, suite, self._variable))
@@ -489,7 +485,6 @@ def main() -> None:
             "variable": {"type": "str", "default": ""},
             "versions": {"type": "dict", "default": {}},
             "staying": {"type": "list", "elements": "str", "default": []},
-            "timeout": {"type": "int", "default": 8},
         },
         supports_check_mode=True,
     )

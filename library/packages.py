@@ -26,7 +26,8 @@ description:
   - No service of the packages starts, as their default configuration may be open to everybody. On
     Debian a C(policy-rc.d) of ours sees to it, and one of the operator's steps aside meanwhile.
     What a run that was cut off left of it is put right, even where nothing is to be installed.
-  - Waits while another program holds the lock of the package manager, and says which it was.
+  - Waits up to two minutes while another program holds the lock of the package manager, and says
+    which it was.
 options:
   names:
     description: Packages that have to be there.
@@ -55,10 +56,6 @@ options:
     type: str
     choices: [present, checked]
     default: present
-  lock_timeout:
-    description: Seconds to wait for another program that holds the lock.
-    type: int
-    default: 120
 attributes:
   check_mode:
     description: Tells what would be installed, as far as the host's lists know.
@@ -86,6 +83,7 @@ waited:
   returned: always
 """
 
+_LOCK_PATIENCE = 120  # seconds for another program that holds the lock
 _PAUSE = 0.5  # seconds between two looks at a lock: the kernel announces no release
 
 
@@ -231,7 +229,7 @@ def run(module: AnsibleModule, manager: Apt | Pacman) -> dict[str, Any]:
     result["diff"] = {"before": "".join(before), "after": "".join(f"{each}\n" for each in missing)}
     if module.check_mode:
         return {**result, "msg": f"Would install {', '.join(missing)}"}
-    result["waited"], holder = wait_for(manager.lock, parameters["lock_timeout"])
+    result["waited"], holder = wait_for(manager.lock, _LOCK_PATIENCE)
     if holder:
         module.warn(f"Waited {result['waited']:.0f} s for {holder}, which was installing packages.")
     if parameters["fresh_lists"] or not manager.are_lists_fresh():
@@ -259,7 +257,6 @@ def main() -> None:
             "answers": {"type": "str", "default": ""},
             "fresh_lists": {"type": "bool", "default": False},
             "state": {"type": "str", "choices": ["present", "checked"], "default": "present"},
-            "lock_timeout": {"type": "int", "default": 120},
         },
         supports_check_mode=True,
     )
