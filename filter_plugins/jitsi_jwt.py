@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
-import math
-import re
-import time
-import unicodedata
-from collections.abc import Callable
 from typing import Any
-from urllib.parse import quote
 
-import jwt
 from ansible.errors import AnsibleFilterError
-from ansible.module_utils.datatag import native_type_name
+
+from vestibule.tokens.minting import TokenError, mint_with
 
 DOCUMENTATION = r"""
 name: jitsi_jwt
@@ -90,191 +83,18 @@ _value:
   type: str
 """
 
-SECRET_LENGTH = 32  # characters, and so at least the 256 bits that RFC 7518 section 3.2 asks for
-SKEW = 10  # seconds
 
-_PLAIN = re.compile(r"[\w.~*%-]+", re.ASCII)
-_REQUIRED = frozenset({"secret", "issuer", "audience", "domain"})
-_ARGUMENTS = _REQUIRED | {"tenant", "lifetime", "max_lifetime", "user", "features", "now"}
-_MADE_FROM = {
-    "iss": "issuer",
-    "aud": "audience",
-    "iat": "now",
-    "nbf": "now",
-    "exp": "lifetime",
-    "context": "user and features",
-}
-
-
-class TokenError(ValueError):
-    """The token cannot be made. The message names arguments, places and types, never values."""
-
-
-def jitsi_jwt(
-    claims: dict[str, Any],
-    *,
-    secret: str,
-    issuer: str,
-    audience: str,
-    domain: str,
-    tenant: str | None = None,
-    lifetime: int = 3600,
-    max_lifetime: int | None = None,
-    user: dict[str, Any] | None = None,
-    features: dict[str, bool] | None = None,
-    now: float | None = None,
-) -> str:
-    """Sign `claims`, completed, as a token (RFC 7519; the claims are those of Jitsi's token docs).
-
-    Both lifetimes are in seconds, `now` in seconds since 1970. Raises TokenError with the remedy.
-    """
-    _demand_secret(secret)
-    issued = int(_time(now)) if now is not None else int(time.time())
-    given = _demand_mapping(claims, "claims")
-    for claim in given:
-        if claim in _MADE_FROM:
-            raise TokenError(
-                f"The claim {claim} is made from {_MADE_FROM[claim]}. Give that instead."
-            )
-    if "room" not in given:
-        raise TokenError("The claim room is missing. Name the room, or '*' for every room.")
-    token = {
-        "iss": _demand_text(issuer, "issuer"),
-        "aud": _demand_text(audience, "audience"),
-        "sub": _demand_text(domain, "domain"),
-        "iat": issued,
-        "nbf": issued - SKEW,
-        "exp": issued + _lifetime(lifetime, max_lifetime),
-        **given,
-        "room": _address_part(_demand_text(given["room"], "claims['room']")),
-    }
-    if tenant is not None:
-        if "sub" in given:
-            raise TokenError("Both tenant and the claim sub are given. Leave one of them out.")
-        token["sub"] = _address_part(_demand_text(tenant, "tenant"))
-    _demand_text(token["sub"], "claims['sub']")
-    context = {}
-    if user is not None:
-        context["user"] = _demand_mapping(user, "user")
-    if features is not None:
-        context["features"] = _demand_mapping(features, "features")
-        for name, allowed in features.items():
-            if not isinstance(allowed, bool):
-                kind = native_type_name(allowed)
-                raise TokenError(f"features[{name!r}] is of type {kind}. Use true or false.")
-    if context:
-        token["context"] = context
-    return _sign(token, secret)
-
-
-def _sign(claims: dict[str, Any], secret: str) -> str:
+def jitsi_jwt(claims: Any, **arguments: Any) -> str:
+    """Ansible's shell around `vestibule.tokens.minting.mint`."""
     try:
-        return jwt.encode(claims, secret, algorithm="HS256")
-    except jwt.InvalidKeyError:
-        raise TokenError(
-            "The secret is a key in PEM or SSH form, not a secret of HS256. Put random text into "
-            "jitsi_token_secret, or leave that variable out and some is made."
-        ) from None
-
-
-def _demand_secret(value: object) -> None:
-    if len(_demand_text(value, "secret")) < SECRET_LENGTH:
-        raise TokenError(
-            f"The secret is shorter than {SECRET_LENGTH} characters. Put a longer one into "
-            "jitsi_token_secret, or leave that variable out and one is made."
-        )
-
-
-def _lifetime(value: object, longest: int | None) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
-        raise TokenError("lifetime is no whole number of seconds above 0. Use for example 3600.")
-    if longest is not None and value > longest:
-        raise TokenError(
-            f"lifetime is more than the {longest} seconds that the server takes. Ask for less, or"
-            " raise jitsi_token_max_lifetime and deploy that first."
-        )
-    return value
-
-
-def _time(value: object) -> float:
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
-        raise TokenError("now is no time in seconds since 1970. Leave it out for the clock.")
-    return value
-
-
-def _demand_text(value: object, name: str) -> str:
-    if not isinstance(value, str):
-        raise TokenError(f"{name} is of type {native_type_name(value)}. Use text.")
-    if not value.strip():
-        raise TokenError(f"{name} is empty. Give it some text.")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise TokenError(f"{name} is text that UTF-8 cannot encode. Use other text.") from None
-    return value
-
-
-def _demand_mapping(value: object, place: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise TokenError(f"{place} is of type {native_type_name(value)}. Use a mapping.")
-    for key, item in value.items():
-        if not isinstance(key, str):
-            raise TokenError(f"{place} has a key of type {native_type_name(key)}. Use text.")
-        if not isinstance(item, (str, int)):  # most items are text or booleans, which are int
-            _demand_json(item, f"{place}[{key!r}]")
-    return value
-
-
-def _demand_json(value: object, place: str) -> None:
-    """Refuse what JSON cannot say, and null, which is true in Lua."""
-    if isinstance(value, dict):
-        _demand_mapping(value, place)
-    elif isinstance(value, (list, tuple)):
-        for index, item in enumerate(value):
-            _demand_json(item, f"{place}[{index}]")
-    elif value is None:
-        raise TokenError(f"{place} is null, which Prosody takes for true. Leave it out.")
-    elif not isinstance(value, (str, int, float)) or not _is_finite(value):
-        raise TokenError(
-            f"{place} is of type {native_type_name(value)}, or infinite. "
-            "Use text, a number, a boolean, a list or a mapping."
-        )
-
-
-def _is_finite(value: str | float) -> bool:
-    return not isinstance(value, float) or math.isfinite(value)
-
-
-def _address_part(name: str) -> str:
-    """Write a room or tenant as Jitsi's client writes it into the room's address.
-
-    The claim must equal that (upstream: getBackendSafeRoomName in react/features/base/util/uri.ts).
-    """
-    if _PLAIN.fullmatch(name):
-        return name
-    return quote(unicodedata.normalize("NFKC", name).lower(), safe="!'()*").lower()
-
-
-def _jitsi_jwt(claims: Any, **arguments: Any) -> str:
-    if not arguments.keys() <= _ARGUMENTS:
-        raise AnsibleFilterError(_unknown(min(arguments.keys() - _ARGUMENTS)))
-    if not arguments.keys() >= _REQUIRED:
-        raise AnsibleFilterError(f"The argument {min(_REQUIRED - arguments.keys())} is missing.")
-    try:
-        return jitsi_jwt(claims, **arguments)
+        return mint_with(claims, arguments)
     except TokenError as error:
         raise AnsibleFilterError(str(error)) from None
 
 
-def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(name, _ARGUMENTS, n=1)
-    hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(sorted(_ARGUMENTS))}."
-    return f"There is no argument {name}. {hint}"
-
-
 class FilterModule:
-    """The filter as Ansible finds it."""
+    """Registers the filter."""
 
-    def filters(self) -> dict[str, Callable[..., Any]]:
-        """The filters of this file by name."""
-        return {"jitsi_jwt": _jitsi_jwt}
+    def filters(self) -> dict[str, Any]:
+        """Name to function."""
+        return {"jitsi_jwt": jitsi_jwt}

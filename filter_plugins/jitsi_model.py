@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-import functools
-import json
-import sys
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+
+try:
+    from vestibule.model import ModelError
+    from vestibule.model.compiler import compile_model
+except ModuleNotFoundError:
+    # Every playbook asks for the model first, and here is where one learns what is wrong
+    ModelError = ValueError  # type: ignore[assignment,misc]
+
+    def compile_model(*_: Any) -> Any:  # type: ignore[misc]
+        """Say what to do, where Ansible would say that there is no such filter."""
+        raise ModelError(
+            "The Python of this Ansible lacks the package vestibule. Run scripts/bootstrap, then"
+            " .venv/bin/ansible-playbook."
+        )
+
 
 DOCUMENTATION = r"""
 name: jitsi_model
@@ -26,7 +37,7 @@ options:
     type: dict
     required: true
   features:
-    description: Folder of the feature files. That of the role C(jitsi_access) by default.
+    description: Folder of the feature files, by default C(features) beside the package vestibule.
     type: path
   names:
     description: Names of variables to check for misspellings, beside those of the input.
@@ -66,35 +77,19 @@ _value:
   type: dict
 """
 
-# Ansible loads this file by its path, and its folder is no package
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "roles/jitsi_access"))
-
-from access_model import ModelError
-from access_model.features import FEATURES, check_names, load_features
-from access_model.model import build_model
-from access_model.rules import load_rules
-
-
-@functools.lru_cache(maxsize=8)
-def _compiled(folder: str, given: str) -> dict[str, Any]:
-    """The model for ``given`` in JSON. One task reads many parts of the same model."""
-    rules = load_rules(str(Path(folder).parent / "contradictions.yml"))
-    return build_model(load_features(folder), json.loads(given), rules)
-
 
 def jitsi_model(
     given: Mapping[str, Any],
-    features: str = FEATURES,
+    features: str = "",
     names: Iterable[str] = (),
     known: Iterable[str] = (),
     problem_only: bool = False,
 ) -> dict[str, Any] | str:
-    """Ansible's shell around `build_model`."""
+    """Ansible's shell around `vestibule.model.compiler`."""
     if not isinstance(given, Mapping):
         raise AnsibleFilterError(f"jitsi_model takes a mapping, not {type(given).__name__}.")
     try:
-        check_names(load_features(str(features)), names, known)
-        model = _compiled(str(features), json.dumps(given, default=repr))
+        model = compile_model(given, names, known, str(features))
     except ModelError as error:
         if problem_only:
             return str(error)

@@ -19,6 +19,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jwt
+
+from vestibule.access.scene import Entrance
+from vestibule.access.tokens import Issuer
+from vestibule.access.transports import TRANSPORTS, front_door
+from vestibule.tokens.minting import mint_with
+
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build/bench"
 BIN = Path(sys.executable).parent
@@ -186,11 +193,6 @@ def measure_floods(server: Server) -> dict[str, float]:
     files = server.ssh(f"cat /etc/prosody/conf.d/{DOMAIN}*.cfg.lua")
     address = server.ssh("hostname -I").split()[0]
     certificate = server.ssh(f"cat /etc/vestibule/web/{DOMAIN}.crt")
-    sys.path.insert(0, str(ROOT / "roles/jitsi_verify"))
-    from access.scene import Entrance  # noqa: PLC0415 — found by the path above
-    from access.tokens import Issuer  # noqa: PLC0415
-    from access.transports import TRANSPORTS, front_door  # noqa: PLC0415
-
     secret = re.search(r'app_secret = "([^"]+)"', files)
     if not secret:
         raise SystemExit("bench: the server has no key of tokens")
@@ -270,14 +272,14 @@ def measure_servers(repeats: int) -> dict[str, float]:
 def measure_model(repeats: int) -> dict[str, float]:
     """Milliseconds for a model in a process that has compiled nothing yet, like Ansible's own."""
     code = """if True:
-        import sys, time
-        sys.path.insert(0, "filter_plugins")
-        from jitsi_model import jitsi_model
+        import time
+        from vestibule.model.compiler import compile_model
         began = time.process_time()
-        jitsi_model({
+        given = {
             "jitsi_domain": "meet.example.org",
             "jitsi_features": ["guests", "affiliation", "owner_party", "lobby", "lobby_always"],
-        })
+        }
+        compile_model(given, names=(), known=(), folder="")
         print(time.process_time() - began)
     """
     say("a model")
@@ -286,17 +288,11 @@ def measure_model(repeats: int) -> dict[str, float]:
 
 
 def measure_minting(tokens: int) -> dict[str, float]:
-    """Tokens a second from the filter, as a share of what PyJWT alone makes of the same claims."""
-    sys.path.insert(0, str(ROOT / "filter_plugins"))
-    import jwt  # noqa: PLC0415 — beside it
-
-    import jitsi_jwt  # noqa: PLC0415 — found by the path above
+    """Tokens a second from what the filter calls, as a share of what PyJWT alone makes of them."""
+    server = {"secret": SECRET, "issuer": ISSUER, "audience": AUDIENCE, "domain": DOMAIN}
 
     def ours() -> str:
-        token: str = jitsi_jwt.FilterModule().filters()["jitsi_jwt"](
-            {"room": "standup"}, secret=SECRET, issuer=ISSUER, audience=AUDIENCE, domain=DOMAIN
-        )
-        return token
+        return mint_with({"room": "standup"}, server)
 
     claims = jwt.decode(ours(), SECRET, algorithms=["HS256"], audience=AUDIENCE)
 

@@ -10,22 +10,15 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from ansible import module_utils
 from ansible.module_utils import _internal
 from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 
 ROOT = Path(__file__).resolve().parent.parent
 PLUGINS = [
-    *(ROOT / name for name in ("filter_plugins", "library", "lookup_plugins", "scripts")),
-    ROOT / "roles/jitsi_access",  # holds the package `access_model`
-    ROOT / "roles/jitsi_lock/action_plugins",
-    ROOT / "roles/jitsi_tokens/action_plugins",
-    ROOT / "roles/jitsi_verify",  # holds the package `access`
+    *(ROOT / name for name in ("library", "scripts")),
 ]
 sys.path[:0] = [str(folder) for folder in PLUGINS]
-# As Ansible does it for the modules, by ansible.cfg
-module_utils.__path__.append(str(ROOT / "module_utils"))
 
 
 @pytest.fixture

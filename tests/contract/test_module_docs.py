@@ -18,6 +18,7 @@ from ansible.module_utils import basic
 ROOT = Path(__file__).parents[2]
 MODULES = sorted(ROOT.glob("library/*.py"))
 SHARED = sorted(ROOT.glob("module_utils/**/*.py"))
+ACTIONS = sorted(ROOT.glob("plugins/action/*.py"))
 PLUGINS = [
     (kind, path.stem)
     for kind in ("filter", "lookup")
@@ -67,19 +68,30 @@ def test_a_module_takes_what_it_documents(path: Path, monkeypatch: pytest.Monkey
     assert _facts(_documented(path), "suboptions") == taken
 
 
+@pytest.mark.parametrize("path", ACTIONS, ids=lambda path: path.stem)
+def test_an_action_takes_what_it_documents(path: Path) -> None:
+    taken = _facts(importlib.import_module(f"plugins.action.{path.stem}")._ARGUMENTS, "options")
+    assert taken
+    assert _facts(_documented(path), "suboptions") == taken
+
+
 @pytest.mark.parametrize("path", MODULES + SHARED, ids=lambda path: path.stem)
 def test_a_module_parses_on_the_oldest_python_of_a_target(path: Path) -> None:
     ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 9))
 
 
-@pytest.mark.parametrize("kind", ["filter", "lookup", "module"])
+@pytest.mark.parametrize("kind", ["filter", "lookup", "module", "action"])
 def test_ansible_doc_shows_every_plugin(kind: str) -> None:
     names = [name for each, name in PLUGINS if each == kind]
     if kind == "module":
         names = [path.stem for path in ROOT.glob("library/*.py")]
+    options = ["-t", kind]
+    if kind == "action":  # ansible-doc reads them where it looks for modules
+        names = [path.stem for path in ACTIONS]
+        options = ["-t", "module", "-M", "plugins/action"]
     assert names
     shown = subprocess.run(
-        [sys.executable, "-m", "ansible", "doc", "--json", "-t", kind, *names],
+        [sys.executable, "-m", "ansible", "doc", "--json", *options, *names],
         cwd=ROOT,
         env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
         check=True,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.faults.support import Controller, Server, differences
 
 # The stand-ins' repository is not Prosody's, but it has a key

@@ -18,11 +18,11 @@ from dataclasses import dataclass, field
 
 import pytest
 import yaml
+
+from filter_plugins.jitsi_jwt import jitsi_jwt
+from filter_plugins.to_lua import to_lua
 from tests.faults import leaks
 from tests.faults.support import DOMAIN, INVENTORY, NAME, ROOT, Controller, Deployment, Server
-
-from jitsi_jwt import jitsi_jwt
-from to_lua import to_lua
 
 # Everything that can go wrong in Lua, JSON, YAML, a shell and a format string
 _TOKEN_SECRET = f"{secrets.token_hex(16)}\"'\\n%s%%$(id)`#äß→{secrets.token_hex(16)}"

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+
 from tests.faults.support import DOMAIN, Controller, Server, differences
 
 _HOSTS_FILE = f"/etc/prosody/conf.avail/{DOMAIN}.cfg.lua"

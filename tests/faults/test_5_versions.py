@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from tests.faults.support import NAME, Controller, Deployment, Server, differences
 
 _JITSI = ("jicofo", "jitsi-meet-prosody", "jitsi-meet-tokens")

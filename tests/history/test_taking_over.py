@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from tests.faults.support import ROOT, Controller, Deployment, Server, differences
 
 HOSTS = ("by-hand", "by-packages", "by-guides")

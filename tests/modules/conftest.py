@@ -14,9 +14,9 @@ from typing import NamedTuple
 import pytest
 from testinfra.host import Host
 
-from access.scene import Entrance
-from access.tokens import Issuer
-from access.transports import WebSocketTransport, front_door
+from vestibule.access.scene import Entrance
+from vestibule.access.tokens import Issuer
+from vestibule.access.transports import WebSocketTransport, front_door
 
 DOMAIN = "meet.example.org"
 _PATIENCE = 30.0  # seconds

@@ -16,10 +16,10 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from access.participant import FEATURES, IQ, SUCCESS, Participant
-from access.scene import Entrance
-from access.transports import STREAM_ERROR, Door, Transport, WebSocketTransport
-from access.xmpp import (
+from vestibule.access.participant import FEATURES, IQ, SUCCESS, Participant
+from vestibule.access.scene import Entrance
+from vestibule.access.transports import STREAM_ERROR, Door, Transport, WebSocketTransport
+from vestibule.access.xmpp import (
     CLIENT,
     STREAM_ERRORS,
     STREAMS,

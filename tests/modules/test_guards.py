@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from access.participant import Participant
-from access.scene import Entrance
-from access.xmpp import CLIENT, FOCUS, Refused, Room, Stage, element, qualified, text
+from vestibule.access.participant import Participant
+from vestibule.access.scene import Entrance
+from vestibule.access.xmpp import CLIENT, FOCUS, Refused, Room, Stage, element, qualified, text
 
 from .conftest import DOMAIN, Server, Setting
 from .test_owner_party import administer, guest, member, owner

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from access.attempts import item, members_only
-from access.cases.breakout import change_rooms, open_breakout_room
-from access.cases.inside import IN_TIME, enter_undelayed, hammer
-from access.participant import Participant
-from access.scene import Entrance, Scene
-from access.xmpp import (
+from vestibule.access.attempts import item, members_only
+from vestibule.access.cases.breakout import change_rooms, open_breakout_room
+from vestibule.access.cases.inside import IN_TIME, enter_undelayed, hammer
+from vestibule.access.participant import Participant
+from vestibule.access.scene import Entrance, Scene
+from vestibule.access.xmpp import (
     CLIENT,
     FOCUS,
     MUC,

@@ -12,12 +12,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from access.cases.floods import bad_token
-from access.participant import Participant
-from access.scene import Entrance
-from access.tokens import from_now
-from access.transports import HTTP_BIND, TRANSPORTS
-from access.xmpp import Broken, Refused, Stage
+from vestibule.access.cases.floods import bad_token
+from vestibule.access.participant import Participant
+from vestibule.access.scene import Entrance
+from vestibule.access.tokens import from_now
+from vestibule.access.transports import HTTP_BIND, TRANSPORTS
+from vestibule.access.xmpp import Broken, Refused, Stage
 
 from .conftest import DOMAIN, Server, Setting
 

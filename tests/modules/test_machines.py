@@ -18,12 +18,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from access.attempts import members_only, password
-from access.cases.recording import dial
-from access.participant import PRESENCE, Participant
-from access.scene import TENANT, Entrance, Scene
-from access.transports import BoshTransport, Transport, WebSocketTransport
-from access.xmpp import FOCUS, MUC_USER, Refused, Room, Stage, element, qualified
+from vestibule.access.attempts import members_only, password
+from vestibule.access.cases.recording import dial
+from vestibule.access.participant import PRESENCE, Participant
+from vestibule.access.scene import TENANT, Entrance, Scene
+from vestibule.access.transports import BoshTransport, Transport, WebSocketTransport
+from vestibule.access.xmpp import FOCUS, MUC_USER, Refused, Room, Stage, element, qualified
 
 from .conftest import DOMAIN, Server, Setting
 from .machines import GATEWAY, JIBRI, KINDS, RAYO, RECORDER, Kind, Machine, Yard, tunnel

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
-from access.cases.breakout import change_rooms, open_breakout_room
-from access.participant import Participant
-from access.scene import TENANT, Entrance
-from access.transports import WebSocketTransport
-from access.xmpp import (
+from vestibule.access.cases.breakout import change_rooms, open_breakout_room
+from vestibule.access.participant import Participant
+from vestibule.access.scene import TENANT, Entrance
+from vestibule.access.transports import WebSocketTransport
+from vestibule.access.xmpp import (
     CLIENT,
     DATA_FORM,
     MUC_ADMIN,

@@ -11,12 +11,12 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from access.attempts import configuration
-from access.cases.breakout import change_rooms, open_breakout_room
-from access.participant import Participant
-from access.scene import Entrance
-from access.tokens import context
-from access.xmpp import CLIENT, Refused, Room, element
+from vestibule.access.attempts import configuration
+from vestibule.access.cases.breakout import change_rooms, open_breakout_room
+from vestibule.access.participant import Participant
+from vestibule.access.scene import Entrance
+from vestibule.access.tokens import context
+from vestibule.access.xmpp import CLIENT, Refused, Room, element
 
 from .conftest import DOMAIN, Server, Setting
 from .test_owner_party import (

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from access.cases.breakout import change_rooms, open_breakout_room
-from access.cases.recording import RECORD, order
-from access.participant import Participant
-from access.scene import TENANT, Entrance
-from access.tokens import Issuer, context
-from access.transports import TRANSPORTS, front_door
-from access.xmpp import MUC_OWNER, SMACKS, Refused, Room, element
+from vestibule.access.cases.breakout import change_rooms, open_breakout_room
+from vestibule.access.cases.recording import RECORD, order
+from vestibule.access.participant import Participant
+from vestibule.access.scene import TENANT, Entrance
+from vestibule.access.tokens import Issuer, context
+from vestibule.access.transports import TRANSPORTS, front_door
+from vestibule.access.xmpp import MUC_OWNER, SMACKS, Refused, Room, element
 
 from .conftest import DOMAIN, Server, Setting
 from .test_owner_party import is_in

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from access.cases.tokens import YEAR_9999
-from access.scene import Entrance
-from access.tokens import ABSENT, HEADER, context, encode_part, forge, from_now
-from access.xmpp import Refused, Room
+from vestibule.access.cases.tokens import YEAR_9999
+from vestibule.access.scene import Entrance
+from vestibule.access.tokens import ABSENT, HEADER, context, encode_part, forge, from_now
+from vestibule.access.xmpp import Refused, Room
 
 from .conftest import DOMAIN, Server, Setting
 

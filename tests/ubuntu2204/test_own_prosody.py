@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.faults.support import ROOT, Controller, Server, differences
 
 NAME = "ubuntu2204"

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from access.cases import CASES, GROUPS, Case, Refusal, choose
-from access.report import WORDS
-from access.scene import nothing
-from access.xmpp import Refused, Stage
+from vestibule.access.cases import CASES, GROUPS, Case, Refusal, choose
+from vestibule.access.report import WORDS
+from vestibule.access.scene import nothing
+from vestibule.access.xmpp import Refused, Stage
 
-FEATURES = sorted((Path(__file__).parents[2] / "roles/jitsi_access/features").glob("*.yml"))
+FEATURES = sorted((Path(__file__).parents[2] / "features").glob("*.yml"))
 
 
 def promised() -> set[str]:

@@ -34,14 +34,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from websockets.asyncio.server import ServerConnection
 
-from access.attempts import kick
-from access.cases import CASES, Case
-from access.cases.owner_party import meeting
-from access.participant import Standing
-from access.play import FocusAbsent, attempt_once, judge, play, wait_for_focus
-from access.scene import Entrance, Scene
-from access.tokens import Issuer
-from access.transports import (
+from vestibule.access.attempts import kick
+from vestibule.access.cases import CASES, Case
+from vestibule.access.cases.owner_party import meeting
+from vestibule.access.participant import Standing
+from vestibule.access.play import FocusAbsent, attempt_once, judge, play, wait_for_focus
+from vestibule.access.scene import Entrance, Scene
+from vestibule.access.tokens import Issuer
+from vestibule.access.transports import (
     HUNG_UP,
     TRANSPORTS,
     BoshTransport,
@@ -50,7 +50,7 @@ from access.transports import (
     WebSocketTransport,
     front_door,
 )
-from access.xmpp import (
+from vestibule.access.xmpp import (
     BIND,
     FOCUS,
     MUC,
@@ -856,6 +856,7 @@ def run_play(folder: Path, hosts: dict[str, dict[str, Any]], *options: str) -> t
         env={
             **os.environ,
             "ANSIBLE_INVENTORY": "hosts.yml",
+            "ANSIBLE_ACTION_PLUGINS": str(ROOT / "plugins/action"),
             "ANSIBLE_ROLES_PATH": str(ROOT / "roles"),
             "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"),
         },

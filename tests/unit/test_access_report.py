@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from access.cases import CASES
-from access.play import Verdict
-from access.report import (
+from vestibule.access.cases import CASES
+from vestibule.access.play import Verdict
+from vestibule.access.report import (
     LogLine,
     explanation,
     line,
@@ -23,7 +23,7 @@ from access.report import (
     totals,
     write_json,
 )
-from access.tokens import Issuer
+from vestibule.access.tokens import Issuer
 
 ISSUER = Issuer("0123456789abcdef0123456789abcdef", "vestibule", "jitsi", "meet.example.org")
 

@@ -9,7 +9,7 @@ from typing import Any
 import jwt
 import pytest
 
-from access.tokens import ABSENT, HEADER, Issuer, encode_part, forge, forge_rsa, from_now
+from vestibule.access.tokens import ABSENT, HEADER, Issuer, encode_part, forge, forge_rsa, from_now
 
 SECRET = "0123456789abcdef0123456789abcdef"
 ISSUER = Issuer(SECRET, "vestibule", "jitsi", "meet.example.org")

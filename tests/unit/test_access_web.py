@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
-from access.cases import CASES
-from access.play import judge
-from access.scene import Entrance
-from access.tokens import Issuer
-from access.transports import Door, WebSocketTransport
+from vestibule.access.cases import CASES
+from vestibule.access.play import judge
+from vestibule.access.scene import Entrance
+from vestibule.access.tokens import Issuer
+from vestibule.access.transports import Door, WebSocketTransport
 
 DOMAIN = "meet.example.org"
 LOGIN = "https://login.example.org/?room={room}"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from access.xmpp import (
+from vestibule.access.xmpp import (
     CLIENT,
     MAX_MESSAGE,
     SASL,

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleFilterError
 
-from access_model.features import FEATURES, load_features
-from access_model.model import build_model
-from jitsi_explain import jitsi_explain, who_may_what
+from filter_plugins.jitsi_explain import jitsi_explain
+from vestibule.model.compiler import build_model
+from vestibule.model.explain import who_may_what
+from vestibule.model.features import load_features
 
 ROOT = Path(__file__).parents[2]
 COLUMNS = 100
@@ -29,7 +30,7 @@ def _model() -> dict[str, Any]:
         "jitsi_features_off": ["polls"],
         "jitsi_token_domain_verification": False,
     }
-    return build_model(load_features(FEATURES), given)
+    return build_model(load_features(), given)
 
 
 def test_it_fits_a_terminal(model: dict[str, Any]) -> None:
@@ -57,7 +58,7 @@ def test_machines_are_shown_that_can_log_in(model: dict[str, Any]) -> None:
         "jitsi_features": ["recording", "sip_gateway"],
         "jitsi_recording_networks": ["192.0.2.8/32"],
     }
-    lines = jitsi_explain(build_model(load_features(FEATURES), given))
+    lines = jitsi_explain(build_model(load_features(), given))
     text = " ".join(" ".join(lines[lines.index(title) + 1 :]).split())
     assert "recorder recorder.meet.example.org, meets Jicofo in JibriBrewery@internal.auth" in text
     assert "from this server, 192.0.2.8/32" in text
@@ -83,7 +84,7 @@ def test_the_table_says_who_may_do_what(model: dict[str, Any]) -> None:
 
 
 def test_who_has_no_way_in_has_no_column() -> None:
-    model = build_model(load_features(FEATURES), {"jitsi_domain": "meet.example.org"})
+    model = build_model(load_features(), {"jitsi_domain": "meet.example.org"})
     assert "a guest" not in who_may_what(model["may"])[0]
 
 

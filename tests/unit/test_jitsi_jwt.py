@@ -21,7 +21,8 @@ from ansible.errors import AnsibleFilterError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jitsi_jwt import SECRET_LENGTH, SKEW, FilterModule
+from filter_plugins.jitsi_jwt import FilterModule
+from vestibule.tokens.minting import SECRET_LENGTH, SKEW
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = 1_800_000_000

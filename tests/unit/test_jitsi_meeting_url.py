@@ -12,7 +12,7 @@ from ansible.errors import AnsibleFilterError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jitsi_meeting_url import FilterModule
+from filter_plugins.jitsi_meeting_url import FilterModule
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJjYW5hcnkiOjF9.c2ln-_8"
 link = FilterModule().filters()["jitsi_meeting_url"]

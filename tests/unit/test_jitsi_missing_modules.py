@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from ansible.errors import AnsibleFilterError
 
-from access_model.features import FEATURES, load_features
-from access_model.model import build_model
-from jitsi_missing_modules import jitsi_missing_modules
+from filter_plugins.jitsi_missing_modules import jitsi_missing_modules
+from vestibule.model.compiler import build_model
+from vestibule.model.features import load_features
 
 ROOT = Path(__file__).parents[2]
 NEEDED = {
@@ -80,7 +80,7 @@ def test_the_model_says_who_needs_a_module() -> None:
         "jitsi_features": ["guests"],
         "jitsi_extra_modules": {"main": ["community"]},
     }
-    needed = build_model(load_features(FEATURES), given)["needed_by"]
+    needed = build_model(load_features(), given)["needed_by"]
     assert needed["muc_wait_for_host"] == ["guests"]
     assert needed["muc_wait_for_host.wait_for_host_disable_auto_owners"] == ["guests"]
     assert needed["auth_token"] == ["tokens"]
@@ -90,10 +90,10 @@ def test_the_model_says_who_needs_a_module() -> None:
     assert "community" not in needed
 
 
-@pytest.mark.parametrize("feature", sorted(load_features(FEATURES)))
+@pytest.mark.parametrize("feature", sorted(load_features()))
 def test_the_stand_ins_have_what_features_need(feature: str) -> None:
     """Else a module in a feature file is misspelt, or unknown to the filter."""
-    content = load_features(FEATURES)[feature].get("prosody", {})
+    content = load_features()[feature].get("prosody", {})
     hosts = content.get("hosts", {}).values()
     listed = [host.get(kind, []) for host in (*hosts, content) for kind in ("modules", "guards")]
     needed = {name: [feature] for names in listed if isinstance(names, list) for name in names}

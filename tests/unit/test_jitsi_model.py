@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from access_model import ModelError
-from access_model.features import check_names, choose, load_features
-from access_model.model import build_model
+from vestibule.model import ModelError
+from vestibule.model.compiler import build_model
+from vestibule.model.features import check_names, choose, load_features
 
-FEATURES = Path(__file__).parents[2] / "roles/jitsi_access/features"
+FEATURES = Path(__file__).parents[2] / "features"
 DOMAIN = {"jitsi_domain": "meet.example.org"}
 # One character more than the longest component leaves
 LONG_DOMAIN = ".".join([*["a" * 59] * 3, "b" * 60])

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from access.cases import CASES
-from access_model import ModelError
-from access_model.features import ALWAYS_ON, FEATURES, load_features
-from access_model.model import build_model
+from vestibule.access.cases import CASES
+from vestibule.model import ModelError
+from vestibule.model.compiler import build_model
+from vestibule.model.features import ALWAYS_ON, load_features
 
 ROOT = Path(__file__).parents[2]
 DOMAIN = {"jitsi_domain": "meet.example.org"}
@@ -66,7 +66,7 @@ ON_CONFERENCE = ("token_verification_allowlist", "wait_for_host_disable_auto_own
 
 
 def interacting() -> list[str]:
-    return sorted(set(load_features(FEATURES)) - set(ALWAYS_ON) - PLAIN - MACHINES)
+    return sorted(set(load_features()) - set(ALWAYS_ON) - PLAIN - MACHINES)
 
 
 def is_allowed(on: frozenset[str]) -> bool:
@@ -88,7 +88,7 @@ def combinations() -> Iterator[frozenset[str]]:
 
 
 def inventory(on: frozenset[str]) -> dict[str, Any]:
-    defaults = {name for name, each in load_features(FEATURES).items() if each.get("default")}
+    defaults = {name for name, each in load_features().items() if each.get("default")}
     return {
         **DOMAIN,
         "jitsi_features": sorted(on),
@@ -98,7 +98,7 @@ def inventory(on: frozenset[str]) -> dict[str, Any]:
 
 @functools.cache
 def models() -> dict[frozenset[str], dict[str, Any]]:
-    features = load_features(FEATURES)
+    features = load_features()
     return {on: build_model(features, inventory(on)) for on in combinations() if is_allowed(on)}
 
 
@@ -118,7 +118,7 @@ def test_the_features_are_those_asked_for() -> None:
 
 
 def test_every_other_combination_is_refused() -> None:
-    features = load_features(FEATURES)
+    features = load_features()
     forbidden = [on for on in combinations() if not is_allowed(on)]
     assert forbidden
     taken = []
@@ -133,7 +133,7 @@ def test_every_other_combination_is_refused() -> None:
 
 @pytest.mark.parametrize("name", sorted(PLAIN))
 def test_a_plain_component_is_a_host_and_nothing_else(name: str) -> None:
-    features = load_features(FEATURES)
+    features = load_features()
     everything = build_model(features, DOMAIN)
     without = build_model(features, {**DOMAIN, "jitsi_features_off": [name]})
     hosts, fewer = everything["prosody"].pop("hosts"), without["prosody"].pop("hosts")
@@ -259,7 +259,7 @@ def test_a_machine_passes_every_door_or_none() -> None:
 def test_so_does_one_kind_of_machine_alone(one: str) -> None:
     everything = {"guests", "affiliation", "owner_party", "lobby", "max_occupants", "breakout"}
     for on in ({"first_is_owner"}, everything):
-        model = build_model(load_features(FEATURES), inventory(frozenset({*on, one})))
+        model = build_model(load_features(), inventory(frozenset({*on, one})))
         doors = dict(doors_of(model))
         assert set(doors.values()) == {frozenset(machines_of(model))}
         assert doors.keys() == expected_doors(model)
@@ -300,7 +300,7 @@ def test_one_thing_decides_who_moderates() -> None:
 
 
 def test_the_order_in_the_inventory_changes_nothing() -> None:
-    features = load_features(FEATURES)
+    features = load_features()
     wanted = ["guests", "affiliation", "owner_party", "lobby", "lobby_always"]
     made = [
         repr({**build_model(features, {**DOMAIN, "jitsi_features": list(order)}), "options": {}})

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from access_model import ModelError
-from access_model.features import FEATURES, load_features
-from access_model.model import build_model
-from access_model.rules import CONTRADICTIONS, load_rules
+from vestibule.model import ModelError
+from vestibule.model.compiler import build_model
+from vestibule.model.features import load_features
+from vestibule.model.rules import load_rules
 
 DOMAIN = {"jitsi_domain": "meet.example.org"}
-RULES = load_rules(CONTRADICTIONS).rules
+RULES = load_rules().rules
 
 
 def modules(host: str, *names: str) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def test_every_rule_is_tried() -> None:
 
 @pytest.mark.parametrize("name", BY_THE_INVENTORY)
 def test_an_inventory_is_refused(name: str) -> None:
-    message = refusal(load_features(FEATURES), BY_THE_INVENTORY[name])
+    message = refusal(load_features(), BY_THE_INVENTORY[name])
     assert message == sentence(name)
     assert "jitsi_" in message  # the variable to change
 
@@ -110,13 +110,13 @@ def test_an_inventory_is_refused(name: str) -> None:
 @pytest.mark.parametrize("name", BY_A_FEATURE)
 def test_a_feature_file_is_refused(name: str) -> None:
     feature, (*path, last), content = BY_A_FEATURE[name]
-    changed = copy.deepcopy(load_features(FEATURES))
+    changed = copy.deepcopy(load_features())
     place = changed[feature]
     for key in path:
         place = place.setdefault(key, {})
     place[last] = content
     given = features("guests", "lobby")
-    assert build_model(load_features(FEATURES), {**DOMAIN, **given})
+    assert build_model(load_features(), {**DOMAIN, **given})
     assert refusal(changed, given) == sentence(name)
 
 
@@ -132,7 +132,7 @@ def test_a_feature_file_is_refused(name: str) -> None:
     ],
 )
 def test_features_that_do_not_fit_are_refused(given: dict[str, Any], words: str) -> None:
-    message = refusal(load_features(FEATURES), given)
+    message = refusal(load_features(), given)
     assert words in message
     assert "Remove one of them" in message or "or remove" in message
 
@@ -149,7 +149,7 @@ def test_features_that_do_not_fit_are_refused(given: dict[str, Any], words: str)
     ],
 )
 def test_a_setting_where_nothing_reads_it_is_refused(host: str, setting: str, remedy: str) -> None:
-    message = refusal(load_features(FEATURES), settings(host, **{setting: ["x"]}))
+    message = refusal(load_features(), settings(host, **{setting: ["x"]}))
     assert (
         f"jitsi_extra_settings sets {setting} on the host {host}, where nothing reads it" in message
     )
@@ -190,12 +190,12 @@ def test_a_setting_where_nothing_reads_it_is_refused(host: str, setting: str, re
 )
 def test_extras_keep_to_the_rules(given: dict[str, Any], words: str) -> None:
     with pytest.raises(ModelError, match=words):
-        build_model(load_features(FEATURES), {**DOMAIN, **given})
+        build_model(load_features(), {**DOMAIN, **given})
 
 
 def test_extras_reach_their_host() -> None:
     given = {**modules("main", "announce", "bosh"), **settings("conference", muc_rate_joins=10)}
-    hosts = build_model(load_features(FEATURES), {**DOMAIN, **given})["prosody"]["hosts"]
+    hosts = build_model(load_features(), {**DOMAIN, **given})["prosody"]["hosts"]
     assert hosts["conference.meet.example.org"]["settings"]["muc_rate_joins"] == 10
     assert hosts["meet.example.org"]["modules"][-1] == "announce"
     assert hosts["meet.example.org"]["modules"].count("bosh") == 1
@@ -203,7 +203,7 @@ def test_extras_reach_their_host() -> None:
 
 def test_a_host_that_no_file_names_is_a_mistake() -> None:
     known = {
-        **load_features(FEATURES),
+        **load_features(),
         "extra": {"summary": "x", "prosody": {"hosts": {"conferense": {"modules": ["x"]}}}},
     }
     message = refusal(known, features("extra"))
@@ -211,6 +211,6 @@ def test_a_host_that_no_file_names_is_a_mistake() -> None:
 
 
 def test_what_a_chosen_feature_requires_cannot_be_switched_off() -> None:
-    known = {**load_features(FEATURES), "extra": {"summary": "x", "requires": ["polls"]}}
+    known = {**load_features(), "extra": {"summary": "x", "requires": ["polls"]}}
     given = {**features("extra"), "jitsi_features_off": ["polls"]}
     assert "jitsi_features_off has polls, which extra requires" in refusal(known, given)

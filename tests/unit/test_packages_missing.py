@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from packages_missing import packages_missing
+from filter_plugins.packages_missing import packages_missing
 
 THERE = {"nginx": "1.26.3-3", "openssl": "3.5.1-1"}
 

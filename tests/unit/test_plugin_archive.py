@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-import plugin_archive
-from plugin_archive import ArchiveError, get, inspect, sha256_of
+from vestibule import archives
+from vestibule.archives import ArchiveError, get, inspect, sha256_of
 
 _TREE = (
     "plugins/mod_auth_token.lua",
@@ -101,7 +101,7 @@ def test_an_archive_that_grows_too_large_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = pack(tmp_path / "a.tar.gz")
-    monkeypatch.setattr(plugin_archive, "_MAX_UNPACKED", 10)
+    monkeypatch.setattr(archives, "_MAX_UNPACKED", 10)
     with pytest.raises(ArchiveError, match="far larger"):
         inspect(path)
 
@@ -147,7 +147,7 @@ def test_a_fetched_archive_is_checked_and_kept(
         asked.append((url, timeout))
         return Answer(path.read_bytes())
 
-    monkeypatch.setattr(plugin_archive, "open_url", open_url)
+    monkeypatch.setattr(archives, "open_url", open_url)
     url = "https://example.org/a.tar.gz"
     first = try_it(url, tmp_path, sha256=sha256_of(path))
     assert try_it(url, tmp_path, sha256=sha256_of(path)) == first
@@ -163,7 +163,7 @@ def test_an_address_that_does_not_answer_is_named(
     def open_url(url: str, timeout: int) -> None:
         raise OSError("timed out")
 
-    monkeypatch.setattr(plugin_archive, "open_url", open_url)
+    monkeypatch.setattr(archives, "open_url", open_url)
     with pytest.raises(ArchiveError, match=r"cannot be fetched \(timed out\)"):
         try_it("https://example.org/a.tar", tmp_path, sha256="0" * 64)
     assert list((tmp_path / "cache").iterdir()) == []

@@ -79,7 +79,7 @@ def test_every_module_that_features_load_from_jitsi_has_a_stand_in() -> None:
     stand_ins = {path.stem.removeprefix("mod_") for path in (HOME / "plugins").glob("mod_*.lua")}
     own = {path.stem.removeprefix("mod_") for path in (ROLES / "jitsi_tokens").rglob("mod_*.lua")}
     loaded = set()
-    for path in (ROLES / "jitsi_access/features").glob("*.yml"):
+    for path in (ROLES.parent / "features").glob("*.yml"):
         feature = yaml.safe_load(path.read_text("utf-8"))
         for host in feature.get("prosody", {}).get("hosts", {}).values():
             modules = [*host.get("guards", []), host.get("component", "muc")]

@@ -16,7 +16,8 @@ from ansible.errors import AnsibleFilterError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from to_lua import DEPTH, EXACT, LINE, RESERVED, FilterModule, to_lua
+from filter_plugins.to_lua import FilterModule
+from vestibule.rendering import DEPTH, EXACT, LINE, RESERVED, to_lua
 
 ROOT = Path(__file__).resolve().parents[2]
 LUAS = {

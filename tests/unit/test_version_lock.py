@@ -10,8 +10,8 @@ import pytest
 import yaml
 from ansible.errors import AnsibleActionFail
 
-import version_lock
-from version_lock import LockError, check_pins, lock_of, render
+from plugins.action import version_lock
+from vestibule.versions import LockError, check_pins, lock_of, render
 
 _LOCK = {"default-jre-headless": "2:1.21-76", "jicofo": "1.0", "prosody": "13.0.1-1"}
 _INSTALLED = {"vim": "9", **_LOCK}

@@ -19,7 +19,7 @@ from ansible.errors import AnsibleError, AnsibleLookupError
 from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import VaultSecret
 
-import vestibule_secret
+from lookup_plugins import vestibule_secret
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "meet.example.org"

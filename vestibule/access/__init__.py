@@ -9,4 +9,5 @@
 ``cases``       one file a group, and the registry: attempts, what has to happen, and the controls
 ``play``        plays chosen cases over the transports
 ``report``      lines for people, JSON for machines, nothing that opens a door in either
+``prove``       all of that for one server, as the action play_access_cases asks for it
 """

@@ -11,11 +11,11 @@ from typing import Any
 import yaml
 from jinja2 import ChainableUndefined
 
-from access_model import ModelError
-from access_model.expressions import environment
-from access_model.features import LOADER
+from vestibule.model import ModelError, beside
+from vestibule.model.expressions import environment
+from vestibule.model.features import LOADER
 
-CONTRADICTIONS = str(Path(__file__).resolve().parents[1] / "contradictions.yml")
+FILE = "contradictions.yml"
 
 
 class _Absent(ChainableUndefined):
@@ -25,8 +25,8 @@ class _Absent(ChainableUndefined):
 class Rules:
     """The contradictions in a file: conditions over the compiled model that must not hold."""
 
-    def __init__(self, path: str) -> None:
-        content = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=LOADER)  # noqa: S506 — a safe loader
+    def __init__(self, path: Path) -> None:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)  # noqa: S506 — a safe loader
         self.rules: dict[str, dict[str, str]] = content["contradictions"]
         self._read_on = [
             (re.compile("|".join(each["settings"])), each) for each in content["read_on"]
@@ -59,4 +59,7 @@ class Rules:
                 raise ModelError(f"{rule['reason']} {rule['instead']}")
 
 
-load_rules = functools.cache(Rules)
+@functools.cache
+def load_rules(folder: str = "") -> Rules:
+    """The contradictions beside that folder of features, ``contradictions.yml`` by default."""
+    return Rules(Path(folder).with_name(FILE) if folder else beside(FILE))

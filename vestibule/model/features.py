@@ -10,12 +10,11 @@ from typing import Any
 
 import yaml
 
-from access_model import ModelError
+from vestibule.model import ModelError, beside
 
 # The C loader parses ten times faster, and every worker of Ansible parses anew.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-FEATURES = str(Path(__file__).resolve().parents[1] / "features")
 ALWAYS_ON = ("base", "tokens")
 _FEATURE_KEYS = frozenset(
     {
@@ -46,17 +45,18 @@ def nearest(name: str, candidates: Iterable[str]) -> str:
 
 
 @functools.lru_cache(maxsize=8)
-def load_features(folder: str) -> dict[str, Any]:
-    """Feature name to the content of its file, read once a process."""
+def load_features(folder: str = "") -> dict[str, Any]:
+    """Feature name to the content of its file, read once a process. ``features`` by default."""
     features = {}
-    for path in sorted(Path(folder).glob("*.yml")):
+    home = Path(folder) if folder else beside("features")
+    for path in sorted(home.glob("*.yml")):
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)  # noqa: S506 — a safe loader
         unknown = set(content) - _FEATURE_KEYS
         if unknown:
             raise ModelError(f"{path}: unknown key {', '.join(sorted(unknown))}.")
         features[path.stem] = content
     if not features:
-        raise ModelError(f"There is no feature file in {folder}.")
+        raise ModelError(f"There is no feature file in {home}.")
     return features
 
 

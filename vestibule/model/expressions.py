@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Undefined, UndefinedError
 
-from access_model import ModelError
+from vestibule.model import ModelError
 
 _EXPRESSION = re.compile(r"\{\{((?:(?!\}\}).)*)\}\}")
 _REFERENCE = re.compile(r"\{\{ (names|options)\.(\w+) \}\}")

@@ -1,4 +1,4 @@
-"""Action ``plugin_archive``: get an archive of Prosody plugins and look into it, on the controller.
+"""An archive of Prosody plugins: got and looked into on the controller.
 
 Nothing is unpacked before everything in the archive is known to be a plain file or folder below
 its one top folder, so that unpacking it as root on a server writes there and nowhere else.
@@ -13,24 +13,14 @@ import tempfile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
 from ansible.module_utils.urls import open_url
-from ansible.plugins.action import ActionBase
-
-_ARGUMENTS: dict[str, Any] = {
-    "source": {"type": "str", "required": True},
-    "sha256": {"type": "str", "default": ""},
-    "cache": {"type": "path", "required": True},
-    "timeout": {"type": "int", "default": 10},
-}
+from ansible.module_utils.vestibule import lua
 
 # What the token path needs in every plugin tree; the features need more modules.
 _NEEDED = {"mod_auth_token.lua", "mod_token_verification.lua", "util.lib.lua", "token/util.lib.lua"}
 _MAX_DOWNLOAD = 64 * 2**20  # bytes; the plugins of August 2026 take 0.2 MiB
 _MAX_UNPACKED = 256 * 2**20  # bytes
 _MAX_MEMBERS = 10_000
-# As host_probe looks for them on a server
-_OPTION = re.compile(r"""get_option[a-z_]*\s*\(\s*["'](\w+)["']""")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -98,10 +88,9 @@ def options(path: Path) -> list[str]:
     with tarfile.open(path) as archive:
         for member in archive:
             name = PurePosixPath(member.name).name
-            if member.isfile() and name.startswith("mod_") and name.endswith(".lua"):
+            if member.isfile() and lua.is_module(name):
                 file = archive.extractfile(member)
-                text = file.read().decode(errors="replace") if file else ""
-                found.update(f"{name[4:-4]}.{option}" for option in _OPTION.findall(text))
+                found |= lua.options(name, file.read().decode(errors="replace") if file else "")
     return sorted(found)
 
 
@@ -205,24 +194,3 @@ def get(source: str, sha256: str, cache: Path, timeout: int) -> dict[str, Any]:
         "files": inspect(path),
         "options": options(path),
     }
-
-
-class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core comes without type hints
-    """Ansible's shell around `get`. Runs in check mode as well: it changes nothing on a host."""
-
-    def run(
-        self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
-    ) -> dict[str, Any]:
-        """Return what `get` says, or fail with its sentence."""
-        super().run(tmp, task_vars)
-        _, arguments = self.validate_argument_spec(_ARGUMENTS)
-        try:
-            found = get(
-                arguments["source"],
-                arguments["sha256"],
-                Path(arguments["cache"]),
-                arguments["timeout"],
-            )
-        except ArchiveError as error:
-            raise AnsibleActionFail(str(error)) from None
-        return {"changed": False, **found}

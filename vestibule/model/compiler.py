@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from access_model import ModelError
-from access_model.expressions import substitute
-from access_model.features import check_names, choose, nearest, why_off
-from access_model.options import check_lengths, check_list, read_options
-from access_model.rules import CONTRADICTIONS, Rules, load_rules
+from vestibule.model import ModelError
+from vestibule.model.expressions import substitute
+from vestibule.model.features import check_names, choose, load_features, nearest, why_off
+from vestibule.model.options import check_lengths, check_list, read_options
+from vestibule.model.rules import Rules, load_rules
 
 # What becomes part of the model, and what a feature without it says
 _EMPTY: Mapping[str, Any] = {
@@ -66,10 +68,27 @@ class _Merger:
                 target[key] = value
 
 
+def compile_model(
+    given: Mapping[str, Any], names: Iterable[str], known: Iterable[str], folder: str
+) -> dict[str, Any]:
+    """The model for the operator's variables, compiled once a process for each folder of features.
+
+    ``names`` are those of all variables that are set, to find misspelt ones; ``known`` belong to
+    roles. Raises ModelError with a sentence for the operator.
+    """
+    check_names(load_features(folder), names, known)
+    return _compiled(folder, json.dumps(given, default=repr))
+
+
+@functools.lru_cache(maxsize=8)
+def _compiled(folder: str, given: str) -> dict[str, Any]:
+    return build_model(load_features(folder), json.loads(given), load_rules(folder))
+
+
 def build_model(
     features: Mapping[str, Any], given: Mapping[str, Any], rules: Rules | None = None
 ) -> dict[str, Any]:
-    """The model for the variables ``given``, as in RETURN.
+    """The model for the variables ``given``, as the filter jitsi_model documents it.
 
     Raises ModelError with a sentence for the operator.
     """
@@ -129,7 +148,7 @@ def build_model(
         "accounts_off": _accounts_off(features, chosen, public, prosody["hosts"]),
         **model,
     }
-    (rules or load_rules(CONTRADICTIONS)).check(hosts, whole)
+    (rules or load_rules()).check(hosts, whole)
     return whole
 
 

@@ -1,0 +1,107 @@
+"""The installed versions of packages, kept beside the inventory."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+_HEAD = """\
+# Versions on {host} with which its access cases passed. To install the same again:
+# ansible-playbook -i <inventory> playbooks/site.yml --limit {host} -e @{file}
+"""
+
+
+class LockError(ValueError):
+    """The versions are not as asked for. The message is a sentence for the operator."""
+
+
+def missing(
+    names: Iterable[str], installed: Mapping[str, str], versions: Mapping[str, str]
+) -> list[str]:
+    """Names that are not installed, or not in the version of ``versions``."""
+    return [
+        name
+        for name in names
+        if name not in installed or installed[name] != versions.get(name, installed[name])
+    ]
+
+
+def lock_of(packages: Iterable[str], installed: Mapping[str, str]) -> dict[str, str]:
+    """Version by name of those packages that are there, sorted."""
+    return {name: installed[name] for name in sorted(set(packages)) if name in installed}
+
+
+def check_pins(pins: Mapping[str, str], installed: Mapping[str, str]) -> None:
+    """Refuse versions that no role has brought about. Raises LockError."""
+    other = [name for name, version in pins.items() if installed.get(name) != version]
+    if other:
+        found = ", ".join(f"{name} {installed.get(name, 'not at all')}" for name in other)
+        raise LockError(
+            f"jitsi_versions asks for other versions than those installed: {found}. Install them by"
+            f" hand, or remove {', '.join(other)} from jitsi_versions."
+        )
+
+
+def render(host: str, file: str, lock: Mapping[str, str]) -> str:
+    """The file of versions, which ``-e @file`` takes."""
+    # As Ansible hands them over these are texts with tags, which no dumper of YAML knows
+    plain = {str(name): str(version) for name, version in lock.items()}
+    return _HEAD.format(host=host, file=file) + yaml.safe_dump({"jitsi_versions": plain})
+
+
+def read(path: Path) -> str:
+    """What was written down before, nothing on the first run."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""
+
+
+def write(path: Path, content: str) -> None:
+    """Replace the file at once. It is no secret."""
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
+        new = Path(file.name)
+        file.write(content)
+    new.chmod(0o644)
+    new.replace(path)
+
+
+def keep(
+    host: str, path: Path, arguments: Mapping[str, Any], *, check_mode: bool
+) -> dict[str, Any]:
+    """What became of the file at ``path``, with ``arguments`` of the action version_lock.
+
+    Raises LockError.
+    """
+    installed, packages = arguments["installed"], arguments["packages"]
+    lock = lock_of(installed if packages is None else packages, installed)
+    complete = packages is None or lock.keys() == set(packages)
+    if not check_mode:
+        check_pins(arguments["versions"], installed)
+    elif not complete:
+        # Nobody knows yet which versions that run would bring
+        return {"changed": False, "lock": lock, "stale": False}
+    content = render(host, path.name, lock)
+    try:
+        before = read(path)
+        stale = before != content
+        if stale and arguments["write"] and not check_mode:
+            write(path, content)
+    except OSError as error:
+        raise LockError(
+            f"The versions of {host} cannot be kept: {error.filename}: {error.strerror}. Run as"
+            " the user who owns the inventory, or set jitsi_lock_directory."
+        ) from None
+    result = {"changed": stale and arguments["write"], "lock": lock, "stale": stale}
+    if result["changed"]:
+        result["diff"] = {
+            "before_header": str(path),
+            "after_header": str(path),
+            "before": before,
+            "after": content,
+        }
+    return result
