@@ -101,13 +101,12 @@ def _sets() -> dict[str, dict[str, Any]]:
     optional = [name for name in FEATURES if name not in ("base", "tokens")]
     named = {f"{name}{ALONE}": _inventory(_with_needs([name])) for name in optional}
     own = {f"jitsi_{option}" for each in FEATURES.values() for option in each.get("options", {})}
-    scenarios: dict[str, list[str]] = {}
+    scenarios: dict[str, str] = {}  # the first of those that deploy the same
     for path in sorted(ROOT.glob("molecule/*/hosts.yml")):
         given = _load(path)["rig"].get("vars", {})
         given = {**DOMAIN, **{name: value for name, value in given.items() if name in own}}
-        scenarios.setdefault(json.dumps(given), []).append(path.parent.name)
-    for text, names in scenarios.items():
-        named[f"as in {', '.join(names)}"] = json.loads(text)
+        scenarios.setdefault(json.dumps(given), path.parent.name)
+    named |= {f"as in {name}": json.loads(text) for text, name in scenarios.items()}
     for decider in DECIDERS:
         on = _with_needs([decider])
         for name in [*optional, *optional]:  # twice, for some come after what they need
