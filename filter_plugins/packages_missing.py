@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from vestibule.versions import missing
+
 DOCUMENTATION = r"""
 name: packages_missing
 short_description: Which packages a host lacks, or has in another version than asked for
@@ -43,13 +45,8 @@ _value:
 def packages_missing(
     names: Iterable[str], installed: Mapping[str, str], versions: Mapping[str, str] | None = None
 ) -> list[str]:
-    """Names that are not installed, or not in the version of ``versions``."""
-    wanted = versions or {}
-    return [
-        name
-        for name in names
-        if name not in installed or installed[name] != wanted.get(name, installed[name])
-    ]
+    """See DOCUMENTATION."""
+    return missing(names, installed, versions or {})
 
 
 class FilterModule:

@@ -6,16 +6,13 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import re
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from fnmatch import fnmatchcase
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.vestibule import managers
+from ansible.module_utils.vestibule.managers import Apt, PackageError, Pacman
 
 DOCUMENTATION = r"""
 module: packages
@@ -26,8 +23,11 @@ description:
     itself, never removes.
   - What the role jitsi_lock holds at another version than I(versions) says is let go for the
     transaction, and held again when it has ended, however it ends. Other holds are respected.
-  - No service of the packages starts, as their default configuration may be open to everybody.
-  - Waits while another program holds the lock of the package manager, and says which it was.
+  - No service of the packages starts, as their default configuration may be open to everybody. On
+    Debian a C(policy-rc.d) of ours sees to it, and one of the operator's steps aside meanwhile.
+    What a run that was cut off left of it is put right, even where nothing is to be installed.
+  - Waits up to two minutes while another program holds the lock of the package manager, and says
+    which it was.
 options:
   names:
     description: Packages that have to be there.
@@ -49,17 +49,13 @@ options:
   state:
     description:
       - C(present) installs them.
-      - C(tried) fails where a version in I(versions) cannot be installed, because other hands hold
-        the package or the repositories of the host have it in other versions only. It fetches lists
-        into a temporary folder and changes nothing. What no repository has by any name is let pass,
-        as its repository may not be named yet.
+      - C(checked) fails where a version in I(versions) cannot be installed, because other hands
+        hold the package or the repositories of the host have it in other versions only. It fetches
+        lists into a temporary folder and changes nothing. What no repository has by any name is let
+        pass, as its repository may not be there yet.
     type: str
-    choices: [present, tried]
+    choices: [present, checked]
     default: present
-  lock_timeout:
-    description: Seconds to wait for another program that holds the lock.
-    type: int
-    default: 120
 attributes:
   check_mode:
     description: Tells what would be installed, as far as the host's lists know.
@@ -87,374 +83,8 @@ waited:
   returned: always
 """
 
-_POLICY = "/usr/sbin/policy-rc.d"
-_LISTS = "/var/lib/apt/lists"
-_LISTS_LAST = 3600  # seconds
-# Where the role jitsi_lock remembers its holds, and where it has pacman read them
-HELD_BY_US = "/var/lib/vestibule/held"
-IGNORED_BY_US = "/etc/pacman.d/vestibule-held.conf"
-_ATTEMPTS = 60  # to hold and unhold, one a second, while another program has dpkg's lock
+_LOCK_PATIENCE = 120  # seconds for another program that holds the lock
 _PAUSE = 0.5  # seconds between two looks at a lock: the kernel announces no release
-
-
-class PackageError(Exception):
-    """The packages cannot be installed. The message is a sentence for the operator."""
-
-
-def parse_madison(text: str) -> dict[str, list[str]]:
-    """Versions by name of what ``apt-cache madison`` prints, each once, sources left out."""
-    offers: dict[str, list[str]] = {}
-    for row in text.splitlines():
-        name, version, origin = (column.strip() for column in (row + "||").split("|")[:3])
-        if version and not origin.endswith("Sources") and version not in offers.get(name, []):
-            offers.setdefault(name, []).append(version)
-    return offers
-
-
-def parse_companions(text: str) -> dict[str, str]:
-    """Version by name of what goes together with packages, as ``apt-cache show`` prints these.
-
-    That is what a package depends on in one version alone (C(=)), and in none that is later (C(<<),
-    C(<=)), which then is its own version. Of alternatives the first counts.
-    """
-    companions = {}
-    for stanza in text.split("\n\n"):
-        fields = dict(re.findall(r"^(Version|Depends|Pre-Depends): (.*)$", stanza, re.MULTILINE))
-        own = fields.pop("Version", "")
-        for clause in ",".join(fields.values()).split(","):
-            found = re.match(r"\s*([^\s:]+)(?::\w+)? \((=|<<|<=) ([^)]+)\)", clause)
-            if found:
-                name, relation, version = found.groups()
-                companions[name] = version if relation == "=" else own
-    return companions
-
-
-class Apt:
-    """Debian's package manager and its derivatives'."""
-
-    lock = "/var/lib/dpkg/lock-frontend"
-
-    def __init__(self, module: AnsibleModule) -> None:
-        self._module = module
-        self._lists: list[str] = []  # options, where the lists are not the host's own
-        self._environment = {
-            "LC_ALL": "C.UTF-8",
-            "DEBIAN_FRONTEND": "noninteractive",
-            "DEBIAN_PRIORITY": "critical",
-        }
-
-    def _run(self, *argv: str, data: str | None = None) -> tuple[int, str]:
-        status, out, err = self._module.run_command(
-            list(argv), data=data, environ_update=self._environment
-        )
-        return status, out + err
-
-    def installed(self) -> dict[str, str]:
-        """Version of every installed package, by name."""
-        form = r"${Package}\t${Version}\t${db:Status-Status}\n"
-        _, output = self._run("dpkg-query", "--show", f"--showformat={form}")
-        rows = [line.split("\t") for line in output.splitlines() if line.count("\t") == 2]
-        return {name: version for name, version, status in rows if status == "installed"}
-
-    def are_lists_fresh(self) -> bool:
-        """Whether the lists of packages are from the last hour."""
-        return _age(_LISTS) < _LISTS_LAST
-
-    def fetch_lists(self) -> None:
-        """Fetch the lists of packages."""
-        silence = ["-oAcquire::Retries=1", "-oAcquire::http::Timeout=20"]
-        status, output = self._run(
-            "apt-get",
-            "update",
-            *silence,
-            "-oAcquire::https::Timeout=20",
-            "-oDPkg::Lock::Timeout=60",
-            *self._lists,
-        )
-        if status != 0:
-            raise PackageError(f"apt-get cannot fetch the lists of packages. {_last_lines(output)}")
-
-    def fetch_lists_aside(self, folder: str) -> None:
-        """Fetch the lists of packages into a folder, and tell what these offer from now on."""
-        os.makedirs(f"{folder}/lists/partial")
-        self._lists = [
-            f"-oDir::State::lists={folder}/lists",
-            f"-oDir::Cache={folder}",
-            "-oAPT::Sandbox::User=root",
-        ]
-        self.fetch_lists()
-
-    def _held(self) -> set[str]:
-        return set(self._run("apt-mark", "showhold")[1].split())
-
-    def held_by_others(self, names: list[str]) -> set[str]:
-        """Which of these packages other hands keep from changing."""
-        return set(names) & self._held() - _ours()
-
-    def how_to_release(self, names: list[str]) -> str:
-        """What to do that packages may change."""
-        return f"apt-mark unhold {' '.join(names)}"
-
-    def ours(self) -> set[str]:
-        """Names of the packages that we hold."""
-        return self._held() & _ours()
-
-    @contextmanager
-    def released(self, names: set[str]) -> Iterator[None]:
-        """Let go of packages that we hold, and hold them again however it ends."""
-        try:
-            self._mark("unhold", names)
-            yield
-        finally:
-            self._mark("hold", names)
-
-    def _mark(self, verb: str, names: set[str]) -> None:
-        for attempt in range(_ATTEMPTS if names else 0):
-            status, output = self._run("apt-mark", verb, *sorted(names))
-            if status == 0:
-                return
-            if "lock" not in output or attempt == _ATTEMPTS - 1:
-                raise PackageError(
-                    f"apt-mark cannot {verb} {', '.join(sorted(names))}. {_last_lines(output)}"
-                )
-            time.sleep(1)
-
-    def offered(self, names: list[str]) -> dict[str, list[str]]:
-        """Versions of packages that the repositories have, newest first, by name."""
-        return parse_madison(self._run("apt-cache", "madison", *self._lists, *names)[1])
-
-    def warning(self) -> str:
-        """Debian supports that a package is installed while others wait for their upgrade."""
-        return ""
-
-    def answer(self, answers: str) -> None:
-        """Tell debconf what the packages would ask."""
-        status, output = self._run("debconf-set-selections", data=answers)
-        if status != 0:
-            raise PackageError(f"debconf does not take the answers. {_last_lines(output)}")
-
-    def companions(self, wanted: list[str]) -> list[str]:
-        """What apt has to be told as well, for packages in other versions than the latest.
-
-        They may need others in a version that it would not choose by itself.
-        """
-        chosen = dict(each.split("=", 1) for each in wanted if "=" in each)
-        names = {each.partition("=")[0] for each in wanted}
-        more: dict[str, str] = {}
-        while chosen:
-            pairs = [f"{name}={version}" for name, version in chosen.items()]
-            found = parse_companions(self._run("apt-cache", "show", *pairs)[1])
-            new = {name: found[name] for name in found if name not in names}
-            offers = self.offered(list(new)) if new else {}
-            chosen = {name: new[name] for name in new if new[name] in offers.get(name, [])}
-            names.update(new)
-            more.update(chosen)
-        return [f"{name}={version}" for name, version in more.items()]
-
-    def install(self, wanted: list[str]) -> None:
-        """Install packages, each as C(name) or C(name=version), in one transaction."""
-        companions = self.companions(wanted)
-        with _nothing_starts():
-            status, output = self._run(
-                "apt-get",
-                "install",
-                "--yes",
-                "--no-install-recommends",
-                "--allow-downgrades",
-                "-oAcquire::Retries=3",
-                "-oDPkg::Lock::Timeout=60",
-                "-oDpkg::Options::=--force-confdef",
-                "-oDpkg::Options::=--force-confold",
-                *wanted,
-                *companions,
-            )
-        if status != 0:
-            raise PackageError(
-                f"apt-get cannot install {', '.join(wanted)}. {_last_lines(output)}"
-                + hint_at_holds(output, self)
-            )
-
-
-class Pacman:
-    """Arch's package manager. It starts no service."""
-
-    lock = "/var/lib/pacman/db.lck"
-
-    def __init__(self, module: AnsibleModule) -> None:
-        self._module = module
-        self._lists: list[str] = []  # options, where the lists are not the host's own
-        self._released: set[str] = set()
-
-    def _run(self, *argv: str) -> tuple[int, str]:
-        status, out, err = self._module.run_command(list(argv), environ_update={"LC_ALL": "C"})
-        return status, out + err
-
-    def installed(self) -> dict[str, str]:
-        """Version of every installed package, by name."""
-        return dict(re.findall(r"^(\S+) (\S+)$", self._run("pacman", "-Q")[1], re.MULTILINE))
-
-    def are_lists_fresh(self) -> bool:
-        """Whether the lists of packages are from the last hour."""
-        return _age("/var/lib/pacman/sync") < _LISTS_LAST
-
-    def fetch_lists(self) -> None:
-        """Fetch the lists of packages."""
-        status, output = self._run("pacman", "-Sy", "--noconfirm", *self._lists)
-        if status != 0:
-            raise PackageError(f"pacman cannot fetch the lists of packages. {_last_lines(output)}")
-
-    def fetch_lists_aside(self, folder: str) -> None:
-        """Fetch the lists of packages into a folder, and tell what these offer from now on."""
-        os.chmod(folder, 0o755)  # noqa: S103 — whoever fetches for pacman may not be root
-        self._lists = ["--dbpath", folder, "--logfile", "/dev/null"]
-        self.fetch_lists()
-
-    def _held(self) -> list[str]:
-        return self._run("pacman-conf", "IgnorePkg")[1].split()
-
-    def held_by_others(self, names: list[str]) -> set[str]:
-        """Which of these packages other hands keep from changing. They may have given patterns."""
-        patterns = list((Counter(self._held()) - Counter(self.ours())).elements())
-        return {name for name in names if any(fnmatchcase(name, each) for each in patterns)}
-
-    def how_to_release(self, names: list[str]) -> str:
-        """What to do that packages may change."""
-        return f"take {' '.join(names)} out of IgnorePkg in /etc/pacman.conf"
-
-    def ours(self) -> set[str]:
-        """Names of the packages that we hold."""
-        return set(self._held()) & _ours()
-
-    @contextmanager
-    def released(self, names: set[str]) -> Iterator[None]:
-        """Let go of packages that we hold, and hold them again however it ends."""
-        if not names:
-            yield
-            return
-        lines = _text(IGNORED_BY_US).splitlines(keepends=True)
-        kept = [line for line in lines if line.partition("=")[2].strip() not in names]
-        _write(IGNORED_BY_US, "".join(kept))
-        self._released = names
-        try:
-            yield
-        finally:
-            _write(IGNORED_BY_US, "".join(lines))
-
-    def offered(self, names: list[str]) -> dict[str, list[str]]:
-        """The version of each package that the repositories have, by name."""
-        output = self._run("pacman", "-Si", *self._lists, *names)[1]
-        pairs = re.findall(r"^Name +: (\S+)\nVersion +: (\S+)$", output, re.MULTILINE)
-        return {name: [version] for name, version in pairs}
-
-    def answer(self, answers: str) -> None:
-        """Packages of Arch ask nothing."""
-
-    def warning(self) -> str:
-        """A sentence where other packages wait for an upgrade that Arch wants to come first."""
-        waiting = [
-            line
-            for line in self._run("pacman", "-Qu")[1].splitlines()
-            if "->" in line and not line.endswith("[ignored]")
-        ]
-        if not waiting:
-            return ""
-        return (
-            f"Upgrades wait on this host, {len(waiting)} in number. Arch supports no partial ones:"
-            " what is installed now may need the later versions. Run pacman -Syu soon, then this"
-            " again."
-        )
-
-    def _bystanders(self, names: list[str]) -> list[str]:
-        """Installed packages that would be replaced together with some, though nobody asked."""
-        form = ["--print", "--print-format", "%n %v", "--needed", "--noconfirm"]
-        output = self._run("pacman", "-S", *form, *names)[1]
-        installed = self.installed()
-        asked = {*names, *self._released}
-        return [
-            name
-            for name, version in re.findall(r"^(\S+) (\S+)$", output, re.MULTILINE)
-            if name not in asked and installed.get(name, version) != version
-        ]
-
-    def install(self, wanted: list[str]) -> None:
-        """Install packages in one transaction. The repositories have one version of each."""
-        names = [each.partition("=")[0] for each in wanted]
-        bystanders = self._bystanders(names)
-        if bystanders:
-            raise PackageError(
-                f"{', '.join(names)} cannot be installed without upgrading {', '.join(bystanders)},"
-                " of which other packages of this host may need the version that they have. Run"
-                " pacman -Syu, then this again."
-            )
-        status, output = self._run("pacman", "-S", "--noconfirm", "--needed", *names)
-        if status != 0:
-            raise PackageError(
-                f"pacman cannot install {', '.join(names)}. {_last_lines(output)}"
-                + hint_at_holds(output, self)
-            )
-
-
-def hint_at_holds(output: str, manager: Apt | Pacman) -> str:
-    """A sentence where a failure may come from packages that other hands hold."""
-    if not re.search(r"\bheld\b|ignoring package|IgnorePkg", output):
-        return ""
-    words = set(re.findall(r"[a-z0-9][a-z0-9+._-]*", output))
-    held = sorted(manager.held_by_others(list(words)))
-    if not held:
-        return ""
-    return (
-        f" Other hands hold {', '.join(held)}. Release what is in the way"
-        f" ({manager.how_to_release(held)}), then run this again."
-    )
-
-
-def _text(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8") as file:
-            return file.read()
-    except FileNotFoundError:
-        return ""
-
-
-def _write(path: str, text: str) -> None:
-    """Replace a file at once, readable for everybody."""
-    with open(f"{path}.new", "w", encoding="utf-8") as file:
-        file.write(text)
-    os.chmod(f"{path}.new", 0o644)
-    os.replace(f"{path}.new", path)
-
-
-def _ours() -> set[str]:
-    """Packages that we have held, which others may have released meanwhile."""
-    return set(_text(HELD_BY_US).split())
-
-
-def _age(folder: str) -> float:
-    try:
-        return time.time() - os.stat(folder).st_mtime
-    except FileNotFoundError:
-        return float("inf")
-
-
-def _last_lines(output: str) -> str:
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith(("E:", "error:", "dpkg: error"))]
-    return "It said: " + " ".join((errors or lines)[-4:])
-
-
-@contextmanager
-def _nothing_starts() -> Iterator[None]:
-    """Have maintainer scripts start no service (Debian policy, invoke-rc.d(8))."""
-    if os.path.exists(_POLICY):
-        yield  # somebody's own policy; Debian has none
-        return
-    with open(_POLICY, "w", encoding="ascii") as file:
-        file.write("#!/bin/sh\nexit 101\n")
-    os.chmod(_POLICY, 0o755)  # noqa: S103 — it is a program that everybody may run
-    try:
-        yield
-    finally:
-        os.unlink(_POLICY)
 
 
 def holder_of(path: str) -> str:
@@ -581,13 +211,17 @@ def run(module: AnsibleModule, manager: Apt | Pacman) -> dict[str, Any]:
     """Install what is missing, or look whether that could be."""
     parameters = module.params
     versions = parameters["versions"]
-    installed = manager.installed()
+    installed = {name: version for name, (version, _) in manager.packages().items()}
     missing = find_missing(parameters["names"], versions, installed)
-    if parameters["state"] == "tried":
+    if parameters["state"] == "checked":
         if missing:
             look(missing, installed, manager)
         return {"changed": False, "missing": missing, "waited": 0.0}
-    result: dict[str, Any] = {"changed": bool(missing), "missing": missing, "waited": 0.0}
+    cut_off = managers.installation_was_cut_off()
+    changed = bool(missing) or cut_off
+    result: dict[str, Any] = {"changed": changed, "missing": missing, "waited": 0.0}
+    if cut_off and not module.check_mode:
+        managers.restore_policy()
     if not missing:
         return result
     names = [each.partition("=")[0] for each in missing]
@@ -595,7 +229,7 @@ def run(module: AnsibleModule, manager: Apt | Pacman) -> dict[str, Any]:
     result["diff"] = {"before": "".join(before), "after": "".join(f"{each}\n" for each in missing)}
     if module.check_mode:
         return {**result, "msg": f"Would install {', '.join(missing)}"}
-    result["waited"], holder = wait_for(manager.lock, parameters["lock_timeout"])
+    result["waited"], holder = wait_for(manager.lock, _LOCK_PATIENCE)
     if holder:
         module.warn(f"Waited {result['waited']:.0f} s for {holder}, which was installing packages.")
     if parameters["fresh_lists"] or not manager.are_lists_fresh():
@@ -622,20 +256,12 @@ def main() -> None:
             "versions": {"type": "dict", "default": {}},
             "answers": {"type": "str", "default": ""},
             "fresh_lists": {"type": "bool", "default": False},
-            "state": {"type": "str", "choices": ["present", "tried"], "default": "present"},
-            "lock_timeout": {"type": "int", "default": 120},
+            "state": {"type": "str", "choices": ["present", "checked"], "default": "present"},
         },
         supports_check_mode=True,
     )
-    manager: Apt | Pacman
-    if module.get_bin_path("apt-get"):
-        manager = Apt(module)
-    elif module.get_bin_path("pacman"):
-        manager = Pacman(module)
-    else:
-        module.fail_json(msg="This host has neither apt-get nor pacman.")
     try:
-        module.exit_json(**run(module, manager))
+        module.exit_json(**run(module, managers.of(module)))
     except PackageError as error:
         module.fail_json(msg=str(error))
 

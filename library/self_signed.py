@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 import os
+import re
 
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: self_signed
-short_description: Create self-signed certificates where there are none
+short_description: Create self-signed certificates, and renew them before they expire
 description:
-  - Creates a key on the curve P-256 and a certificate for each name that has none. What is there
+  - Creates a key on the curve P-256 and a certificate for each name that has none.
+  - Renews a certificate that signs itself once fewer than 30 days of it remain, for the key that is
+    there. The old one stays until the new one takes its place. One that somebody else has signed
     stays as it is, whether it has expired or not.
   - Needs openssl on the host.
 options:
@@ -34,7 +37,7 @@ options:
     default: root
 attributes:
   check_mode:
-    description: Tells which ones would be created.
+    description: Tells which ones would be created or renewed.
     support: full
   diff_mode:
     description: Names the files.
@@ -56,19 +59,38 @@ created:
   type: list
   elements: str
   returned: success
+renewed:
+  description: Paths of the certificates that were (in check mode, would be) renewed.
+  type: list
+  elements: str
+  returned: success
 """
 
+_REMAINING = 30 * 24 * 3600  # seconds
 
-def command(path: str, days: int, user: str) -> list[str]:
-    """The argv that creates ``path``.crt; as its user, whose links then lead nowhere else."""
+
+def is_due(module: AnsibleModule, path: str) -> bool:
+    """Whether a certificate signs itself and ends within 30 days."""
+    argv = ["openssl", "x509", "-noout", "-subject", "-issuer", "-checkend", str(_REMAINING)]
+    status, output, _ = module.run_command([*argv, "-in", path])
+    names = re.findall(r"^(?:subject|issuer)=(.*)$", output, re.MULTILINE)
+    return bool(status != 0 and len(names) == 2 and names[0] == names[1])
+
+
+def command(path: str, days: int, user: str, *, renew: bool) -> list[str]:
+    """The argv that writes ``path``.crt.new, for the key of the one that is renewed or a new key.
+
+    It runs as its user, whose links then lead nowhere else.
+    """
     name = os.path.basename(path)
     become = [] if user == "root" else ["runuser", f"--user={user}", "--"]
+    key = f"{path}.key"
+    new = ["-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-keyout", key]
     return [
         *become,
-        *("openssl", "req", "-x509", "-nodes", "-newkey", "ec"),
-        *("-pkeyopt", "ec_paramgen_curve:prime256v1", "-days", str(days)),
-        *("-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"),
-        *("-keyout", f"{path}.key", "-out", f"{path}.crt"),
+        *("openssl", "req", "-x509", *(["-key", key] if renew else new)),
+        *("-days", str(days), "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"),
+        *("-out", f"{path}.crt.new"),
     ]
 
 
@@ -86,18 +108,21 @@ def main() -> None:
     directory = module.params["directory"]
     paths = [os.path.join(directory, name) for name in module.params["names"]]
     missing = [path for path in paths if not os.path.exists(f"{path}.crt")]
-    if missing and not module.check_mode:
+    due = [path for path in paths if path not in missing and is_due(module, f"{path}.crt")]
+    if missing + due and not module.check_mode:
         os.umask(0o022)
         os.makedirs(directory, exist_ok=True)
-        for path in missing:
-            module.run_command(
-                command(path, module.params["days"], module.params["user"]), check_rc=True
-            )
-    created = [f"{path}.crt" for path in missing]
+        for path in missing + due:
+            renew = path in due and os.path.exists(f"{path}.key")
+            argv = command(path, module.params["days"], module.params["user"], renew=renew)
+            module.run_command(argv, check_rc=True)
+            os.replace(f"{path}.crt.new", f"{path}.crt")
+    created, renewed = [[f"{path}.crt" for path in group] for group in (missing, due)]
     module.exit_json(
-        changed=bool(created),
+        changed=bool(created or renewed),
         created=created,
-        diff={"before": "", "after": "".join(f"{path}\n" for path in created)},
+        renewed=renewed,
+        diff={"before": "", "after": "".join(f"{path}\n" for path in created + renewed)},
     )
 
 

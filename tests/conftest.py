@@ -17,7 +17,6 @@ from ansible.module_utils.testing import patch_module_args
 ROOT = Path(__file__).resolve().parent.parent
 PLUGINS = [
     *(ROOT / name for name in ("library", "scripts")),
-    *sorted(ROOT.glob("roles/*/library")),
 ]
 sys.path[:0] = [str(folder) for folder in PLUGINS]
 

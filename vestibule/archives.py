@@ -14,14 +14,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ansible.module_utils.urls import open_url
+from ansible.module_utils.vestibule import lua
 
 # What the token path needs in every plugin tree; the features need more modules.
 _NEEDED = {"mod_auth_token.lua", "mod_token_verification.lua", "util.lib.lua", "token/util.lib.lua"}
 _MAX_DOWNLOAD = 64 * 2**20  # bytes; the plugins of August 2026 take 0.2 MiB
 _MAX_UNPACKED = 256 * 2**20  # bytes
 _MAX_MEMBERS = 10_000
-# As host_probe looks for them on a server
-_OPTION = re.compile(r"""get_option[a-z_]*\s*\(\s*["'](\w+)["']""")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -89,10 +88,9 @@ def options(path: Path) -> list[str]:
     with tarfile.open(path) as archive:
         for member in archive:
             name = PurePosixPath(member.name).name
-            if member.isfile() and name.startswith("mod_") and name.endswith(".lua"):
+            if member.isfile() and lua.is_module(name):
                 file = archive.extractfile(member)
-                text = file.read().decode(errors="replace") if file else ""
-                found.update(f"{name[4:-4]}.{option}" for option in _OPTION.findall(text))
+                found |= lua.options(name, file.read().decode(errors="replace") if file else "")
     return sorted(found)
 
 

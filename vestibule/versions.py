@@ -19,6 +19,17 @@ class LockError(ValueError):
     """The versions are not as asked for. The message is a sentence for the operator."""
 
 
+def missing(
+    names: Iterable[str], installed: Mapping[str, str], versions: Mapping[str, str]
+) -> list[str]:
+    """Names that are not installed, or not in the version of ``versions``."""
+    return [
+        name
+        for name in names
+        if name not in installed or installed[name] != versions.get(name, installed[name])
+    ]
+
+
 def lock_of(packages: Iterable[str], installed: Mapping[str, str]) -> dict[str, str]:
     """Version by name of those packages that are there, sorted."""
     return {name: installed[name] for name in sorted(set(packages)) if name in installed}

@@ -15,9 +15,9 @@ CONTROLLER = ("vestibule",)
 SHELLS = ("filter_plugins", "lookup_plugins", "plugins")
 SERVERS = ("library", "module_utils")
 PRODUCT = (*CONTROLLER, *SHELLS, *SERVERS, "features", "playbooks", "roles")
-# What of Ansible the package needs: its client for addresses, as modules have it, and its Vault
+# What of Ansible the package needs: its client for addresses, what our modules share, and its Vault
 ANSIBLE = {
-    "vestibule/archives.py": {"ansible.module_utils.urls"},
+    "vestibule/archives.py": {"ansible.module_utils.urls", "ansible.module_utils.vestibule"},
     "vestibule/secret_store.py": {"ansible", "ansible.errors", "ansible.parsing.vault"},
 }
 FOR_SHELLS = {"__future__", "base64", "collections", "pathlib", "typing", "ansible", "vestibule"}

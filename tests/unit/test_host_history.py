@@ -7,13 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from ansible.parsing.dataloader import DataLoader
-from ansible.template import Templar, trust_as_template
 
 import host_history
 
-ROOT = Path(__file__).parents[2]
 RunModule = Callable[..., dict[str, Any]]
 
 DEBIAN = "deb http://deb.example.org/debian trixie main\n"
@@ -23,13 +19,7 @@ STANZA = "Types: deb\nURIs: {}\nSuites: stable/\nSigned-By: /usr/share/keyrings/
 OTHER, OURS = STANZA.format("https://x.example.org"), STANZA.format("http://download.jitsi.org/")
 
 
-@pytest.fixture(name="pattern", scope="module")
-def _pattern() -> str:
-    """The one of the role, for Jitsi's repository."""
-    text = (ROOT / "roles/jitsi_history/vars/main.yml").read_text(encoding="utf-8")
-    template = trust_as_template(yaml.safe_load(text)["__jitsi_history_addresses"])
-    variables = {"jitsi_history_repositories": ["https://download.jitsi.org/", "http://1.2.3.4/a"]}
-    return str(Templar(loader=DataLoader(), variables=variables).template(template))
+REPOSITORIES = ["https://download.jitsi.org/", "http://1.2.3.4/a"]
 
 
 @pytest.mark.parametrize(
@@ -50,17 +40,16 @@ def _pattern() -> str:
         pytest.param("x.sources", f"# {COMMENT}{OTHER}", None, id="deb822, comment"),
     ],
 )
-def test_entries_of_a_repository_are_cut_out(
-    name: str, text: str, rest: str | None, pattern: str
-) -> None:
+def test_entries_of_a_repository_are_cut_out(name: str, text: str, rest: str | None) -> None:
+    pattern = host_history.entries_of(REPOSITORIES)
     assert host_history.cut(name, text, pattern) == (text if rest is None else rest)
 
 
 @pytest.fixture(name="look")
-def _look(run_module: RunModule, tmp_path: Path, pattern: str) -> RunModule:
+def _look(run_module: RunModule, tmp_path: Path) -> RunModule:
     rule = {
         "paths": [f"{tmp_path}/sources.list", f"{tmp_path}/*.sources"],
-        "contains": pattern,
+        "repositories": REPOSITORIES,
         "action": "cut",
         "says": "named twice",
     }
@@ -85,6 +74,9 @@ def test_sources_are_found_and_left_alone_unless_adopted(look: RunModule, tmp_pa
         result = look(**options)
         assert result["changed"] is bool(options)
         assert [each["path"] for each in result["findings"]] == [f"{tmp_path}/sources.list"]
+        assert result["in_the_way"] == [
+            f"the entries of {' and '.join(REPOSITORIES)} in {tmp_path}/sources.list"
+        ]
         assert (tmp_path / "sources.list").read_text() == DEBIAN + JITSI
         assert not (tmp_path / "backup").exists()
 

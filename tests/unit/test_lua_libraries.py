@@ -144,6 +144,7 @@ def _host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "for name in sys.stdin.read().splitlines():\n"
         "    found = (here / 'path' / f'{name}.lua').exists()\n"
         "    print('loads' if found else 'fails', name, f'module {name} not found', sep='\\t')\n",
+        "apt-get": "",
         "dpkg-query": "import pathlib\n"
         "print((pathlib.Path(__file__).parent / 'files').read_text())\n",
     }
@@ -151,6 +152,8 @@ def _host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).write_text(f"#!{sys.executable}\n{code}")
         (tmp_path / name).chmod(0o755)
     (tmp_path / "prosody").write_text(f"#!{tmp_path}/lua\n-- Prosody\n")
+    monkeypatch.setattr(lua_libraries, "_DIRECTORY", f"{tmp_path}/path")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setattr(
         basic.AnsibleModule,
         "get_bin_path",
@@ -190,10 +193,7 @@ def test_a_pure_library_is_linked_where_the_interpreter_looks(
     host: Path, run_module: RunModule
 ) -> None:
     ship(host, "basexx")
-    options = {"libraries": libraries("basexx"), "directory": str(host / "path")}
-
-    query = run_module(lua_libraries, state="query", **options)
-    assert (query["changed"], query["missing"]) == (False, ["basexx"])
+    options = {"libraries": libraries("basexx")}
 
     check = run_module(lua_libraries, _ansible_check_mode=True, **options)
     assert (check["changed"], states(check), check["missing"]) == (True, ["linked"], [])
@@ -212,7 +212,7 @@ def test_a_pure_library_is_linked_where_the_interpreter_looks(
 def test_a_link_whose_target_vanished_is_repaired(host: Path, run_module: RunModule) -> None:
     ship(host, "basexx")
     (host / "path/basexx.lua").symlink_to(host / "usr/share/lua/5.2/basexx.lua")
-    result = run_module(lua_libraries, libraries=libraries("basexx"), directory=str(host / "path"))
+    result = run_module(lua_libraries, libraries=libraries("basexx"))
     assert (result["changed"], states(result)) == (True, ["linked"])
 
 
@@ -222,7 +222,7 @@ def test_a_file_that_the_package_lost_is_never_linked(
 ) -> None:
     ship(host, "basexx")
     (host / "usr/share/lua/5.3/basexx.lua").unlink()
-    options = {"libraries": libraries("basexx"), "directory": str(host / "path")}
+    options = {"libraries": libraries("basexx")}
     result = run_module(lua_libraries, _ansible_check_mode=check, **options)
     if check:
         assert (result["changed"], states(result)) == (False, ["missing"])
@@ -233,9 +233,7 @@ def test_a_file_that_the_package_lost_is_never_linked(
 
 def test_a_compiled_library_is_never_linked(host: Path, run_module: RunModule) -> None:
     ship(host, "cjson")
-    result = run_module(
-        lua_libraries, libraries=libraries("cjson", pure=False), directory=str(host / "path")
-    )
+    result = run_module(lua_libraries, libraries=libraries("cjson", pure=False))
     assert result["failed"]
     assert not list((host / "path").iterdir())
 
@@ -255,12 +253,11 @@ def test_what_does_not_load_is_named_with_package_and_interpreter(
 
 
 def test_a_folder_that_the_interpreter_ignores_is_refused(
-    host: Path, run_module: RunModule
+    host: Path, run_module: RunModule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ship(host, "basexx")
-    result = run_module(
-        lua_libraries, libraries=libraries("basexx"), directory=str(host / "elsewhere")
-    )
+    monkeypatch.setattr(lua_libraries, "_DIRECTORY", f"{host}/elsewhere")
+    result = run_module(lua_libraries, libraries=libraries("basexx"))
     assert result["failed"]
     assert "is not in the search path" in result["msg"]
     assert not (host / "elsewhere").exists()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.vestibule import managers
 
 import package_holds
 
@@ -34,13 +34,14 @@ def _holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program.write_text(_APT_MARK.replace("{folder}", str(tmp_path)))
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(managers, "HELD_BY_US", f"{tmp_path}/state/held")
+    monkeypatch.setattr(managers, "of", managers.Apt)
     (tmp_path / "holds").write_text("theirs\n")
     return tmp_path / "holds"
 
 
 def hold(run_module: RunModule, holds: Path, *names: str, **options: Any) -> dict[str, Any]:
-    record = str(holds.parent / "state/held")
-    return run_module(package_holds, names=list(names), record=record, **options)
+    return run_module(package_holds, names=list(names), **options)
 
 
 def test_holds_come_and_go(run_module: RunModule, holds: Path) -> None:
@@ -100,7 +101,7 @@ def test_a_refusal_of_apt_is_quoted(run_module: RunModule, holds: Path) -> None:
     program = holds.parent / "apt-mark"
     program.write_text("#!/bin/sh\n[ $1 = showhold ] || { echo 'E: read-only' >&2; exit 100; }\n")
     failed = hold(run_module, holds, "jicofo")
-    assert failed["msg"] == "apt-mark cannot hold jicofo: E: read-only"
+    assert failed["msg"] == "apt-mark cannot hold jicofo. It said: E: read-only"
 
 
 # pacman-conf as far as it matters: sections come again, and an included file may have one
@@ -127,15 +128,17 @@ def _arch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program.write_text(_PACMAN_CONF.replace("{folder}", str(tmp_path)))
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setattr(AnsibleModule, "get_bin_path", lambda *_, **__: None)
     configuration = tmp_path / "pacman.conf"
+    monkeypatch.setattr(managers, "HELD_BY_US", f"{tmp_path}/state/held")
+    monkeypatch.setattr(managers, "IGNORED_BY_US", f"{tmp_path}/ignored.conf")
+    monkeypatch.setattr(managers, "PACMAN_CONF", str(configuration))
+    monkeypatch.setattr(managers, "of", managers.Pacman)
     configuration.write_text(_CONFIGURATION)
     return configuration
 
 
 def ignore(run_module: RunModule, arch: Path, *names: str, **options: Any) -> dict[str, Any]:
-    paths = {"record": f"{arch.parent}/state/held", "path": f"{arch.parent}/ignored.conf"}
-    return run_module(package_holds, names=list(names), configuration=str(arch), **paths, **options)
+    return run_module(package_holds, names=list(names), **options)
 
 
 def test_pacman_is_told_in_a_file_of_ours(run_module: RunModule, arch: Path) -> None:
@@ -176,3 +179,13 @@ def test_check_mode_tells_pacman_nothing(run_module: RunModule, arch: Path) -> N
     assert (told["changed"], told["held"]) == (True, ["jicofo"])
     assert arch.read_text() == _CONFIGURATION
     assert not (arch.parent / "ignored.conf").exists()
+
+
+def test_pacman_conf_keeps_its_mode_and_stays_a_link(run_module: RunModule, arch: Path) -> None:
+    real = arch.rename(arch.parent / "pacman-of-the-operator.conf")
+    real.chmod(0o640)
+    arch.symlink_to(real)
+    assert ignore(run_module, arch, "prosody")["held"] == ["prosody"]
+    assert real.read_text() == f"{_CONFIGURATION}Include = {arch.parent}/ignored.conf\n"
+    assert (arch.is_symlink(), real.stat().st_mode & 0o777) == (True, 0o640)
+    assert (arch.parent / "ignored.conf").stat().st_mode & 0o777 == 0o644

@@ -12,21 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-
-import host_probe
-import package_holds
-import packages
-from packages import (
+from ansible.module_utils.vestibule import managers
+from ansible.module_utils.vestibule.managers import (
     Apt,
     PackageError,
     Pacman,
-    find_missing,
-    holder_of,
     parse_companions,
     parse_madison,
-    wait_for,
 )
+
+import packages
+from packages import find_missing, holder_of, wait_for
 
 _MADISON = """\
    prosody | 13.0.1-1+deb13u1 | https://deb.example.org trixie/main amd64 Packages
@@ -57,8 +53,8 @@ class Manager:
         self.done: list[Any] = []
         self.latest = self._offers  # what the repositories have, whatever the host's lists say
 
-    def installed(self) -> dict[str, str]:
-        return self._installed
+    def packages(self) -> dict[str, tuple[str, bool]]:
+        return {name: (version, False) for name, version in self._installed.items()}
 
     def held_by_others(self, names: list[str]) -> set[str]:
         return self._held & set(names)
@@ -106,8 +102,7 @@ def _install(
     monkeypatch: pytest.MonkeyPatch, run_module: Callable[..., dict[str, Any]]
 ) -> Callable[..., dict[str, Any]]:
     def install(manager: Manager, **options: Any) -> dict[str, Any]:
-        monkeypatch.setattr(packages, "Apt", lambda module: manager)
-        monkeypatch.setattr("ansible.module_utils.basic.get_bin_path", lambda *_, **__: "/bin/true")
+        monkeypatch.setattr(managers, "of", lambda module: manager)
         return run_module(packages, **options)
 
     return install
@@ -247,7 +242,7 @@ def test_what_cannot_be_installed_is_said_before(
         pytest.param({"jitsi": "9"}, True, ["lists aside"], id="its repository is not named yet"),
     ],
 )
-def test_versions_are_tried_and_nothing_changes(
+def test_versions_are_checked_and_nothing_changes(
     install: Callable[..., dict[str, Any]],
     versions: dict[str, str],
     fresh: bool,
@@ -256,7 +251,7 @@ def test_versions_are_tried_and_nothing_changes(
 ) -> None:
     manager = Manager({"jicofo": "1.0-1"}, fresh=fresh)
     manager.latest = {**manager.latest, "prosody": ["13.0.2-1", "13.0.1-1"]}
-    options = {"versions": versions, "state": "tried", "_ansible_check_mode": check_mode}
+    options = {"versions": versions, "state": "checked", "_ansible_check_mode": check_mode}
     result = install(manager, names=list(versions), **options)
     assert (result["changed"], manager.done) == (False, done)
 
@@ -282,7 +277,7 @@ def test_versions_that_cannot_be_installed_are_refused_without_a_change(
     manager.latest = {"prosody": ["13.0.2-1"], "nginx": ["1"]}
     if fresh:
         manager.learn()
-    failed = install(manager, names=list(versions), versions=versions, state="tried")
+    failed = install(manager, names=list(versions), versions=versions, state="checked")
     assert failed["msg"].startswith(words)
     assert manager.done in ([], ["lists aside"])
 
@@ -295,14 +290,18 @@ class Module:
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
         return done.returncode, done.stdout, done.stderr
 
+    @staticmethod
+    def atomic_move(src: str, dest: str, **_: Any) -> None:
+        Path(src).replace(dest)
+
 
 @pytest.fixture(name="host")
 def _host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with programs, and with files in it that tell what is held."""
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setattr(packages, "HELD_BY_US", str(tmp_path / "ours"))
-    monkeypatch.setattr(packages, "IGNORED_BY_US", str(tmp_path / "ignored"))
-    monkeypatch.setattr(packages, "_POLICY", str(tmp_path / "policy"))
+    monkeypatch.setattr(managers, "HELD_BY_US", str(tmp_path / "ours"))
+    monkeypatch.setattr(managers, "IGNORED_BY_US", str(tmp_path / "ignored"))
+    monkeypatch.setattr(managers, "POLICY", str(tmp_path / "policy"))
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     (tmp_path / "ours").write_text("jicofo\nnginx\n")
     return tmp_path
@@ -367,6 +366,60 @@ def _pacman(host: Path) -> Pacman:
     return Pacman(Module())
 
 
+@pytest.fixture(name="policy")
+def _policy(host: Path) -> Path:
+    """The policy-rc.d of a host on which apt-get tells which one it finds."""
+    program(host, "apt-mark", "")
+    program(host, "apt-cache", "")
+    program(host, "apt-get", "cat policy > seen; stat --format=%a policy >> seen; exit 100")
+    return host / "policy"
+
+
+def install_jicofo() -> None:
+    with pytest.raises(PackageError):
+        Apt(Module()).install(["jicofo"])
+
+
+def test_nothing_starts_while_apt_installs(host: Path, policy: Path) -> None:
+    install_jicofo()
+    assert (host / "seen").read_text().splitlines()[2:] == ["exit 101", "755"]
+    assert list(host.glob("policy*")) == []
+
+
+def test_a_policy_of_the_operator_that_lets_services_start_steps_aside(
+    host: Path, policy: Path
+) -> None:
+    policy.write_text("#!/bin/sh\nexit 0\n")
+    policy.chmod(0o700)
+    install_jicofo()
+    assert "exit 101" in (host / "seen").read_text()
+    assert (policy.read_text(), policy.stat().st_mode & 0o777) == ("#!/bin/sh\nexit 0\n", 0o700)
+    assert list(host.glob("policy*")) == [policy]
+
+
+@pytest.mark.parametrize("operators", ["", "#!/bin/sh\nexit 0\n"], ids=["none", "operator's"])
+@pytest.mark.parametrize("missing", [[], ["jicofo"]], ids=["all there", "something to install"])
+def test_what_a_killed_run_left_is_put_right_by_the_next(
+    install: Callable[..., dict[str, Any]],
+    policy: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    operators: str,
+    missing: list[str],
+) -> None:
+    if operators:
+        policy.write_text(operators)
+    with monkeypatch.context() as killed:
+        killed.setattr(managers, "restore_policy", lambda: None)
+        install_jicofo()
+    assert "exit 101" in policy.read_text()
+    told = install(Manager({}), names=missing, _ansible_check_mode=True)
+    assert told["changed"] is True
+    assert "exit 101" in policy.read_text()
+    assert install(Manager({}), names=missing)["changed"] is True
+    assert (policy.read_text() if policy.exists() else "") == operators
+    assert install(Manager({}), names=[])["changed"] is False
+
+
 def test_pacman_holds_again_after_a_transaction_that_failed(host: Path, pacman: Pacman) -> None:
     before = (host / "ignored").read_text()
     assert pacman.ours() == {"jicofo", "nginx"}
@@ -375,7 +428,7 @@ def test_pacman_holds_again_after_a_transaction_that_failed(host: Path, pacman: 
             pacman.install(["jicofo=2-1"])
     assert (host / "seen").read_text() == "[options]\nIgnorePkg = nginx\n"
     assert (host / "ignored").read_text() == before
-    assert {path.name for path in host.glob("*.new")} == set()
+    assert list(host.glob(".*")) == []
 
 
 def test_pacman_knows_what_other_hands_hold_as_patterns_or_besides(pacman: Pacman) -> None:
@@ -398,12 +451,6 @@ def test_upgrades_that_wait_are_told_on_arch(host: Path, pacman: Pacman) -> None
     assert pacman.warning() == ""
     (host / "-Qu").write_text("nginx 1-1 -> 2-1 [ignored]\nglibc 2-1 -> 3-1\nlua 5-1 -> 5-2\n")
     assert pacman.warning().startswith("Upgrades wait on this host, 2 in number. Arch")
-
-
-def test_all_who_ask_for_our_holds_look_in_the_same_place() -> None:
-    documented = yaml.safe_load(package_holds.DOCUMENTATION)["options"]
-    assert documented["record"]["default"] == packages.HELD_BY_US == host_probe.HELD_BY_US
-    assert documented["path"]["default"] == packages.IGNORED_BY_US
 
 
 def test_a_lock_is_waited_for_and_its_holder_named(tmp_path: Path) -> None:

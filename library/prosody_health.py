@@ -13,38 +13,20 @@ description:
   - Reads only. Tokens in log lines are removed.
   - Prosody has to log to the journal (C(log = { info = "*console" })).
 options:
-  unit:
-    description: The systemd unit of Prosody.
-    type: str
-    default: prosody
   http_listener:
     description:
       - Address and port of Prosody's HTTP server, for example C(127.0.0.1:5280). Prosody opens its
-        ports while it still loads modules; an answer here is the proof that it is done.
-      - Always required and allowed.
+        ports while it still loads modules; an answer here is the proof that it is done. It has a
+        minute for it.
     type: str
     required: true
-  allowed_listeners:
+  listeners:
     description: >-
-      All addresses and ports on which Prosody may take TCP connections, for example
-      C(127.0.0.1:5222) or C([::1]:5222).
+      All other addresses and ports on which Prosody has to take TCP connections, for example
+      C(127.0.0.1:5222) or C([::1]:5222). Others it may not.
     type: list
     elements: str
     default: []
-  required_listeners:
-    description: Those of them that have to be there. By default all of O(allowed_listeners).
-    type: list
-    elements: str
-  timeout:
-    description: How long to wait until Prosody serves, in seconds.
-    type: int
-    default: 60
-  startup_window:
-    description:
-      - Log lines of this time after the start count, in seconds. Later errors are returned in
-        RV(later) and do not fail, as anybody may cause them with an odd request.
-    type: int
-    default: 30
   sources:
     description:
       - Files and folders that Prosody reads when it starts. Where one of their files is newer than
@@ -75,7 +57,7 @@ EXAMPLES = r"""
 - name: service | Look whether everything loaded and nothing else listens
   prosody_health:
     http_listener: 127.0.0.1:5280
-    allowed_listeners: [127.0.0.1:5222]
+    listeners: [127.0.0.1:5222]
 """
 
 RETURN = r"""
@@ -115,7 +97,6 @@ import json
 import re
 import socket
 import stat
-import struct
 import subprocess
 import time
 from collections.abc import Iterable, Iterator
@@ -125,10 +106,14 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.vestibule import sockets
 
 _SHOWN = 20  # lines in a message
 _LAST = 12  # lines among them that a unit logged before it went down
 _TAIL = 1000  # entries at the end of the journal that are read
+_UNIT = "prosody"
+_PATIENCE = 60  # seconds until Prosody has to serve
+_STARTUP = 30  # seconds after the start in which errors count; later ones anybody may cause
 _POLL = 0.1  # seconds between two looks at a unit that is not ready
 _ANSWER_TIME = 1.0  # seconds until an HTTP answer has to begin
 
@@ -181,7 +166,6 @@ _RECORD = re.compile(r"(\S+)\s+(debug|info|warn|error)\t(.*)")  # source, level,
 _GREETING = "Hello and welcome to Prosody"
 _TOKEN = re.compile(r"eyJ[\w-]*(?:\.[\w-]*){0,2}")
 _PROC = Path("/proc")
-_LISTEN = "0A"  # state of a socket in /proc/net/tcp
 
 
 class HealthError(Exception):
@@ -259,22 +243,12 @@ def parse_listener(text: str) -> str:
         raise HealthError(
             f"{text!r} is no listener. Write address and port, e.g. 127.0.0.1:5222 or [::1]:5222."
         ) from error
-    return f"[{ip}]:{number}" if ip.version == 6 else f"{ip}:{number}"
+    return spell(str(ip), number)
 
 
-def parse_sockets(table: str) -> dict[str, str]:
-    """Listener by inode in ``/proc/net/tcp`` or ``tcp6``: ``{"4711": "127.0.0.1:5222"}``."""
-    listeners = {}
-    for line in table.splitlines()[1:]:
-        fields = line.split()
-        if fields[3] != _LISTEN:
-            continue
-        address, port = fields[1].split(":")
-        # The kernel prints the address as 32-bit words in the byte order of the machine
-        words = [int(address[start : start + 8], 16) for start in range(0, len(address), 8)]
-        ip = ipaddress.ip_address(struct.pack(f"={len(words)}I", *words))
-        listeners[fields[9]] = parse_listener(f"[{ip}]:{int(port, 16)}")
-    return listeners
+def spell(address: str, port: int) -> str:
+    """Address and port as everything here has them."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def parse_time(text: str) -> float:
@@ -346,15 +320,15 @@ def judge_log(records: Iterable[Record], end: int) -> tuple[list[Problem], list[
     return problems, later
 
 
-def judge_listeners(found: set[str], allowed: set[str], required: set[str]) -> list[Problem]:
+def judge_listeners(found: set[str], wanted: set[str]) -> list[Problem]:
     """Listeners where none belong, and missing ones."""
     return [
-        *(Problem("listener", f"listens on {each}, unasked") for each in sorted(found - allowed)),
-        *(Problem("listener", f"does not listen on {each}") for each in sorted(required - found)),
+        *(Problem("listener", f"listens on {each}, unasked") for each in sorted(found - wanted)),
+        *(Problem("listener", f"does not listen on {each}") for each in sorted(wanted - found)),
     ]
 
 
-def render_message(problems: list[Problem], unit: str) -> str:
+def render_message(problems: list[Problem]) -> str:
     """The message for people: what it means, the lines, what to do."""
     kinds = [kind for kind in _MEANING if any(each.kind == kind for each in problems)]
     # The last lines of a unit that is down come last: the errors before them are the reason
@@ -364,15 +338,14 @@ def render_message(problems: list[Problem], unit: str) -> str:
     if len(lines) > _SHOWN:
         message.append(f"  … and {len(lines) - _SHOWN} more")
     message += [_MEANING[kind][1] for kind in kinds]
-    message.append(f"The whole log: journalctl --unit={unit}")
+    message.append(f"The whole log: journalctl --unit={_UNIT}")
     return "\n".join(message)
 
 
 class Host:
     """The target: systemd, the journal and the kernel's tables, read only."""
 
-    def __init__(self, module: AnsibleModule, unit: str) -> None:
-        self._unit = unit
+    def __init__(self, module: AnsibleModule) -> None:
         self._systemctl = module.get_bin_path("systemctl", required=True)
         self._journalctl = module.get_bin_path("journalctl", required=True)
 
@@ -388,7 +361,7 @@ class Host:
             "ExecMainStartTimestamp": "",
         }
         argv = [self._systemctl, "show", "--timestamp=us+utc", f"--property={','.join(names)}"]
-        argv += ["--", self._unit]
+        argv += ["--", _UNIT]
         output = subprocess.run(argv, stdout=subprocess.PIPE, check=True, text=True).stdout
         shown = dict(line.split("=", 1) for line in output.splitlines())
         load, active, job, invocation, cgroup, started, started_at = (
@@ -422,7 +395,7 @@ class Host:
 
     def last_log(self, unit: Unit) -> list[Entry]:
         """The last entries about a unit that does not run."""
-        matches = _matches(unit) if unit.invocation else ["--boot", f"--unit={self._unit}"]
+        matches = _matches(unit) if unit.invocation else ["--boot", f"--unit={_UNIT}"]
         return list(self._journal(f"--lines={_TAIL}", *matches))
 
     def listeners(self, unit: Unit) -> set[str]:
@@ -433,16 +406,11 @@ class Host:
                 groups = (process / "cgroup").read_text(encoding="utf-8").split()
                 if not unit.cgroup or not any(line.endswith(f":{unit.cgroup}") for line in groups):
                     continue
-                inodes = {
-                    str(link.readlink())[len("socket:[") : -1]
-                    for link in (process / "fd").iterdir()
-                    if str(link.readlink()).startswith("socket:[")
-                }
-                for table in ("tcp", "tcp6"):
-                    sockets = parse_sockets((process / "net" / table).read_text(encoding="ascii"))
-                    found |= {sockets[inode] for inode in inodes & sockets.keys()}
+                listening = sockets.listening(str(process))
             except (FileNotFoundError, ProcessLookupError):
-                continue  # the process ended meanwhile, or there is no IPv6
+                continue  # the process ended meanwhile
+            own = listening.keys() & set(sockets.inodes(str(process)))
+            found |= {spell(*listening[inode]) for inode in own}
         return found
 
 
@@ -501,24 +469,21 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     """Waits, reads and judges. Raises HealthError for wrong parameters."""
     params = module.params
     http = parse_listener(params["http_listener"])
-    allowed = {http, *map(parse_listener, params["allowed_listeners"])}
-    required = {http, *map(parse_listener, params["required_listeners"] or [])}
-    if params["required_listeners"] is None:
-        required = allowed
-    host = Host(module, params["unit"])
+    wanted = {http, *map(parse_listener, params["listeners"])}
+    host = Host(module)
 
     unit = host.unit()
     if unit.load == "not-found":
         if not module.check_mode:
-            raise HealthError(f"There is no unit {params['unit']}. Install Prosody first.")
+            raise HealthError(f"There is no unit {_UNIT}. Install Prosody first.")
         return {"problems": [], "later": [], "unread": [], "listeners": []}
     unread = newer_files(params["sources"], unit.started_at) if unit.active == "active" else []
     if unread:
         return {"problems": [], "later": [], "unread": unread, "listeners": []}
 
-    ready = wait_until_ready(host, http, 0 if module.check_mode else params["timeout"])
+    ready = wait_until_ready(host, http, 0 if module.check_mode else _PATIENCE)
     unit = host.unit()
-    end = unit.started + params["startup_window"] * 1_000_000
+    end = unit.started + _STARTUP * 1_000_000
     problems: list[Problem] = []
     later: list[Problem] = []
     found: set[str] = set()
@@ -528,13 +493,11 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         later += judge_log(read_records(host.later_log(unit, end)), end)[1]
     if unit.active == "active":
         found = host.listeners(unit)
-        problems += judge_listeners(found, allowed | required, required)
+        problems += judge_listeners(found, wanted)
         if not ready and http in found:
-            problems.append(
-                Problem("listener", f"does not answer on {http} within {params['timeout']} s")
-            )
+            problems.append(Problem("listener", f"does not answer on {http} within {_PATIENCE} s"))
     else:
-        problems.append(Problem("inactive", f"the unit {params['unit']} is {unit.active}"))
+        problems.append(Problem("inactive", f"the unit {_UNIT} is {unit.active}"))
         lines = [each.line for each in read_records(host.last_log(unit)) if each.is_telling]
         problems += [Problem("inactive", line) for line in lines[-_LAST:]]
     return {
@@ -549,12 +512,8 @@ def main() -> None:
     """Ansible's shell around `run`."""
     module = AnsibleModule(
         argument_spec={
-            "unit": {"type": "str", "default": "prosody"},
             "http_listener": {"type": "str", "required": True},
-            "allowed_listeners": {"type": "list", "elements": "str", "default": []},
-            "required_listeners": {"type": "list", "elements": "str"},
-            "timeout": {"type": "int", "default": 60},
-            "startup_window": {"type": "int", "default": 30},
+            "listeners": {"type": "list", "elements": "str", "default": []},
             "sources": {"type": "list", "elements": "path", "default": []},
             "greeting": {"type": "bool", "default": True},
         },
@@ -571,9 +530,9 @@ def main() -> None:
             f" {result['later'][-1]['line']}"
         )
     if problems and module.check_mode:
-        module.warn(render_message(problems, module.params["unit"]))
+        module.warn(render_message(problems))
     elif problems:
-        module.fail_json(msg=render_message(problems, module.params["unit"]), **result)
+        module.fail_json(msg=render_message(problems), **result)
     module.exit_json(changed=False, **result)
 
 

@@ -8,11 +8,11 @@ import hashlib
 import os
 import re
 import shutil
-import stat
 import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.vestibule import files, managers
 
 DOCUMENTATION = r"""
 module: host_history
@@ -38,6 +38,13 @@ options:
         description: Regular expression that a file has to contain (multi-line), all where empty.
         type: str
         default: ""
+      repositories:
+        description:
+          - Addresses of repositories, of which a file has to have entries, by http or by https. In
+            place of I(contains).
+        type: list
+        elements: str
+        default: []
       unowned:
         description: Whether files of packages are no finding, changed or not.
         type: bool
@@ -45,8 +52,8 @@ options:
       action:
         description: >-
           V(replace) is for what a later task overwrites, V(move) for what has to go, V(cut) for
-          sources of apt (sources.list(5)) of which the entries have to go that I(contains) fits,
-          and V(note) for what only has to be known.
+          sources of apt (sources.list(5)) of which the entries of I(repositories) have to go, and
+          V(note) for what only has to be known.
         type: str
         choices: [replace, move, cut, note]
         required: true
@@ -93,14 +100,21 @@ findings:
     - path: /etc/prosody/conf.d/old.cfg.lua
       action: move
       says: a host that Prosody would serve beside the managed ones
+      repositories: []
       contains: ""
+in_the_way:
+  description: Words for each finding that has to go or is overwritten.
+  type: list
+  elements: str
+  returned: always
+  sample: ["the entries of https://download.jitsi.org in /etc/apt/sources.list"]
 backup:
   description: Folder with the copies, null where none was made.
   type: str
   returned: always
 """
 
-_TOLD = ("action", "says", "contains")
+_TOLD = ("action", "says", "repositories")
 _CONFFILE = re.compile(r"^ (/\S+) ([0-9a-f]{32})( obsolete)?$", re.MULTILINE)
 _BACKUP_FILE = re.compile(r"(/\S+)\s+\[(unmodified|modified)\]")
 
@@ -120,8 +134,9 @@ class Packages:
 
     def __init__(self, module: AnsibleModule) -> None:
         self._run = module.run_command
-        self._dpkg = module.get_bin_path("dpkg-query") is not None
-        self._pacman = module.get_bin_path("pacman") is not None
+        manager = managers.find(module)
+        self._dpkg = isinstance(manager, managers.Apt)
+        self._pacman = isinstance(manager, managers.Pacman)
         self._conffiles: dict[str, str] | None = None
         self._unmodified: set[str] | None = None
 
@@ -152,11 +167,6 @@ def _md5(path: str) -> str:
         return hashlib.md5(file.read()).hexdigest()  # noqa: S324
 
 
-def _text(path: str) -> str:
-    with open(path, encoding="utf-8", errors="surrogateescape") as file:
-        return file.read()
-
-
 def entries(path: str, text: str) -> list[str]:
     """Lines of a file of sources, or its stanzas where it has the form deb822 (sources.list(5)).
 
@@ -177,22 +187,37 @@ def cut(path: str, text: str, pattern: str) -> str:
     return "".join(entry for entry in entries(path, text) if not fits(entry))
 
 
-def find(rules: list[dict[str, Any]], made_by: str, packages: Packages) -> list[dict[str, str]]:
+def entries_of(repositories: list[str]) -> str:
+    """A pattern for entries of these repositories, by http or https."""
+    places = (re.sub(r"^[a-z]+://|/+$", "", address) for address in repositories)
+    return f"://({'|'.join(map(re.escape, places))})(?![\\w.-])"
+
+
+def find(rules: list[dict[str, Any]], made_by: str, packages: Packages) -> list[dict[str, Any]]:
     """Findings of all rules, each path for the first rule that fits it."""
-    findings: dict[str, dict[str, str]] = {}
+    findings: dict[str, dict[str, Any]] = {}
     for rule in rules:
+        pattern = entries_of(rule["repositories"]) if rule["repositories"] else rule["contains"]
         for path in sorted(path for pattern in rule["paths"] for path in glob.glob(pattern)):
             if path in findings or not os.path.isfile(path):
                 continue
-            text = _text(path)
-            if made_by in text or not re.search(rule["contains"], text, re.MULTILINE):
+            text = files.read(path)
+            if made_by in text or not re.search(pattern, text, re.MULTILINE):
                 continue
-            if rule["action"] == "cut" and cut(path, text, rule["contains"]) == text:
+            if rule["action"] == "cut" and cut(path, text, pattern) == text:
                 continue  # in a comment
             if packages.left_as_it_was(path) or (rule["unowned"] and packages.own(path)):
                 continue
-            findings[path] = {"path": path, **{key: rule[key] for key in _TOLD}}
+            told = {key: rule[key] for key in _TOLD}
+            findings[path] = {"path": path, **told, "contains": pattern}
     return list(findings.values())
+
+
+def words_for(finding: dict[str, Any]) -> str:
+    """What is in the way. Other hands need the rest of a file of sources."""
+    if finding["action"] != "cut":
+        return str(finding["path"])
+    return f"the entries of {' and '.join(finding['repositories'])} in {finding['path']}"
 
 
 def keep(paths: list[str], backup: str) -> str:
@@ -209,26 +234,12 @@ def keep(paths: list[str], backup: str) -> str:
     return folder
 
 
-def rewrite(path: str, text: str) -> None:
-    """Replace what a file holds in one step, or remove it where nothing is left."""
-    if not text.strip():
-        os.unlink(path)
-        return
-    status = os.stat(path)
-    folder, name = os.path.split(path)
-    new = os.path.join(folder, f".{name}.vestibule-new")
-    with open(new, "w", encoding="utf-8", errors="surrogateescape") as file:
-        file.write(text)
-    os.chown(new, status.st_uid, status.st_gid)
-    os.chmod(new, stat.S_IMODE(status.st_mode))
-    os.replace(new, path)
-
-
 def main() -> None:
     """Entry point of the module."""
     rule = {
         "paths": {"type": "list", "elements": "str", "required": True},
         "contains": {"type": "str", "default": ""},
+        "repositories": {"type": "list", "elements": "str", "default": []},
         "unowned": {"type": "bool", "default": False},
         "action": {"type": "str", "choices": ["replace", "move", "cut", "note"], "required": True},
         "says": {"type": "str", "required": True},
@@ -253,9 +264,16 @@ def main() -> None:
             if each["action"] == "move":
                 os.unlink(each["path"])
             elif each["action"] == "cut":
-                rewrite(each["path"], cut(each["path"], _text(each["path"]), each["contains"]))
+                rest = cut(each["path"], files.read(each["path"]), each["contains"])
+                if rest.strip():
+                    files.write(module, each["path"], rest)
+                else:
+                    os.unlink(each["path"])
     module.exit_json(
-        changed=parameters["adopt"] and bool(changing), findings=findings, backup=folder
+        changed=parameters["adopt"] and bool(changing),
+        findings=findings,
+        in_the_way=[words_for(each) for each in changing],
+        backup=folder,
     )
 
 

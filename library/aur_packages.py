@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import os
 import pwd
-import re
 import signal
 import subprocess
 import tempfile
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.vestibule.managers import parse_info
+from ansible.module_utils.vestibule.programs import reason
 
 DOCUMENTATION = r"""
 module: aur_packages
@@ -28,7 +29,7 @@ options:
     elements: str
     required: true
   versions:
-    description: Exact versions asked for, by name. A helper builds the latest alone. For C(tried).
+    description: Exact versions asked for, for C(checked). A helper builds the latest alone.
     type: dict
     default: {}
   program:
@@ -42,9 +43,9 @@ options:
   state:
     description:
       - C(present) builds and installs.
-      - C(tried) looks whether that could work, and which versions it would bring. Changes nothing.
+      - C(checked) tells whether that could work, and which versions it would bring.
     type: str
-    choices: [present, tried]
+    choices: [present, checked]
     default: present
   timeout:
     description: Seconds that a build may take.
@@ -88,7 +89,6 @@ _GRACE = 10  # seconds between asking a build to end and making it end
 _SHOWN = 100  # lines of a failed build
 _LOGIN = ["sh", "-lc", 'exec "$@"', "sh"]  # with the PATH that the user has otherwise
 _OF_ROOT = ("XDG_", "SUDO_")
-_COMPLAINT = re.compile(r"error|sudo:|not found|fail", re.IGNORECASE)
 
 
 class BuildError(Exception):
@@ -97,19 +97,6 @@ class BuildError(Exception):
     def __init__(self, sentence: str, output: str = "") -> None:
         super().__init__(sentence)
         self.output = output.splitlines()[-_SHOWN:]
-
-
-def parse_info(text: str) -> dict[str, str]:
-    """Version by name in what a helper prints for ``-Si``, in the C locale."""
-    return dict(re.findall(r"^Name +: (\S+) *\nVersion +: (\S+) *$", text, re.MULTILINE))
-
-
-def complaint(output: str) -> str:
-    """The last lines that sound like the reason, of what a program said."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    return "It said: " + " ".join(
-        ([line for line in lines if _COMPLAINT.search(line)] or lines)[-3:]
-    )
 
 
 def judge(names: list[str], versions: dict[str, str], offered: dict[str, str], program: str) -> str:
@@ -200,7 +187,7 @@ class Helper:
             raise BuildError(
                 f"{user} may not run pacman through sudo without a password on this host, as"
                 f" helpers do. Allow it with visudo ({user} ALL=(root) NOPASSWD: /usr/bin/pacman),"
-                f" or build the packages there by hand. {complaint(output)}"
+                f" or build the packages there by hand. It said: {reason(output)}"
             )
 
     def offered(self, names: list[str]) -> dict[str, str]:
@@ -210,7 +197,7 @@ class Helper:
         if status != 0 and not offered:
             raise BuildError(
                 f"{self._program} cannot tell what the AUR has of {', '.join(names)}. Try"
-                f" `{self._program} -Si {names[0]}` as {self._user}. {complaint(output)}"
+                f" `{self._program} -Si {names[0]}` as {self._user}. It said: {reason(output)}"
             )
         return offered
 
@@ -227,7 +214,8 @@ class Helper:
             )
         if status != 0:
             raise BuildError(
-                f"{self._program} cannot build {', '.join(names)}. {remedy} {complaint(output)}",
+                f"{self._program} cannot build {', '.join(names)}. {remedy} It said:"
+                f" {reason(output)}",
                 output,
             )
         if self._run("pacman", "-Q", *names)[0] != 0:
@@ -261,7 +249,7 @@ def main() -> None:
             "versions": {"type": "dict", "default": {}},
             "program": {"type": "str", "required": True},
             "user": {"type": "str", "required": True},
-            "state": {"type": "str", "choices": ["present", "tried"], "default": "present"},
+            "state": {"type": "str", "choices": ["present", "checked"], "default": "present"},
             "timeout": {"type": "int", "default": 3600},
             "variable": {"type": "str", "required": True},
         },

@@ -116,6 +116,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.vestibule.programs import interpreter, reason
 
 # Prosody says nowhere in the file which hash it used: the length of the key in hex digits does.
 _HASHES = {40: "sha1", 64: "sha256"}
@@ -425,14 +426,6 @@ class Storage:
         return "unchanged" if sees_user(roster, entry.contact) else "subscribed"
 
 
-def interpreter_of(script: str) -> list[str]:
-    """The argv that starts the interpreter of ``script``, from its first line."""
-    first = script.split("\n", 1)[0]
-    if not first.startswith("#!"):
-        raise AccountError("prosodyctl does not name its interpreter in the first line.")
-    return first[2:].split()
-
-
 def render_steps(
     prosodyctl: str,
     accounts: list[Account],
@@ -481,16 +474,19 @@ def apply(
     prosodyctl = module.get_bin_path("prosodyctl")
     if prosodyctl is None:
         raise AccountError("Prosody is not installed: there is no prosodyctl. Install it first.")
+    lua = interpreter(Path(prosodyctl).read_text(encoding="utf-8"))
+    if not lua:
+        raise AccountError("prosodyctl does not name its interpreter in the first line.")
     done = subprocess.run(
-        [*interpreter_of(Path(prosodyctl).read_text(encoding="utf-8")), "-e", _LUA],
+        [*lua, "-e", _LUA],
         input=render_steps(prosodyctl, accounts, subscriptions, removed),
         capture_output=True,
         check=False,
         text=True,
     )
     if done.returncode != 0:
-        reason = (done.stderr or done.stdout).strip() or "it gave no reason"
-        raise AccountError(f"Prosody did not store the accounts: {reason}")
+        said = reason(done.stderr or done.stdout) or "it gave no reason"
+        raise AccountError(f"Prosody did not store the accounts: {said}")
 
 
 def run(module: AnsibleModule) -> dict[str, Any]:

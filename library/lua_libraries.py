@@ -9,8 +9,8 @@ short_description: Make installed Lua libraries load in the Lua that runs Prosod
 description:
   - Asks the interpreter that runs Prosody to load each library, in one process.
   - Where the package of a library written in Lua has files for other versions of Lua only, links
-    such a file into the search path of that interpreter. Debian 12 and 13 need this for
-    C(lua-basexx) and C(lua-inspect).
+    such a file into C(/usr/local/share/lua/), where that interpreter looks as well. Debian 12 and
+    13 need this for C(lua-basexx) and C(lua-inspect).
   - Fails when a library does not load in the end. Prosody itself would start all the same, without
     the modules that need it.
   - Installs no package and downloads nothing.
@@ -35,18 +35,6 @@ options:
             Lua works. Compiled libraries are never linked.
         type: bool
         default: false
-  directory:
-    description:
-      - Where to put links. It has to be in the search path of the interpreter.
-      - By default C(/usr/local/share/lua/) and the version of the interpreter.
-    type: path
-  state:
-    description:
-      - C(present) links what needs a link and fails when a library does not load.
-      - C(query) tells what loads, changes nothing and does not fail for a library.
-    type: str
-    choices: [present, query]
-    default: present
 attributes:
   check_mode:
     description: >-
@@ -108,6 +96,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.vestibule import managers
+from ansible.module_utils.vestibule.programs import interpreter, reason
 
 # Prints the version, the search path, and a line for each module named on standard input.
 _LUA = r"""
@@ -118,8 +108,7 @@ for name in io.lines() do
     print(ok and "loads" or "fails", name, (tostring(err):gsub("%s+", " ")));
 end
 """
-# How to ask a package manager for the files of a package, one path a line.
-_FILE_LISTS = (("dpkg-query", ["--listfiles"]), ("pacman", ["-Qlq"]))
+_DIRECTORY = "/usr/local/share/lua/{}"  # for links, by version
 _SHIPPED = re.compile(r".*/share/lua/(?P<version>\d+\.\d+)/(?P<file>.+\.lua)")
 _VERSION = re.compile(r"Lua (\d+\.\d+)")
 
@@ -135,14 +124,6 @@ class Answer:
     version: str
     path: str
     failures: dict[str, str]
-
-
-def interpreter_of(script: str) -> list[str]:
-    """The argv that starts the interpreter of ``script``, from its first line."""
-    first = script.split("\n", 1)[0]
-    if not first.startswith("#!"):
-        raise LibraryError("prosody does not name its interpreter in the first line.")
-    return first[2:].split()
 
 
 def parse_answer(output: str, modules: list[str]) -> Answer | None:
@@ -199,7 +180,9 @@ class Host:
         if prosody:
             # The unit starts this very file, so its first line decides; `prosodyctl about` only
             # knows the Lua of prosodyctl.
-            self.interpreter = interpreter_of(Path(prosody).read_text(encoding="utf-8"))
+            self.interpreter = interpreter(Path(prosody).read_text(encoding="utf-8"))
+            if not self.interpreter:
+                raise LibraryError("prosody does not name its interpreter in the first line.")
 
     def ask(self, modules: list[str]) -> Answer:
         """Tries every module in one process, without the environment of the caller."""
@@ -215,18 +198,13 @@ class Host:
             raise LibraryError(
                 f"The interpreter of Prosody, {' '.join(self.interpreter)}, did not answer as Lua"
                 f" 5.2 and later do (it ended with {done.returncode}). Install such a Lua, and let"
-                f" that command start it. It said: {(done.stderr or done.stdout).strip()[-500:]}"
+                f" that command start it. It said: {reason(done.stderr or done.stdout)}"
             )
         return answer
 
     def files_of(self, package: str) -> list[str]:
         """Paths that ``package`` installed, none where it is not installed."""
-        for program, options in _FILE_LISTS:
-            path = self._module.get_bin_path(program)
-            if path:
-                _, output, _ = self._module.run_command([path, *options, package])
-                return list(output.splitlines())
-        raise LibraryError("There is no package manager that Vestibule knows: dpkg or pacman.")
+        return managers.of(self._module).files_of([package])
 
 
 def render_failures(answer: Answer, interpreter: str, libraries: list[dict[str, Any]]) -> str:
@@ -255,7 +233,6 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     """Asks, links what needs a link, and asks again."""
     libraries = module.params["libraries"]
     names = [each["module"] for each in libraries]
-    changing = module.params["state"] == "present"
     host = Host(module)
     if not host.interpreter:
         if not module.check_mode:
@@ -265,8 +242,8 @@ def run(module: AnsibleModule) -> dict[str, Any]:
 
     answer = host.ask(names)
     links: dict[str, tuple[Path, str]] = {}
-    if changing and answer.failures:
-        directory = module.params["directory"] or f"/usr/local/share/lua/{answer.version}"
+    if answer.failures:
+        directory = _DIRECTORY.format(answer.version)
         for each in libraries:
             shipped = None
             if each["pure"] and each["module"] in answer.failures:
@@ -275,8 +252,9 @@ def run(module: AnsibleModule) -> dict[str, Any]:
                 links[each["module"]] = (Path(directory, shipped[1]), shipped[0])
         if links and f"{directory}/?.lua" not in answer.path.split(";"):
             raise LibraryError(
-                f"{directory} is not in the search path of {' '.join(host.interpreter)}. Set"
-                f" directory to one of: {answer.path}"
+                f"{directory}, where links to libraries belong, is not in the search path of"
+                f" {' '.join(host.interpreter)}. Install a Lua that looks there. This one looks in"
+                f" {answer.path}"
             )
         if links and not module.check_mode:
             for link, target in links.values():
@@ -329,14 +307,12 @@ def main() -> None:
                     "pure": {"type": "bool", "default": False},
                 },
             },
-            "directory": {"type": "path"},
-            "state": {"type": "str", "choices": ["present", "query"], "default": "present"},
         },
         supports_check_mode=True,
     )
     try:
         module.exit_json(**run(module))
-    except LibraryError as error:
+    except (LibraryError, managers.PackageError) as error:
         module.fail_json(msg=str(error))
 
 

@@ -1,0 +1,498 @@
+"""Package managers: what is installed, held and offered, and how to install it."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.vestibule import files
+from ansible.module_utils.vestibule.programs import reason
+
+# Where the role jitsi_lock remembers its holds, and where it has pacman read them
+HELD_BY_US = "/var/lib/vestibule/held"
+IGNORED_BY_US = "/etc/pacman.d/vestibule-held.conf"
+PACMAN_CONF = "/etc/pacman.conf"
+POLICY = "/usr/sbin/policy-rc.d"
+_KEPT = ".before-vestibule"
+_MARK = "# Made by Vestibule: no service starts while it installs packages."
+_LISTS = "/var/lib/apt/lists"
+_LISTS_LAST = 3600  # seconds
+_ATTEMPTS = 60  # to hold and unhold, one a second, while another program has dpkg's lock
+
+
+class PackageError(Exception):
+    """The packages cannot be installed. The message is a sentence for the operator."""
+
+
+def parse_madison(text: str, without: str | None = None) -> dict[str, list[str]]:
+    """Versions by name of what ``apt-cache madison`` prints, each once, sources left out.
+
+    Rows of the repository ``without``, an address with no slash at its end, are left out as well.
+    """
+    offers: dict[str, list[str]] = {}
+    for row in text.splitlines():
+        name, version, origin = (column.strip() for column in (row + "||").split("|")[:3])
+        of_another = without is None or origin.partition(" ")[0].rstrip("/") != without
+        known = not version or version in offers.get(name, [])
+        if of_another and not known and not origin.endswith("Sources"):
+            offers.setdefault(name, []).append(version)
+    return offers
+
+
+def parse_companions(text: str) -> dict[str, str]:
+    """Version by name of what goes together with packages, as ``apt-cache show`` prints these.
+
+    That is what a package depends on in one version alone (C(=)), and in none that is later (C(<<),
+    C(<=)), which then is its own version. Of alternatives the first counts.
+    """
+    companions = {}
+    for stanza in text.split("\n\n"):
+        fields = dict(re.findall(r"^(Version|Depends|Pre-Depends): (.*)$", stanza, re.MULTILINE))
+        own = fields.pop("Version", "")
+        for clause in ",".join(fields.values()).split(","):
+            found = re.match(r"\s*([^\s:]+)(?::\w+)? \((=|<<|<=) ([^)]+)\)", clause)
+            if found:
+                name, relation, version = found.groups()
+                companions[name] = version if relation == "=" else own
+    return companions
+
+
+def parse_info(text: str) -> dict[str, str]:
+    """Version by name in what ``pacman -Si`` prints, or a helper that talks like it (C locale)."""
+    return dict(re.findall(r"^Name +: (\S+) *\nVersion +: (\S+) *$", text, re.MULTILINE))
+
+
+def parse_policy(text: str) -> dict[str, str]:
+    """Version by name that ``apt-cache policy`` calls the candidate (C locale)."""
+    pairs = re.findall(r"^(\S+):\n(?:  .*\n)*?  Candidate: (\S+)$", text, re.MULTILINE)
+    return {name: version for name, version in pairs if version != "(none)"}
+
+
+class Apt:
+    """Debian's package manager and its derivatives'."""
+
+    lock = "/var/lib/dpkg/lock-frontend"
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self._module = module
+        self._lists: list[str] = []  # options, where the lists are not the host's own
+        self._environment = {
+            "LC_ALL": "C.UTF-8",
+            "LANGUAGE": "",
+            "DEBIAN_FRONTEND": "noninteractive",
+            "DEBIAN_PRIORITY": "critical",
+        }
+
+    def _run(self, *argv: str, data: str | None = None) -> tuple[int, str]:
+        status, out, err = self._module.run_command(
+            list(argv), data=data, environ_update=self._environment
+        )
+        return status, out + err
+
+    def packages(self) -> dict[str, tuple[str, bool]]:
+        """Version of every installed package, and whether anybody holds it, by name."""
+        form = r"${Package}\t${Version}\t${db:Status-Status}\t${db:Status-Want}\n"
+        status, output = self._run("dpkg-query", "--show", f"--showformat={form}")
+        if status != 0:
+            raise PackageError(
+                f"dpkg-query cannot tell what is installed. It said: {reason(output)}"
+            )
+        rows = [line.split("\t") for line in output.splitlines() if line.count("\t") == 3]
+        return {
+            name: (version, want == "hold")
+            for name, version, status, want in rows
+            if status == "installed"
+        }
+
+    def files_of(self, names: list[str]) -> list[str]:
+        """Paths of everything in some installed packages."""
+        return self._run("dpkg-query", "--listfiles", *names)[1].splitlines() if names else []
+
+    def candidates(self, names: list[str]) -> dict[str, str]:
+        """Version that an installation would bring, by name, as far as the repositories have it."""
+        if not names:
+            return {}
+        return parse_policy(self._run("apt-cache", "policy", "--", *names)[1])
+
+    def are_lists_fresh(self) -> bool:
+        """Whether the lists of packages are from the last hour."""
+        return _age(_LISTS) < _LISTS_LAST
+
+    def fetch_lists(self) -> None:
+        """Fetch the lists of packages."""
+        silence = ["-oAcquire::Retries=1", "-oAcquire::http::Timeout=20"]
+        status, output = self._run(
+            "apt-get",
+            "update",
+            *silence,
+            "-oAcquire::https::Timeout=20",
+            "-oDPkg::Lock::Timeout=60",
+            *self._lists,
+        )
+        if status != 0:
+            raise PackageError(
+                f"apt-get cannot fetch the lists of packages. It said: {reason(output)}"
+            )
+
+    def fetch_lists_aside(self, folder: str) -> None:
+        """Fetch the lists of packages into a folder, and tell what these offer from now on."""
+        os.makedirs(f"{folder}/lists/partial")
+        self._lists = [
+            f"-oDir::State::lists={folder}/lists",
+            f"-oDir::Cache={folder}",
+            "-oAPT::Sandbox::User=root",
+        ]
+        self.fetch_lists()
+
+    def held(self) -> set[str]:
+        """Names of the packages that anybody holds, installed or not."""
+        status, output = self._run("apt-mark", "showhold")
+        if status != 0:
+            raise PackageError(f"apt-mark cannot tell what is held. It said: {reason(output)}")
+        return set(output.split())
+
+    def held_by_others(self, names: list[str]) -> set[str]:
+        """Which of these packages other hands keep from changing."""
+        return set(names) & self.held() - recorded()
+
+    def how_to_release(self, names: list[str]) -> str:
+        """What to do that packages may change."""
+        return f"apt-mark unhold {' '.join(names)}"
+
+    def ours(self) -> set[str]:
+        """Names of the packages that we hold."""
+        return self.held() & recorded()
+
+    def change_holds(self, hold: set[str], release: set[str]) -> None:
+        """Hold some packages and release others."""
+        self._mark("hold", hold)
+        self._mark("unhold", release)
+
+    @contextmanager
+    def released(self, names: set[str]) -> Iterator[None]:
+        """Let go of packages that we hold, and hold them again however it ends."""
+        try:
+            self._mark("unhold", names)
+            yield
+        finally:
+            self._mark("hold", names)
+
+    def _mark(self, verb: str, names: set[str]) -> None:
+        for attempt in range(_ATTEMPTS if names else 0):
+            status, output = self._run("apt-mark", verb, *sorted(names))
+            if status == 0:
+                return
+            if "lock" not in output or attempt == _ATTEMPTS - 1:
+                raise PackageError(
+                    f"apt-mark cannot {verb} {', '.join(sorted(names))}. It said: {reason(output)}"
+                )
+            time.sleep(1)
+
+    def offered(self, names: list[str]) -> dict[str, list[str]]:
+        """Versions of packages that the repositories have, newest first, by name."""
+        return parse_madison(self._run("apt-cache", "madison", *self._lists, *names)[1])
+
+    def warning(self) -> str:
+        """Debian supports that a package is installed while others wait for their upgrade."""
+        return ""
+
+    def answer(self, answers: str) -> None:
+        """Tell debconf what the packages would ask."""
+        status, output = self._run("debconf-set-selections", data=answers)
+        if status != 0:
+            raise PackageError(f"debconf does not take the answers. It said: {reason(output)}")
+
+    def companions(self, wanted: list[str]) -> list[str]:
+        """What apt has to be told as well, for packages in other versions than the latest.
+
+        They may need others in a version that it would not choose by itself.
+        """
+        chosen = dict(each.split("=", 1) for each in wanted if "=" in each)
+        names = {each.partition("=")[0] for each in wanted}
+        more: dict[str, str] = {}
+        while chosen:
+            pairs = [f"{name}={version}" for name, version in chosen.items()]
+            found = parse_companions(self._run("apt-cache", "show", *pairs)[1])
+            new = {name: found[name] for name in found if name not in names}
+            offers = self.offered(list(new)) if new else {}
+            chosen = {name: new[name] for name in new if new[name] in offers.get(name, [])}
+            names.update(new)
+            more.update(chosen)
+        return [f"{name}={version}" for name, version in more.items()]
+
+    def install(self, wanted: list[str]) -> None:
+        """Install packages, each as C(name) or C(name=version), in one transaction."""
+        companions = self.companions(wanted)
+        with _nothing_starts(self._module):
+            status, output = self._run(
+                "apt-get",
+                "install",
+                "--yes",
+                "--no-install-recommends",
+                "--allow-downgrades",
+                "-oAcquire::Retries=3",
+                "-oDPkg::Lock::Timeout=60",
+                "-oDpkg::Options::=--force-confdef",
+                "-oDpkg::Options::=--force-confold",
+                *wanted,
+                *companions,
+            )
+        if status != 0:
+            raise PackageError(
+                f"apt-get cannot install {', '.join(wanted)}. It said: {reason(output)}"
+                + hint_at_holds(output, self)
+            )
+
+
+def with_include(configuration: str, path: str, present: bool) -> str:
+    """``configuration`` with one line at its end that includes ``path``, or without any."""
+    lines = configuration.splitlines()
+    others = [line for line in lines if re.sub(r"\s", "", line) != f"Include={path}"]
+    if len(lines) - len(others) == int(present):
+        return configuration
+    return "".join(f"{line}\n" for line in [*others, *([f"Include = {path}"] if present else [])])
+
+
+class Pacman:
+    """Arch's package manager. It starts no service."""
+
+    lock = "/var/lib/pacman/db.lck"
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self._module = module
+        self._lists: list[str] = []  # options, where the lists are not the host's own
+        self._released: set[str] = set()
+
+    def _run(self, *argv: str) -> tuple[int, str]:
+        status, out, err = self._module.run_command(list(argv), environ_update={"LC_ALL": "C"})
+        return status, out + err
+
+    def packages(self) -> dict[str, tuple[str, bool]]:
+        """Version of every installed package, and whether anybody holds it, by name."""
+        status, output = self._run("pacman", "-Q")
+        if status != 0:
+            raise PackageError(f"pacman cannot tell what is installed. It said: {reason(output)}")
+        held = self.held()
+        return {
+            name: (version, name in held)
+            for name, version in re.findall(r"^(\S+) (\S+)$", output, re.MULTILINE)
+        }
+
+    def files_of(self, names: list[str]) -> list[str]:
+        """Paths of everything in some installed packages."""
+        return self._run("pacman", "-Qlq", *names)[1].splitlines() if names else []
+
+    def candidates(self, names: list[str]) -> dict[str, str]:
+        """Version that an installation would bring, by name, as far as the repositories have it."""
+        # It prints the packages it knows, and exits with 1 when it does not know them all.
+        return parse_info(self._run("pacman", "-Si", "--", *names)[1]) if names else {}
+
+    def are_lists_fresh(self) -> bool:
+        """Whether the lists of packages are from the last hour."""
+        return _age("/var/lib/pacman/sync") < _LISTS_LAST
+
+    def fetch_lists(self) -> None:
+        """Fetch the lists of packages."""
+        status, output = self._run("pacman", "-Sy", "--noconfirm", *self._lists)
+        if status != 0:
+            raise PackageError(
+                f"pacman cannot fetch the lists of packages. It said: {reason(output)}"
+            )
+
+    def fetch_lists_aside(self, folder: str) -> None:
+        """Fetch the lists of packages into a folder, and tell what these offer from now on."""
+        os.chmod(folder, 0o755)  # noqa: S103 — whoever fetches for pacman may not be root
+        self._lists = ["--dbpath", folder, "--logfile", "/dev/null"]
+        self.fetch_lists()
+
+    def _ignored(self) -> list[str]:
+        status, output = self._run("pacman-conf", "--config", PACMAN_CONF, "IgnorePkg")
+        if status != 0:
+            raise PackageError(f"pacman-conf cannot read {PACMAN_CONF}. It said: {reason(output)}")
+        return output.split()
+
+    def held(self) -> set[str]:
+        """Names of the packages, or patterns of names, that anybody holds."""
+        return set(self._ignored())
+
+    def held_by_others(self, names: list[str]) -> set[str]:
+        """Which of these packages other hands keep from changing. They may have given patterns."""
+        patterns = list((Counter(self._ignored()) - Counter(self.ours())).elements())
+        return {name for name in names if any(fnmatchcase(name, each) for each in patterns)}
+
+    def how_to_release(self, names: list[str]) -> str:
+        """What to do that packages may change."""
+        return f"take {' '.join(names)} out of IgnorePkg in {PACMAN_CONF}"
+
+    def ours(self) -> set[str]:
+        """Names of the packages that we hold."""
+        return self.held() & recorded()
+
+    @contextmanager
+    def released(self, names: set[str]) -> Iterator[None]:
+        """Let go of packages that we hold, and hold them again however it ends."""
+        if not names:
+            yield
+            return
+        before = files.read(IGNORED_BY_US)
+        lines = before.splitlines(keepends=True)
+        kept = [line for line in lines if line.partition("=")[2].strip() not in names]
+        files.write(self._module, IGNORED_BY_US, "".join(kept), 0o644)
+        self._released = names
+        try:
+            yield
+        finally:
+            files.write(self._module, IGNORED_BY_US, before, 0o644)
+
+    def change_holds(self, hold: set[str], release: set[str]) -> None:
+        """Hold some packages and release others, in a file of ours (pacman.conf(5))."""
+        before = files.read(IGNORED_BY_US)
+        names = set(re.findall(r"^IgnorePkg = (\S+)$", before, re.MULTILINE))
+        names = (names | hold) - release
+        if names:  # the file before the line that includes it
+            lines = "".join(f"IgnorePkg = {name}\n" for name in sorted(names))
+            head = "# Made by Vestibule, role jitsi_lock. Changes made here are overwritten.\n"
+            files.write(self._module, IGNORED_BY_US, f"{head}[options]\n{lines}", 0o644)
+        self.include(IGNORED_BY_US, present=bool(names))
+        if not names:
+            files.remove(IGNORED_BY_US)
+
+    def include(self, path: str, *, present: bool, dry: bool = False) -> bool:
+        """Have one line at the end of pacman.conf include a file, or none. Whether it changed.
+
+        pacman reads no folder of files, so there is no other way in. At the end, the distribution's
+        repositories come first, and sections may come again. ``dry`` only tells.
+        """
+        before = files.read(PACMAN_CONF)
+        after = with_include(before, path, present)
+        if after != before and not dry:
+            files.write(self._module, PACMAN_CONF, after)
+        return after != before
+
+    def offered(self, names: list[str]) -> dict[str, list[str]]:
+        """The version of each package that the repositories have, by name."""
+        found = parse_info(self._run("pacman", "-Si", *self._lists, *names)[1])
+        return {name: [version] for name, version in found.items()}
+
+    def answer(self, answers: str) -> None:
+        """Packages of Arch ask nothing."""
+
+    def warning(self) -> str:
+        """A sentence where other packages wait for an upgrade that Arch wants to come first."""
+        waiting = [
+            line
+            for line in self._run("pacman", "-Qu")[1].splitlines()
+            if "->" in line and not line.endswith("[ignored]")
+        ]
+        if not waiting:
+            return ""
+        return (
+            f"Upgrades wait on this host, {len(waiting)} in number. Arch supports no partial ones:"
+            " what is installed now may need the later versions. Run pacman -Syu soon, then this"
+            " again."
+        )
+
+    def _bystanders(self, names: list[str]) -> list[str]:
+        """Installed packages that would be replaced together with some, though nobody asked."""
+        form = ["--print", "--print-format", "%n %v", "--needed", "--noconfirm"]
+        output = self._run("pacman", "-S", *form, *names)[1]
+        installed = self.packages()
+        asked = {*names, *self._released}
+        return [
+            name
+            for name, version in re.findall(r"^(\S+) (\S+)$", output, re.MULTILINE)
+            if name not in asked and installed.get(name, (version, False))[0] != version
+        ]
+
+    def install(self, wanted: list[str]) -> None:
+        """Install packages in one transaction. The repositories have one version of each."""
+        names = [each.partition("=")[0] for each in wanted]
+        bystanders = self._bystanders(names)
+        if bystanders:
+            raise PackageError(
+                f"{', '.join(names)} cannot be installed without upgrading {', '.join(bystanders)},"
+                " of which other packages of this host may need the version that they have. Run"
+                " pacman -Syu, then this again."
+            )
+        status, output = self._run("pacman", "-S", "--noconfirm", "--needed", *names)
+        if status != 0:
+            raise PackageError(
+                f"pacman cannot install {', '.join(names)}. It said: {reason(output)}"
+                + hint_at_holds(output, self)
+            )
+
+
+def hint_at_holds(output: str, manager: Apt | Pacman) -> str:
+    """A sentence where a failure may come from packages that other hands hold."""
+    if not re.search(r"\bheld\b|ignoring package|IgnorePkg", output):
+        return ""
+    words = set(re.findall(r"[a-z0-9][a-z0-9+._-]*", output))
+    held = sorted(manager.held_by_others(list(words)))
+    if not held:
+        return ""
+    return (
+        f" Other hands hold {', '.join(held)}. Release what is in the way"
+        f" ({manager.how_to_release(held)}), then run this again."
+    )
+
+
+def recorded() -> set[str]:
+    """Packages that we have held, which others may have released meanwhile."""
+    return set(files.read(HELD_BY_US).split())
+
+
+def _age(folder: str) -> float:
+    try:
+        return time.time() - os.stat(folder).st_mtime
+    except FileNotFoundError:
+        return float("inf")
+
+
+def find(module: AnsibleModule) -> Apt | Pacman | None:
+    """The package manager of this host, None where it has none that we know."""
+    if module.get_bin_path("apt-get"):  # dpkg alone is a package of Arch, too
+        return Apt(module)
+    return Pacman(module) if module.get_bin_path("pacman") else None
+
+
+def of(module: AnsibleModule) -> Apt | Pacman:
+    """The package manager of this host. Raises PackageError where it has none that we know."""
+    manager = find(module)
+    if manager is None:
+        raise PackageError("This host has neither apt nor pacman.")
+    return manager
+
+
+def installation_was_cut_off() -> bool:
+    """Whether a run ended before it took its own policy-rc.d away again."""
+    return os.path.lexists(f"{POLICY}{_KEPT}") or _MARK in files.read(POLICY)
+
+
+def restore_policy() -> None:
+    """Take our policy-rc.d away, and bring back the one of before."""
+    if os.path.lexists(f"{POLICY}{_KEPT}"):
+        os.replace(f"{POLICY}{_KEPT}", POLICY)
+    elif _MARK in files.read(POLICY):
+        os.unlink(POLICY)
+
+
+@contextmanager
+def _nothing_starts(module: AnsibleModule) -> Iterator[None]:
+    """Have maintainer scripts start no service (Debian policy, invoke-rc.d(8)).
+
+    Whoever has a policy-rc.d of his own may let some start, so it steps aside.
+    """
+    restore_policy()
+    if os.path.lexists(POLICY):
+        os.rename(POLICY, f"{POLICY}{_KEPT}")
+    files.write(module, POLICY, f"#!/bin/sh\n{_MARK}\nexit 101\n", 0o755)
+    try:
+        yield
+    finally:
+        restore_policy()
