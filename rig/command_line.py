@@ -8,8 +8,11 @@ import re
 from collections.abc import Sequence
 
 from rig.images import IMAGES, Builder, available_images
-from rig.podman import Podman, RigError, say
+from rig.podman import ROOT, Podman, RigError, say
 from rig.servers import Servers
+from rig.stand_ins.build import build
+
+STAND_INS = ROOT / "build/stand-ins"
 
 
 def host_name(text: str) -> str:
@@ -30,6 +33,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     action = actions.add_parser("up", help="boot a server and print its address")
     action.add_argument("name", type=host_name)
     action.add_argument("--image", choices=sorted(IMAGES), default="debian13")
+    action = actions.add_parser("serve", help="serve stand-ins of Jitsi's packages on a server")
+    action.add_argument("name", type=host_name)
     action = actions.add_parser("down", help="remove a server")
     action.add_argument("name", type=host_name)
     action = actions.add_parser("address", help="print the address of a running server")
@@ -57,6 +62,9 @@ def main() -> int:
                     Builder(podman).build(images[options.image])
                 case "up":
                     print(servers.up(options.name, images[options.image]))
+                case "serve":
+                    build(STAND_INS)
+                    servers.serve(options.name, STAND_INS / "repositories.tar")
                 case "down":
                     servers.down(options.name)
                 case "address":

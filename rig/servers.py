@@ -14,6 +14,27 @@ from rig.podman import CONTAINER_PREFIX, Podman, RigError, confinement, last_lin
 
 BOOT_SECONDS = 180.0
 
+# Runs on a server that has the repositories in /srv/stand-ins.tar.
+SERVE = """
+mkdir -p /srv/stand-ins
+tar --extract --no-same-owner --directory=/srv/stand-ins --file=/srv/stand-ins.tar
+rm /srv/stand-ins.tar
+cat > /etc/systemd/system/stand-ins.service << END
+[Unit]
+Description=Repositories of stand-ins, for tests only
+
+[Service]
+DynamicUser=yes
+ExecStart=/usr/bin/python3 -m http.server --bind 127.0.0.1 --directory /srv/stand-ins 8099
+
+[Install]
+WantedBy=multi-user.target
+END
+systemctl daemon-reload
+systemctl --quiet enable --now stand-ins
+timeout 60 bash -c 'until : < /dev/tcp/127.0.0.1/8099; do sleep 0.1; done' 2> /dev/null
+"""
+
 
 def ssh_config(name: str, address: str, identity: Path, known_hosts: Path) -> str:
     """Client configuration that opens one server by its name or its address."""
@@ -54,6 +75,15 @@ class Servers:
         self._describe(name, container, address)
         self._wait_for_ssh(container, address)
         return address
+
+    def serve(self, name: str, repositories: Path) -> None:
+        """Serve the repositories of stand-ins in this archive on port 8099 of the server itself."""
+        container = CONTAINER_PREFIX + name
+        self._podman("cp", str(repositories), f"{container}:/srv/stand-ins.tar")
+        self._podman(
+            *("exec", container, "sh", "-euc", SERVE),
+            failure=f"Server '{name}' does not serve the stand-ins",
+        )
 
     def down(self, name: str) -> None:
         """Remove a server and what is known about it; nothing to remove is fine."""

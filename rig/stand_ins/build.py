@@ -21,14 +21,12 @@ again; whoever comes meanwhile waits.
 
 from __future__ import annotations
 
-import argparse
 import fcntl
 import gzip
 import hashlib
 import os
 import shutil
 import subprocess
-import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -37,6 +35,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from rig.podman import RigError, last_line
 from rig.stand_ins import pacman_repository
 from rig.stand_ins.pacman_repository import Package
 
@@ -81,9 +80,15 @@ AUR = {
 
 
 def run(*argv: str | Path) -> str:
-    """Run a program and return what it printed; CalledProcessError if it fails."""
+    """Run a program and return what it printed; RigError if it fails."""
     environment = {**os.environ, "LC_ALL": "C", "SOURCE_DATE_EPOCH": BUILD_EPOCH}
-    return subprocess.run(argv, env=environment, capture_output=True, text=True, check=True).stdout
+    try:
+        done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True)
+    except subprocess.CalledProcessError as error:
+        raise RigError(f"{error.cmd[0]} failed: {last_line(error.stderr)}") from error
+    except FileNotFoundError as error:
+        raise RigError(f"{argv[0]} is missing: run scripts/bootstrap --rig first.") from error
+    return done.stdout
 
 
 def digest_of_sources() -> str:
@@ -308,26 +313,3 @@ def build(output: Path) -> bool:
         pack(output)
         stamp.write_text(digest, "utf-8")
     return True
-
-
-def main() -> int:
-    """Run the command line and return the exit code."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("output", metavar="OUT_DIR", type=Path, help="where to build")
-    output = parser.parse_args().output
-    try:
-        built = build(output)
-    except subprocess.CalledProcessError as error:
-        print(f"{error.cmd[0]} failed:\n{error.stderr}", file=sys.stderr)
-        return 1
-    except FileNotFoundError as error:
-        print(f"{error.filename} is missing: install dpkg, gpg and gpg-agent.", file=sys.stderr)
-        return 1
-    print(f"Stand-in packages {'built' if built else 'unchanged'} in {output}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
