@@ -195,8 +195,11 @@ class Builder:
 
     def build(self, image: Image) -> None:
         """Make an image, and those below it, unless the one of this recipe exists already."""
-        if self._has_image(image):
-            return
+        with self._podman.locked(image.name):
+            if not self._has_image(image):
+                self._make(image)
+
+    def _make(self, image: Image) -> None:
         if isinstance(image.origin, Image):
             self.build(image.origin)
         say(f"image {image.name}: building {image.label} …")

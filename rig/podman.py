@@ -67,6 +67,7 @@ class Podman:
         self.runtime = Path("/run/vestibule") / checkout
         self.pin_directory = self.runtime / "namespace"
         self.pin = self.pin_directory / "mnt"
+        self._tried = self.runtime / "podman-works"
         self.needs_namespace = not cgroups_are_unified(MOUNTINFO.read_text(encoding="utf-8"))
 
     # Running programs
@@ -109,38 +110,66 @@ class Podman:
 
     @contextlib.contextmanager
     def prepared(self) -> Iterator[None]:
-        """Podman can be used; nobody else changes images or servers of this checkout meanwhile."""
+        """Podman can be used, and stays usable meanwhile. Several may use it at the same time."""
         missing = [p for p in ("podman", "crun", "mmdebstrap", "ssh-keygen") if not shutil.which(p)]
         if missing:
             raise RigError(f"{', '.join(missing)} not found: run scripts/bootstrap --rig first.")
         self.state.mkdir(parents=True, exist_ok=True)
-        with (self.state / "lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                say("waiting for another rig of this checkout …")
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            self._write_configuration()
-            self.run(self.privileged(["mkdir", "-p", str(self.pin_directory)]))
-            if self.needs_namespace and not self.namespace_exists():
-                self._make_namespace()
-            self(
-                "info",
-                failure="podman does not work on this machine; use a Debian 12 or 13 server or "
-                "virtual machine where root may mount file systems and create namespaces",
-            )
+        with (self.state / "lock").open("w") as self._lock:
+            fcntl.flock(self._lock, fcntl.LOCK_SH)
+            while not self._is_ready():
+                fcntl.flock(self._lock, fcntl.LOCK_EX)
+                self._make_ready()
+                fcntl.flock(self._lock, fcntl.LOCK_SH)
             yield
 
-    def _write_configuration(self) -> None:
+    @contextlib.contextmanager
+    def locked(self, name: str) -> Iterator[None]:
+        """Nobody else of this checkout is at the thing of this name; whoever comes waits."""
+        with (self.state / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _is_ready(self) -> bool:
+        return (
+            all(file.exists() and file.read_text("utf-8") == text for file, text in self._files())
+            and self._tried.exists()
+            and (not self.needs_namespace or self.namespace_exists())
+        )
+
+    def _make_ready(self) -> None:
+        for file, text in self._files():
+            file.write_text(text, encoding="utf-8")
+        self.run(self.privileged(["mkdir", "-p", str(self.pin_directory)]))
+        if self.needs_namespace and not self.namespace_exists():
+            self._make_namespace()
+        self(
+            "info",
+            failure="podman does not work on this machine; use a Debian 12 or 13 server or "
+            "virtual machine where root may mount file systems and create namespaces",
+        )
+        self.run(self.privileged(["touch", str(self._tried)]))
+
+    def leave_if_empty(self) -> None:
+        """Let go of the namespace when nobody else is here and no server is left."""
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        if not self("ps", "--all", "--quiet").strip():
+            self._unpin()
+
+    def _files(self) -> Iterator[tuple[Path, str]]:
         """Podman's settings: everything of ours apart from the machine's own containers."""
-        (self.state / "storage.conf").write_text(
+        yield (
+            self.state / "storage.conf",
             "[storage]\n"
             'driver = "overlay"\n'
             f'graphroot = "{self.storage}"\n'
             f'runroot = "{self.runtime / "storage"}"\n',
-            encoding="utf-8",
         )
-        (self.state / "containers.conf").write_text(
+        yield (
+            self.state / "containers.conf",
             "[containers]\n"
             'log_driver = "k8s-file"\n'
             "[engine]\n"
@@ -148,7 +177,6 @@ class Podman:
             'events_logger = "file"\n'
             'runtime = "crun"\n'
             f'tmp_dir = "{self.runtime / "libpod"}"\n',
-            encoding="utf-8",
         )
 
     def namespace_exists(self) -> bool:
@@ -165,7 +193,7 @@ class Podman:
             "round them; use a virtual machine, or boot with systemd.unified_cgroup_hierarchy=1"
         )
         # A namespace can only be pinned below a mount that does not propagate (unshare(1)).
-        self.unpin()
+        self._unpin()
         for argv in (
             ["mount", "--bind", str(self.pin_directory), str(self.pin_directory)],
             ["mount", "--make-private", str(self.pin_directory)],
@@ -183,7 +211,7 @@ class Podman:
         # Servers of a namespace that is gone cannot be entered again, their processes can be ended.
         self("rm", "--force", "--all", "--time=0")
 
-    def unpin(self) -> None:
+    def _unpin(self) -> None:
         """Let go of the namespace; it ends with the last process in it."""
         for target in (self.pin, self.pin_directory):
             for _ in range(mounts_at(str(target), MOUNTINFO.read_text(encoding="utf-8"))):

@@ -90,8 +90,7 @@ class Servers:
         if self._status(CONTAINER_PREFIX + name) is not None:
             self._podman("rm", "--force", "--time=0", CONTAINER_PREFIX + name)
         shutil.rmtree(self._podman.state / "hosts" / name, ignore_errors=True)
-        if not self._podman("ps", "--all", "--quiet").strip():
-            self._podman.unpin()
+        self._podman.leave_if_empty()
 
     def overview(self) -> str:
         """One line a server: name, state, image."""
@@ -151,22 +150,10 @@ class Servers:
 
     def _authorize(self, container: str) -> None:
         """Let the rig's key in as root; the image itself holds no key."""
-        if not self._identity.exists():
-            comment = "vestibule rig"
-            self._podman.run(
-                [
-                    "ssh-keygen",
-                    "-q",
-                    "-t",
-                    "ed25519",
-                    "-N",
-                    "",
-                    "-C",
-                    comment,
-                    "-f",
-                    str(self._identity),
-                ]
-            )
+        with self._podman.locked("identity"):
+            if not self._identity.exists():
+                kind = ["-q", "-t", "ed25519", "-N", "", "-C", "vestibule rig"]
+                self._podman.run(["ssh-keygen", *kind, "-f", str(self._identity)])
         public = self._identity.with_suffix(".pub").read_text(encoding="utf-8")
         install = "install -d -m 0700 /root/.ssh && umask 077 && cat > /root/.ssh/authorized_keys"
         self._podman("exec", "--interactive", container, "sh", "-c", install, stdin=public)
