@@ -7,6 +7,8 @@ import pytest
 from tests.servers.support import Controller, Server
 
 NAME = "faults"
+# For deployments whose subject is something else than the doors: one case is proof enough
+BRIEF = {"jitsi_verify_cases": ["valid_token_enters"]}
 
 
 @pytest.fixture(scope="session")

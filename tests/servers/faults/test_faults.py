@@ -11,6 +11,8 @@ import pytest
 
 from tests.servers.support import DOMAIN, Controller, Server, differences
 
+from .conftest import BRIEF
+
 pytestmark = pytest.mark.usefixtures("deployed")
 
 _HOSTS_FILE = f"/etc/prosody/conf.avail/{DOMAIN}.cfg.lua"
@@ -100,7 +102,7 @@ def test_a_run_that_was_cut_off_is_completed_by_the_next(
     assert "basexx" in cut.messages[-1]
     assert start_of(server) == began
 
-    run = controller.deploy(jitsi_token_issuer="renamed")
+    run = controller.deploy(jitsi_token_issuer="renamed", **BRIEF)
     assert run.returncode == 0, run.output[-3000:]
     assert start_of(server) != began
 
@@ -160,7 +162,7 @@ def test_prosody_stops_itself_without_a_library_and_is_mended(
     assert "prosody stopped itself. Unguarded door on " in proof.messages[-1]
     assert "module 'basexx' not found" in proof.messages[-1]
 
-    run = controller.deploy()
+    run = controller.deploy(**BRIEF)
     assert run.returncode == 0, run.output[-3000:]
     assert run.recap["changed"] > 0
 
@@ -195,7 +197,7 @@ def test_packages_leave_our_files_alone(
     assert differences(before, our_files(server)) == []
     assert start_of(server) == began
 
-    run = controller.deploy()
+    run = controller.deploy(**BRIEF)
     assert run.returncode == 0, run.output[-3000:]
     # The file of versions on the controller
     assert run.recap["changed"] == int(name == "next")
@@ -245,9 +247,9 @@ def test_a_changed_password_is_brought_back(server: Server, controller: Controll
     account = f"cat /var/lib/prosody/auth%2e{DOMAIN.replace('.', '%2e')}/accounts/focus.dat"
     server.run(f"prosodyctl passwd focus@auth.{DOMAIN}", stdin="hijacked\nhijacked\n")
     hijacked, began = server.run(account), start_of(server)
-    run = controller.deploy()
+    run = controller.deploy(**BRIEF)
 
-    # The access cases need Jicofo, which had to log in again
+    # The access case needs Jicofo, which had to log in again
     assert run.returncode == 0, run.output[-3000:]
     assert start_of(server) != began
     assert server.run(account) != hijacked
@@ -272,7 +274,7 @@ def test_an_opened_door_fails_the_proof(
     server: Server, controller: Controller, edit: str, case: str
 ) -> None:
     with edited(server, edit):
-        run = controller.play("verify.yml", jitsi_domain=DOMAIN)
+        run = controller.play("verify.yml", jitsi_domain=DOMAIN, jitsi_verify_cases=[case])
 
     assert run.returncode != 0
     assert "verdicts are wrong: " in run.messages[-1]

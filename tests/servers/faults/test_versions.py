@@ -13,7 +13,7 @@ import yaml
 
 from tests.servers.support import Controller, Deployment, Server, differences
 
-from .conftest import NAME
+from .conftest import BRIEF, NAME
 
 pytestmark = pytest.mark.usefixtures("deployed")
 
@@ -48,9 +48,9 @@ def _locks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(name="deploy")
 def _deploy(controller: Controller, locks: Path) -> Any:
     def deploy(*flags: str, **variables: Any) -> Deployment:
-        # One case is proof enough of these
-        proof = {"jitsi_verify_cases": ["valid_token_enters"], "jitsi_lock_directory": str(locks)}
-        return controller.deploy(*flags, **{**proof, **variables})
+        return controller.deploy(
+            *flags, **{**BRIEF, "jitsi_lock_directory": str(locks), **variables}
+        )
 
     return deploy
 
