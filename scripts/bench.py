@@ -29,7 +29,7 @@ from vestibule.tokens.minting import mint_with
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build/bench"
 BIN = Path(sys.executable).parent
-RIG = [sys.executable, str(ROOT / "molecule/shared/rig.py")]
+RIG = [sys.executable, "-m", "rig"]
 # Secret and audience of the tokens that are minted for the measurement
 SECRET, ISSUER, AUDIENCE, DOMAIN = "b" * 43, "vestibule", "jitsi", "meet.example.org"
 
@@ -142,7 +142,7 @@ class Server:
         }
         content = {"all": {"children": {"rig": {"hosts": {name: host}}}, "vars": variables}}
         self.inventory.write_text(json.dumps(content), encoding="utf-8")
-        self.play("molecule/shared/prepare.yml")
+        self.play("rig/playbooks/prepare.yml")
 
     def ssh(self, script: str, **options: Any) -> str:
         """Run a script there, as one command."""

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes docs/variables.md and docs/features.md from the files that they describe.
+"""Writes docs/variables.md, docs/features.md and the picture in README.md from what they describe.
 
 ``.venv/bin/python scripts/generate_docs.py`` writes them. tests/contract checks that they are
 fresh.
@@ -272,9 +272,61 @@ def features() -> str:
     return "\n".join(lines) + "\n" + _SHAPE
 
 
+def _steps(tasks: Iterable[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Role and phase of each task of a play; those of a rescue are no part of the way."""
+    for task in tasks:
+        yield from _steps(task.get("block", []))
+        for word in ("import_role", "include_role"):
+            if role := task.get(f"ansible.builtin.{word}"):
+                yield role["name"], role.get("tasks_from", "main")
+
+
+def _stages(playbook: Path) -> Iterator[tuple[str, list[str]]]:
+    """Name of each play and its lines: what follows in one role or one phase stands on one."""
+    for play in _load(playbook):
+        if other := play.get("ansible.builtin.import_playbook"):
+            yield from _stages(playbook.parent / other)
+            continue
+        lines: list[tuple[list[str], list[str]]] = []
+        for role, phase in _steps(play["tasks"]):
+            if lines and lines[-1][0] == [role]:
+                lines[-1][1].append(phase)
+            elif lines and lines[-1][1] == [phase]:
+                lines[-1][0].append(role)
+            else:
+                lines.append(([role], [phase]))
+        yield (
+            play["name"],
+            [
+                ", ".join(roles) + (f": {', '.join(phases)}" if phases != ["main"] else "")
+                for roles, phases in lines
+            ],
+        )
+
+
+def _picture() -> Iterator[str]:
+    """The plays of a deployment as a flowchart (mermaid.js.org)."""
+    yield "flowchart LR"
+    yield '  inventory(["inventory/"])'
+    before = "inventory"
+    for number, (name, lines) in enumerate(_stages(ROOT / "playbooks/site.yml"), 1):
+        yield f'  stage{number}["<b>{name}</b><br>{"<br>".join(lines)}"]'
+        yield f"  {before} --> stage{number}"
+        before = f"stage{number}"
+
+
+def readme() -> str:
+    """The whole page, with the picture of today."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    head, _, rest = text.partition("```mermaid\n")
+    tail = rest.partition("```\n")[2]
+    return head + "```mermaid\n" + "\n".join(_picture()) + "\n```\n" + tail
+
+
 PAGES: dict[Path, Callable[[], str]] = {
     ROOT / "docs/variables.md": variables,
     ROOT / "docs/features.md": features,
+    ROOT / "README.md": readme,
 }
 
 if __name__ == "__main__":

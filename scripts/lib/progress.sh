@@ -33,6 +33,7 @@ step() {
   printf '\n## %s: %s\n' "$label" "$*" >>"$log"
   start=$(($(wc -c <"$log") + 1))
   "$@" >>"$log" 2>&1 || status=$?
+  [[ -z ${times:-} ]] || printf '%s\t%s\n' "$(since "$began")" "$label" >>"$times"
   if ((status == 0)); then
     printf '%8s s\n' "$(since "$began")"
     return

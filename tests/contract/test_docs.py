@@ -12,7 +12,7 @@ import pytest
 @pytest.mark.parametrize("page", generate_docs.PAGES, ids=lambda page: page.name)
 def test_generated_pages_are_fresh(page: Path) -> None:
     assert page.read_text(encoding="utf-8") == generate_docs.PAGES[page](), (
-        f"docs/{page.name} is stale. Run .venv/bin/python scripts/generate_docs.py."
+        f"{page.name} is stale. Run .venv/bin/python scripts/generate_docs.py."
     )
 
 

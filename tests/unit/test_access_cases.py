@@ -39,17 +39,24 @@ def test_every_case_tries_something(case: Case) -> None:
     assert case.attempts
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_every_refusal_has_a_control(case: Case) -> None:
-    assert not case.refusals or case.control is not nothing
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.refusals])
+def test_every_refusal_has_a_control(name: str) -> None:
+    assert CASES[name].control is not nothing
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_names_and_expectations_agree(case: Case) -> None:
-    if re.search("_(refused|closed|waits|not|cannot)(_|$)", case.name):
-        assert case.refusals
-    if re.search("_(enters|admits|allowed|moderates)(_|$)", case.name):
-        assert not case.refusals
+def named(words: str) -> list[str]:
+    """Names of the cases with one of these words in them; others do not say what is expected."""
+    return [name for name in CASES if re.search(f"_({words})(_|$)", name)]
+
+
+@pytest.mark.parametrize("name", named("refused|closed|waits|not|cannot"))
+def test_what_is_called_refused_is(name: str) -> None:
+    assert CASES[name].refusals
+
+
+@pytest.mark.parametrize("name", named("enters|admits|allowed|moderates"))
+def test_what_is_called_admitted_is(name: str) -> None:
+    assert not CASES[name].refusals
 
 
 REFUSAL = Refusal(Stage.LOGIN, ("not-allowed", "not-authorized"), "exp.* missing")

@@ -97,7 +97,7 @@ def test_the_stand_ins_have_what_features_need(feature: str) -> None:
     hosts = content.get("hosts", {}).values()
     listed = [host.get(kind, []) for host in (*hosts, content) for kind in ("modules", "guards")]
     needed = {name: [feature] for names in listed if isinstance(names, list) for name in names}
-    files = [str(path) for path in (ROOT / "molecule/shared/stand_ins/plugins").glob("mod_*.lua")]
+    files = [str(path) for path in (ROOT / "rig/stand_ins/plugins").glob("mod_*.lua")]
     ours = [str(path) for path in (ROOT / "roles/jitsi_tokens/files").glob("*/mod_*.lua")]
     assert files and ours
     assert jitsi_missing_modules(needed, files, "The stand-ins", ours) == ""

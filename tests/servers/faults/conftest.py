@@ -1,0 +1,36 @@
+"""One server and one controller for all tests of what goes wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.servers.support import Controller, Server
+
+NAME = "faults"
+# For deployments whose subject is something else than the doors: one case is proof enough
+BRIEF = {"jitsi_verify_cases": ["valid_token_enters"]}
+
+
+@pytest.fixture(scope="session")
+def server() -> Server:
+    """The server of the scenario; `molecule create --scenario-name faults` boots it."""
+    return Server(NAME)
+
+
+@pytest.fixture(scope="session")
+def controller(tmp_path_factory: pytest.TempPathFactory) -> Controller:
+    """The operator's side."""
+    return Controller(tmp_path_factory.mktemp("controller"), NAME)
+
+
+@pytest.fixture(scope="session")
+def deployed(server: Server, controller: Controller) -> None:
+    """The server is deployed, by whichever test came first."""
+    if server.is_fresh():
+        run = controller.deploy("--skip-tags=jitsi_verify")
+        assert run.returncode == 0, run.output[-3000:]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What watches the first deployment comes before what needs a deployed server."""
+    items.sort(key=lambda item: item.path.stem != "test_secrets")
