@@ -5,7 +5,7 @@ plugins, Jicofo and our modules make of it. Each of our rules can be switched of
 search finds the shortest way into a state that nobody gets out of: that shows both that the rule is
 needed and that the search sees.
 
-The model says what was seen on servers, with Jitsi's plugins of August 2026; tests/modules and the
+The model says what was seen on servers, with Jitsi's plugins of August 2026; tests/servers and the
 access cases play its turning points. What no transition depends on is not in its state: silence
 (av_moderation) may be on in any state, so it is asked about in all of them.
 """
