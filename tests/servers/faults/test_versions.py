@@ -152,9 +152,8 @@ def test_a_version_that_cannot_be_fetched_costs_no_hold(
         run = deploy(jitsi_versions={**lock, "lua-inspect": "9.0-1"})
 
     assert run.returncode != 0
-    assert (
-        "apt-get cannot install lua-inspect=9.0-1. It said: E: Failed to fetch" in run.messages[-1]
-    )
+    said = run.messages[-1].partition("apt-get cannot install lua-inspect=9.0-1. It said: ")[2]
+    assert "E: Failed to fetch" in said
     assert held(server) == before
     assert installed(server, *lock) == lock
 
