@@ -31,12 +31,15 @@ from .people import (
     CONFERENCE,
     FOCUS_USER,
     administer,
+    bare,
     guest,
+    is_in,
     member,
     owner,
     owner_token,
     see_the_end,
     set_affiliation,
+    switch_lobby,
     wait_for_owner,
 )
 
@@ -471,3 +474,27 @@ async def test_machines_stay_out_of_lobbies(entrance: Entrance, yard: Yard, kind
             await somebody.wait_in_lobby(room)
             with pytest.raises(Refused, match="not-allowed"):
                 await machine.join(room.lobby)
+
+
+@pytest.mark.parametrize("lobby", [False, True], ids=["open", "lobby"])
+async def test_who_throws_out_one_machine_means_no_other(
+    entrance: Entrance, yard: Yard, lobby: bool
+) -> None:
+    """All machines of a kind have one account."""
+    room = entrance.room()
+    async with (
+        owner(entrance, room) as host,
+        yard.login(GATEWAY) as first,
+        yard.login(GATEWAY) as second,
+        yard.login(GATEWAY) as third,
+    ):
+        await switch_lobby(host, room, lobby)
+        await first.join(room)
+        await second.join(room)
+        await administer(host, room, nick=first.nick, role="none")
+        await first.wait_for_departure(room)
+        for affiliation in ("outcast", "none", "owner"):
+            with pytest.raises(Refused, match="not-allowed"):
+                await administer(host, room, jid=bare(first), affiliation=affiliation)
+        await third.join(room)
+        assert await is_in(second, room)

@@ -104,9 +104,18 @@ module:hook("message/host", function (event)
 		if not meeting.find_occupant(main_room, order.attr.participantJid or "") then
 			return refuse(event, "cancel", "item-not-found", "Nobody in this meeting has this address");
 		end
-	elseif order.attr.type == COMMAND .. "add" then
+		return;
+	end
+	-- Upstream would forget a room without a name, and who is in it with it
+	local command = (order.attr.type or ""):match("^" .. COMMAND:gsub("%-", "%%-") .. "(.*)");
+	local rooms = main_room._data.breakout_rooms or {};
+	if (command == "add" or command == "rename") and not order.attr.subject then
+		return refuse(event, "modify", "bad-request", "Name the breakout room");
+	elseif (command == "rename" or command == "remove") and not rooms[order.attr.breakoutRoomJid or ""] then
+		return refuse(event, "cancel", "item-not-found", "This meeting has no such breakout room");
+	elseif command == "add" then
 		local count = 0;
-		for _ in pairs(main_room._data.breakout_rooms or {}) do
+		for _ in pairs(rooms) do
 			count = count + 1;
 		end
 		if count >= most_rooms then

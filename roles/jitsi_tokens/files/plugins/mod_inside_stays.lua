@@ -25,7 +25,8 @@ local is_service = module:require("machines").is_service;
 local meeting = module:require "meeting";
 
 local function make_member(room, address)
-	if (room:get_affiliation(address) or "none") == "none" then
+	local is_kicked = room.kicked and room.kicked[address];
+	if not is_kicked and (room:get_affiliation(address) or "none") == "none" then
 		room:set_affiliation(true, address, "member");
 	end
 end

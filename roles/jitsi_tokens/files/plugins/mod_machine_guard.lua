@@ -42,9 +42,10 @@ end
 module:hook("muc-room-pre-create", refuse_machine, 1000);
 module:hook("muc-occupant-pre-join", refuse_machine, 1000);
 
--- After guest_roles (1000), which chooses a person where Jicofo chose a machine
+-- After guest_roles (1000), which chooses a person where Jicofo chose a machine. All machines of a kind
+-- have one account, so that a ban of one would be a ban of all.
 module:hook("muc-pre-set-affiliation", function (event)
-	if (event.affiliation == "owner" or event.affiliation == "admin") and is_machine(event.jid) then
+	if is_machine(event.jid) and (event.affiliation or "none") ~= "member" then
 		event.allowed = false;
 		return true;
 	end

@@ -141,14 +141,23 @@ if places < math.huge then
 		if not needs_place(from) or room:get_occupant_jid(from) or travellers[jid.bare(from)] then
 			return;
 		end
-		local free = places;
+		-- People, and not their seats in several rooms; machines share an account
+		local free, people = places, {};
+		local function count(person)
+			free = people[person] and free or free - 1;
+			people[person] = true;
+		end
 		for occupant in meeting.each_occupant(room) do
-			free = needs_place(occupant.bare_jid) and free - 1 or free;
+			if needs_place(occupant.bare_jid) then
+				count(is_service(occupant.bare_jid) and occupant.nick or occupant.bare_jid);
+			end
 		end
-		for _ in pairs(travellers) do
-			free = free - 1;
+		for address in pairs(travellers) do
+			count(address);
 		end
-		if free <= 0 and (is_moderated(room) or not is_awaited_in(event)) then
+		if people[jid.bare(from)] then
+			return;
+		elseif free <= 0 and (is_moderated(room) or not is_awaited_in(event)) then
 			module:log("info", "%s is full", room.jid);
 			return refuse(event, "cancel", "service-unavailable");
 		end
@@ -192,6 +201,22 @@ module:hook("muc-occupant-joined", function (event)
 		end
 	end
 end, -1.5);
+
+-- Who leaves takes the right to speak along, or the next one under that nick would have it.
+module:hook("muc-occupant-left", function (event)
+	local room, occupant = event.room, event.occupant;
+	if not room.av_moderation or meeting.travellers_of(room)[occupant.bare_jid] then
+		return;
+	end
+	local address = internal_room_jid_match_rewrite(occupant.nick);
+	for _, speakers in pairs(room.av_moderation) do
+		for index = #speakers, 1, -1 do
+			if speakers[index] == address then
+				table.remove(speakers, index);
+			end
+		end
+	end
+end);
 
 if by_token then
 	return;

@@ -1,6 +1,7 @@
 -- Who was thrown out of a meeting comes back as a newcomer, if at all.
 --
--- To throw somebody out takes their role, not their right: a member walks back in past the lobby, and
+-- Who loses membership while the lobby is on is thrown out as well. To throw somebody out by their
+-- role does not take their right: a member walks back in past the lobby, and
 -- into the breakout rooms. So the right goes as well. Until a moderator lets them in again, where the
 -- lobby is on, that login is no longer welcome in any room of the meeting; where it is off, somebody
 -- who logs in anew is somebody else to the server.
@@ -12,17 +13,20 @@
 --   muc_mapper_domain_base   main domain
 --   admins                   JIDs that throw people out for reasons of their own, Jicofo
 local jid = require "util.jid";
+local is_service = module:require("machines").is_service;
 local meeting = module:require "meeting";
 local refuse = module:require "refuse";
 
 local MUC = "http://jabber.org/protocol/muc";
-local KICKED = "307"; -- status code, XEP-0045
+local REMOVED = { ["307"] = true, ["321"] = true }; -- by role, by affiliation: XEP-0045, section 15.6
 local admins = module:get_option_inherited_set("admins", {});
 
+-- Machines share an account: who throws one out does not mean the others
 local function is_kick(event)
-	if event.actor and not admins:contains(jid.bare(event.actor)) then
+	if event.actor and not is_service(event.occupant.bare_jid)
+		and not admins:contains(jid.bare(event.actor)) then
 		for status in event.x:childtags("status") do
-			if status.attr.code == KICKED then
+			if REMOVED[status.attr.code] then
 				return true;
 			end
 		end
@@ -46,6 +50,7 @@ meeting.with_rooms(function (context)
 		if not main_room or not main_room.kicked or not main_room.kicked[address] or main_room.destroying then
 			return;
 		end
+		meeting.travellers_of(main_room)[address] = nil;
 		for _, room in ipairs(meeting.rooms_of(main_room)) do
 			for nick, occupant in room:each_occupant() do
 				if occupant.bare_jid == address then

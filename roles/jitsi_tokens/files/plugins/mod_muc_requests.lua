@@ -18,6 +18,7 @@ local resourceprep = require "util.encodings".stringprep.resourceprep;
 
 local takes_form = module:get_option_boolean("muc_requests_form", false);
 local admins = module:get_option_inherited_set("admins", {});
+local is_service = module:require("machines").is_service;
 local meeting = module:require "meeting";
 local refuse = module:require "refuse";
 
@@ -28,6 +29,10 @@ local LOBBY, WHOIS = CONFIG .. "membersonly", CONFIG .. "whois";
 local FIELDS = {
 	FORM_TYPE = true, [LOBBY] = true, [WHOIS] = true,
 	[CONFIG .. "roomsecret"] = true, [CONFIG .. "passwordprotectedroom"] = true,
+};
+local VALUES = {
+	[LOBBY] = { ["0"] = true, ["1"] = true, ["false"] = true, ["true"] = true },
+	[WHOIS] = { anyone = true },
 };
 local AFFILIATIONS = { owner = true, member = true, none = true, outcast = true };
 
@@ -43,11 +48,13 @@ end
 local function reduce(form, room)
 	local seen = {};
 	form:maptags(function (field)
-		local name = field.attr.var;
-		local is_wanted = field.name == "field" and FIELDS[name] and not seen[name]
-			and (name ~= WHOIS or field:get_child_text("value") == "anyone");
-		seen[name or ""] = true;
-		return is_wanted and field or nil;
+		local name = field.name == "field" and field.attr.xmlns == form.attr.xmlns and field.attr.var;
+		local values = VALUES[name];
+		if not FIELDS[name] or seen[name] or values and not values[field:get_child_text("value")] then
+			return nil;
+		end
+		seen[name] = true;
+		return field;
 	end);
 	if not seen[LOBBY] then
 		form:tag("field", { var = LOBBY }):text_tag("value", room:get_members_only() and "1" or "0"):up();
@@ -90,8 +97,10 @@ local function problem_of(item, room)
 	end
 	local occupant = nick and room and room:get_occupant_by_nick(room.jid .. "/" .. nick);
 	local target = occupant and occupant.bare_jid or address and jid.bare(address);
-	if target and admins:contains(target) then
+	if target and (admins:contains(target) or item.attr.affiliation and is_service(target)) then
 		return "This occupant is no person";
+	elseif item.attr.affiliation and module.host == meeting.lobby_muc then
+		return "Rights are given in the meeting";
 	end
 end
 

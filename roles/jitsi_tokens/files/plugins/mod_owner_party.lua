@@ -120,6 +120,9 @@ end
 
 -- Tokens of other hosts are not verified.
 local function is_owner_at_door(room, address, session)
+	if room.kicked and room.kicked[address] then
+		return false;
+	end
 	return room:get_affiliation(address) == "owner" or session.host == main_host and is_token_owner(session);
 end
 
