@@ -285,8 +285,8 @@ def test_a_flood_from_many_addresses_is_one_line(server: Server) -> None:
             " | grep -m1 'Too many logins'"
         )
         lines = server.host.check_output(f"journalctl -u prosody --since @{began} -o cat | wc -l")
-    # nginx asks twice where it does not know the address yet, and lets the crowd wait
-    number = re.search(r"turned away (\d+) from 50 addresses", said)
-    assert number
-    assert 100 <= int(number[1]) <= 400
+    # A line in ten seconds may hold a part of them; nginx asks twice where it does not know an address
+    counted = re.search(r"turned away (\d+) from (\d+) addresses", said)
+    assert counted
+    assert 1 < int(counted[2]) <= int(counted[1]) <= 400
     assert int(lines) < 50  # of 200, beside what else the server has to say
