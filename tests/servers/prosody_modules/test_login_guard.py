@@ -285,7 +285,7 @@ def test_a_flood_from_many_addresses_is_one_line(server: Server) -> None:
             " | grep -m1 'Too many logins'"
         )
         lines = server.host.check_output(f"journalctl -u prosody --since @{began} -o cat | wc -l")
-    # A line in ten seconds may hold a part of them; nginx asks twice where it does not know an address
+    # A line in ten seconds may hold a part of them; nginx asks twice about an unknown address
     counted = re.search(r"turned away (\d+) from (\d+) addresses", said)
     assert counted
     assert 1 < int(counted[2]) <= int(counted[1]) <= 400
