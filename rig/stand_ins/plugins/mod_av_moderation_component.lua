@@ -1,5 +1,6 @@
 -- Stand-in (test double) for Jitsi's mod_av_moderation_component: not Jitsi's code.
--- A moderator turns the moderation of a medium on or off, which everybody is told. Who may use the
+-- A moderator turns the moderation of a medium on or off, which everybody is told, and lets people
+-- speak. Who may use the
 -- medium then, moderators are told: those who were there as such, and who is made one later. Not who
 -- comes as one.
 local json = require "cjson.safe";
@@ -58,6 +59,16 @@ local function switch(room, medium, on, actor)
 	tell_speakers(room);
 end
 
+-- Somebody who may use the medium although it is moderated
+local function let_speak(room, medium, address)
+	for _, occupant in room:each_occupant() do
+		if speaker(occupant) == address and room.av_moderation and room.av_moderation[medium] then
+			table.insert(room.av_moderation[medium], address);
+			tell_speakers(room);
+		end
+	end
+end
+
 module:hook("message/host", function (event)
 	local session, stanza = event.origin, event.stanza;
 	if stanza.attr.type == "error" then
@@ -71,7 +82,11 @@ module:hook("message/host", function (event)
 		module:log("warn", "%s may not moderate", stanza.attr.from);
 		return false;
 	end
-	switch(room, order.attr.mediaType, order.attr.enable == "true", occupant);
+	if order.attr.jidToWhitelist then
+		let_speak(room, order.attr.mediaType, order.attr.jidToWhitelist);
+	else
+		switch(room, order.attr.mediaType, order.attr.enable == "true", occupant);
+	end
 	return true;
 end);
 
