@@ -19,10 +19,11 @@ from vestibule.access.participant import Participant
 from vestibule.access.scene import Entrance
 from vestibule.access.tokens import from_now
 from vestibule.access.transports import HTTP_BIND, TRANSPORTS
-from vestibule.access.xmpp import Broken, Refused, Stage
+from vestibule.access.xmpp import Broken, Refused, Stage, element
 
 from .conftest import DOMAIN, Server, Setting
 
+TOO_MANY = httpx.codes.TOO_MANY_REQUESTS
 FLOOD = Path(__file__).parents[3] / "scripts/lib/flood.py"
 
 pytestmark = pytest.mark.anyio
@@ -73,7 +74,7 @@ async def test_a_flood_turns_bad_tokens_away(way_in: Entrance, kind: str) -> Non
     room = way_in.room()
     token = {
         "signature": bad_token(way_in, room),
-        "expired": way_in.token(room, exp=from_now(-1)),
+        "expired": way_in.token(room, exp=from_now(-120)),
         "no exp": way_in.token(room, exp=None),
         "text exp": way_in.token(room, exp="9999999999"),
         "no token at all": "...",
@@ -120,6 +121,11 @@ NO_LOGINS = {
     ),
     "other document": ("POST", "/http-bind", "<html/>"),
     "no document": ("POST", "/http-bind", ""),
+    "session in a child": (
+        "POST",
+        "/http-bind",
+        f"<b:body xmlns:b='{HTTP_BIND}' rid='7'><body sid='x'/></b:body>",
+    ),
     "page": ("GET", "/http-bind", ""),
     "head of the page": ("HEAD", "/http-bind", ""),
     "question of another site": ("OPTIONS", "/http-bind", ""),
@@ -139,13 +145,13 @@ async def test_what_is_no_login_is_answered_as_long_as_there_is_no_flood(
     server: Server, entrance: Entrance, kind: str
 ) -> None:
     with configured(server, "login_guard_refusals", 40):  # starts anew, with nothing counted
-        assert await ask(entrance, *NO_LOGINS[kind]) != httpx.codes.TOO_MANY_REQUESTS
+        assert await ask(entrance, *NO_LOGINS[kind]) != TOO_MANY
 
 
 @pytest.mark.usefixtures("flooded")
 @pytest.mark.parametrize("kind", NO_LOGINS)
 async def test_a_flood_turns_away_what_is_no_login(entrance: Entrance, kind: str) -> None:
-    assert await ask(entrance, *NO_LOGINS[kind]) == httpx.codes.TOO_MANY_REQUESTS
+    assert await ask(entrance, *NO_LOGINS[kind]) == TOO_MANY
 
 
 @pytest.mark.parametrize("kind", NO_LOGINS)
@@ -155,7 +161,7 @@ async def test_what_is_no_login_makes_a_flood(
     with configured(server, "login_guard_refusals", 2):
         async with asyncio.TaskGroup() as group:
             many = [group.create_task(ask(entrance, *NO_LOGINS[kind])) for _ in range(30)]
-        assert [task.result() for task in many].count(httpx.codes.TOO_MANY_REQUESTS) > 15
+        assert [task.result() for task in many].count(TOO_MANY) > 15
 
 
 async def test_sessions_that_never_log_in_leave_room_for_guests(
@@ -175,8 +181,8 @@ async def test_sessions_that_never_log_in_leave_room_for_guests(
 async def test_one_address_has_a_share_of_the_requests(server: Server, entrance: Entrance) -> None:
     with configured(server, "login_guard_requests", 2):
         answers = [await ask(entrance, *NO_LOGINS["no document"]) for _ in range(20)]
-    assert httpx.codes.TOO_MANY_REQUESTS not in answers[:2]
-    assert httpx.codes.TOO_MANY_REQUESTS in answers
+    assert TOO_MANY not in answers[:2]
+    assert TOO_MANY in answers
 
 
 @pytest.mark.usefixtures("flooded")
@@ -201,7 +207,7 @@ async def test_a_request_that_only_looks_like_one_of_a_session(
         headers={"Host": door.host_header},
         extensions={"sni_hostname": door.domain},
     )
-    turned_away = answer.status_code == httpx.codes.TOO_MANY_REQUESTS
+    turned_away = answer.status_code == TOO_MANY
     assert turned_away or "type='terminate'" in answer.text
     assert "mechanism" not in answer.text
 
@@ -290,3 +296,51 @@ def test_a_flood_from_many_addresses_is_one_line(server: Server) -> None:
     assert counted
     assert 1 < int(counted[2]) <= int(counted[1]) <= 400
     assert int(lines) < 50  # of 200, beside what else the server has to say
+
+
+async def test_a_long_body_costs_no_more_than_it_is_long(entrance: Entrance) -> None:
+    """Half a minute for 40 kB, once."""
+    await ask(entrance, "POST", "/http-bind", f"<body {'a' * 250_000}/>")
+    room = entrance.room()
+    async with asyncio.timeout(10), entrance.enter(room, entrance.token(room)):
+        pass
+
+
+async def test_a_body_may_hold_one_refused_login(entrance: Entrance) -> None:
+    over_bosh = replace(entrance, kind=TRANSPORTS["bosh"])
+    room = over_bosh.room()
+    attempt = element(
+        "auth", {"xmlns": "urn:ietf:params:xml:ns:xmpp-sasl", "mechanism": "ANONYMOUS"}
+    )
+    async with over_bosh.approach(room, bad_token(over_bosh, room)) as somebody:
+        await somebody.open(DOMAIN)
+        await somebody.send(attempt * 50)
+        failures = 0
+        with contextlib.suppress(Refused, Broken):
+            while True:
+                await somebody.wait_for(lambda stanza: stanza.tag.endswith("}failure"), "a refusal")
+                failures += 1
+        assert failures <= 1
+
+
+@pytest.mark.usefixtures("flooded")
+async def test_a_flood_turns_a_signed_token_away_that_was_refused(
+    server: Server, way_in: Entrance
+) -> None:
+    room = way_in.room()
+    token = way_in.token(room, nbf=from_now(3600))
+    with pytest.raises(Refused) as caught:
+        async with way_in.login(room, token):
+            pass
+    assert caught.value.stage == Stage.LOGIN
+    with pytest.raises(Refused, match="429"):
+        async with way_in.login(room, token):
+            pass
+
+
+async def test_what_makes_no_session_makes_a_flood(server: Server, entrance: Entrance) -> None:
+    unknown = f"<body xmlns='{HTTP_BIND}' rid='7' to='nobody.example.org' wait='1' hold='1'/>"
+    with configured(server, "login_guard_refusals", 2):
+        async with asyncio.timeout(10):  # bounded; they count when no session came of them
+            while await ask(entrance, "POST", "/http-bind", unknown) != TOO_MANY:
+                pass

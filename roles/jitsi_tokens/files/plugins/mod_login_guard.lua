@@ -54,13 +54,16 @@ local XMLNS_SASL = "urn:ietf:params:xml:ns:xmpp-sasl";
 local ADDRESSES = 10000; -- of which something is known, so that the memory is bounded
 local SUSPECT = 10; -- seconds for which an address counts as one that was refused
 local AT_ONCE = 5; -- sessions that an address may have without a login or a token, during a flood
+local NO_SESSION = 1; -- seconds after which a request that made no session counts as refused
 local LATE = 0.3; -- seconds between nginx and here, which take less than a millisecond
+local LEEWAY = 60; -- seconds; how long a token is taken after its end, others decide
 local SUMMARY = 10; -- seconds between two lines about those who were turned away
 -- Seconds. The answers of BOSH take ways of their own, and the refusal has to come before the end.
 local BOSH_GRACE = 0.2;
 
 local refusals = new_throttle(2 * refusals_rate, 2);
 local addresses = cache.new(ADDRESSES);
+local refused_tokens = cache.new(ADDRESSES); -- that we signed and do not accept, as well
 local turned_away, turned_away_by = 0, {};
 
 -- Of IPv6 the /64, as one household has it. The text is nginx's, with the longest zeros left out.
@@ -155,7 +158,7 @@ local function unpadded(text)
 	return (text:gsub("[+/=]", { ["+"] = "-", ["/"] = "_", ["="] = "" }));
 end
 
--- Whether we signed this token (RFC 7515), and it has not expired.
+-- Whether we signed this token (RFC 7515), and it has not expired, nor been refused before.
 local function is_valid(token)
 	local signed, claims, signature = token:match("^([%w_-]+%.([%w_-]+))%.([%w_-]+)$");
 	if not key or not signed
@@ -164,7 +167,7 @@ local function is_valid(token)
 	end
 	local value = json.decode(decode(claims) or "");
 	local exp = type(value) == "table" and value.exp;
-	return type(exp) == "number" and exp > os.time();
+	return type(exp) == "number" and exp > os.time() - LEEWAY and not refused_tokens:get(token);
 end
 
 -- Whether more come than Prosody can take. Those that wait may all be refused. nginx says when it had
@@ -203,6 +206,12 @@ local function admit(event)
 		return turn_away(address);
 	end
 	request.login_guard = address;
+	module:add_timer(NO_SESSION, function ()
+		if not request.login_guard_seen then
+			refusals:poll(1, true);
+			address.refused = gettime();
+		end
+	end);
 end
 
 -- What is no login costs Prosody as much.
@@ -213,13 +222,20 @@ local function answer_unless_flooded(event)
 	end
 end
 
--- The session that a request names (XEP-0124, section 7.3), and whether it is one of BOSH at all.
+-- The session that a request names (XEP-0124, section 7.3), and whether it is one of BOSH at all. Each
+-- character is looked at a bounded number of times, as anybody may send this.
 local function session_named(body)
-	local attributes = type(body) == "string" and body:match("<body(%s[^>]*)");
-	for name, _, value in (attributes or ""):gmatch("([^%s=]+)%s*=%s*([\"'])(.-)%2") do
-		if name == "sid" then
-			return value, true;
+	local text = type(body) == "string" and body:gsub("^%s*<%?xml[^>]*%?>", "", 1) or "";
+	local attributes, from = text:match("^%s*<body(%s[^>]*)"), 1;
+	while attributes do
+		local _, last, name, quote = attributes:find("^%s+([^%s=]+)%s*=%s*([\"'])", from);
+		local stop = last and attributes:find(quote, last + 1, true);
+		if not stop then
+			break;
+		elseif name == "sid" then
+			return attributes:sub(last + 1, stop - 1), true;
 		end
+		from = stop + 1;
 	end
 	return nil, attributes;
 end
@@ -237,10 +253,11 @@ for _, path in ipairs { "/http-bind", "/http-bind/" } do
 	end
 	module:hook_object_event(http_server, "POST " .. path, function (event)
 		local address = address_of(event.request.ip);
-		local sid, is_bosh = session_named(event.request.body);
 		if not address.requests:poll(1) then
 			return turn_away(address);
-		elseif not sid and is_bosh then
+		end
+		local sid, is_bosh = session_named(event.request.body);
+		if not sid and is_bosh then
 			return admit(event);
 		elseif not bosh_sessions[sid or ""] then
 			return answer_unless_flooded(event);
@@ -260,15 +277,21 @@ end
 
 local function watch(event)
 	local session, address = event.session, event.request.login_guard;
-	local entry = { session = session, since = gettime(), address = address or address_of(event.request.ip) };
+	local entry = { session = session, since = gettime(), token = token_of(event.request),
+		address = address or address_of(event.request.ip) };
 	waiting_count, entry.address.waiting = waiting_count + 1, entry.address.waiting + 1;
 	if not address then
 		-- It named another session, and got one of its own all the same
-		return close(entry);
+		return give_up(entry);
 	end
+	event.request.login_guard_seen = true;
 	tail = tail + 1;
 	waiting[tail] = entry;
 	session.log = without_noise(session);
+	-- One body may hold many attempts, and all of them cost as much
+	filters.add_filter(session, "stanzas/in", function (stanza)
+		return not entry.is_refused and stanza or nil;
+	end, 1000);
 	filters.add_filter(session, "stanzas/out", function (stanza)
 		if entry.settled then
 			return stanza;
@@ -277,6 +300,8 @@ local function watch(event)
 			and stanza.attr.xmlns == XMLNS_SASL then
 			settle(entry);
 			count_refusal(entry);
+			entry.is_refused = true;
+			refused_tokens:set(entry.token or "", true);
 			module:add_timer(session.websocket_request and 0 or BOSH_GRACE, function ()
 				close(entry);
 			end);
