@@ -39,7 +39,7 @@ options:
 EXAMPLES = r"""
 - name: Look into an archive
   plugin_archive:
-    source: /root/prosody-plugins.tar.gz
+    source: /srv/prosody-plugins.tar.gz
     cache: ~/.cache/vestibule
   register: archive
 """

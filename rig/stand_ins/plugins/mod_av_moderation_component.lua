@@ -1,8 +1,7 @@
 -- Stand-in (test double) for Jitsi's mod_av_moderation_component: not Jitsi's code.
 -- A moderator turns the moderation of a medium on or off, which everybody is told, and lets people
--- speak. Who may use the
--- medium then, moderators are told: those who were there as such, and who is made one later. Not who
--- comes as one.
+-- speak. Who may use the medium then, moderators are told: those who were there as such, and who is
+-- made one later. Not who comes as one.
 local json = require "cjson.safe";
 local st = require "util.stanza";
 local util = module:require "util";

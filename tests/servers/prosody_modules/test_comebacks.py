@@ -36,6 +36,12 @@ async def throw_out(host: Participant, somebody: Participant, room: Room) -> Non
     await somebody.wait_for_departure(room)
 
 
+async def be_held_at_the_door(room: Room, *people: Participant) -> None:
+    for somebody in people:
+        with pytest.raises(Refused, match="registration-required"):
+            await somebody.join(room)
+
+
 async def who_may_speak(moderator: Participant) -> str:
     """The next list that the moderator hears."""
     heard = await moderator.wait_for(
@@ -63,8 +69,7 @@ async def test_who_was_thrown_out_on_the_way_is_no_member_of_the_lobby(entrance:
         with pytest.raises(Refused, match="forbidden"):
             await somebody.join(room)
         await switch_lobby(host, room, True)
-        with pytest.raises(Refused, match="registration-required"):
-            await somebody.join(room)
+        await be_held_at_the_door(room, somebody)
 
 
 async def test_who_was_thrown_out_is_no_member_when_others_wait_for_a_host(
@@ -79,10 +84,7 @@ async def test_who_was_thrown_out_is_no_member_when_others_wait_for_a_host(
     ):
         await leave_by_the_breakout_room(host, somebody, room)
         await host.leave(room)
-        with pytest.raises(Refused, match="registration-required"):
-            await newcomer.join(room)
-        with pytest.raises(Refused, match="registration-required"):
-            await somebody.join(room)
+        await be_held_at_the_door(room, newcomer, somebody)
 
 
 async def test_an_owner_who_was_thrown_out_is_not_the_awaited_one(entrance: Entrance) -> None:
@@ -95,10 +97,7 @@ async def test_an_owner_who_was_thrown_out_is_not_the_awaited_one(entrance: Entr
     ):
         await throw_out(host, other, room)
         await host.leave(room)
-        with pytest.raises(Refused, match="registration-required"):
-            await newcomer.join(room)
-        with pytest.raises(Refused, match="registration-required"):
-            await other.join(room)
+        await be_held_at_the_door(room, newcomer, other)
 
 
 async def test_who_lost_membership_has_no_seat_left(entrance: Entrance) -> None:

@@ -63,7 +63,7 @@ local BOSH_GRACE = 0.2;
 
 local refusals = new_throttle(2 * refusals_rate, 2);
 local addresses = cache.new(ADDRESSES);
-local refused_tokens = cache.new(ADDRESSES); -- that we signed and do not accept, as well
+local refused_tokens = cache.new(ADDRESSES); -- their hashes; we may have signed them all the same
 local turned_away, turned_away_by = 0, {};
 
 -- Of IPv6 the /64, as one household has it. The text is nginx's, with the longest zeros left out.
@@ -89,7 +89,7 @@ local waiting_count = 0;
 
 local function settle(entry)
 	if not entry.settled then
-		entry.settled = true;
+		entry.settled, entry.token = true, nil;
 		entry.address.waiting = entry.address.waiting - 1;
 		waiting_count = waiting_count - 1;
 	end
@@ -118,14 +118,14 @@ local function close(entry, reason)
 	end
 end
 
-local function count_refusal(entry)
+local function count_refusal(address, since)
 	refusals:poll(1, true);
-	entry.address.refused = entry.since;
+	address.refused = since;
 end
 
 -- It had its time or its place, and did not log in.
 local function give_up(entry, reason)
-	count_refusal(entry);
+	count_refusal(entry.address, entry.since);
 	close(entry, reason);
 end
 
@@ -167,7 +167,7 @@ local function is_valid(token)
 	end
 	local value = json.decode(decode(claims) or "");
 	local exp = type(value) == "table" and value.exp;
-	return type(exp) == "number" and exp > os.time() - LEEWAY and not refused_tokens:get(token);
+	return type(exp) == "number" and exp > os.time() - LEEWAY and not refused_tokens:get(hashes.sha256(token));
 end
 
 -- Whether more come than Prosody can take. Those that wait may all be refused. nginx says when it had
@@ -207,9 +207,8 @@ local function admit(event)
 	end
 	request.login_guard = address;
 	module:add_timer(NO_SESSION, function ()
-		if not request.login_guard_seen then
-			refusals:poll(1, true);
-			address.refused = gettime();
+		if request.login_guard then
+			count_refusal(address, gettime());
 		end
 	end);
 end
@@ -284,7 +283,7 @@ local function watch(event)
 		-- It named another session, and got one of its own all the same
 		return give_up(entry);
 	end
-	event.request.login_guard_seen = true;
+	event.request.login_guard = nil; -- a session came of it
 	tail = tail + 1;
 	waiting[tail] = entry;
 	session.log = without_noise(session);
@@ -298,10 +297,12 @@ local function watch(event)
 		end
 		if not has_settled(entry) and type(stanza) == "table" and stanza.name == "failure"
 			and stanza.attr.xmlns == XMLNS_SASL then
-			settle(entry);
-			count_refusal(entry);
 			entry.is_refused = true;
-			refused_tokens:set(entry.token or "", true);
+			if entry.token then
+				refused_tokens:set(hashes.sha256(entry.token), true);
+			end
+			settle(entry);
+			count_refusal(address, entry.since);
 			module:add_timer(session.websocket_request and 0 or BOSH_GRACE, function ()
 				close(entry);
 			end);

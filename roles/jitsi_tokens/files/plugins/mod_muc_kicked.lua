@@ -1,10 +1,10 @@
 -- Who was thrown out of a meeting comes back as a newcomer, if at all.
 --
 -- Who loses membership while the lobby is on is thrown out as well. To throw somebody out by their
--- role does not take their right: a member walks back in past the lobby, and
--- into the breakout rooms. So the right goes as well. Until a moderator lets them in again, where the
--- lobby is on, that login is no longer welcome in any room of the meeting; where it is off, somebody
--- who logs in anew is somebody else to the server.
+-- role does not take their right: a member walks back in past the lobby, and into the breakout rooms.
+-- So the right goes as well. Until a moderator lets them in again, where the lobby is on, that login is
+-- no longer welcome in any room of the meeting; where it is off, somebody who logs in anew is somebody
+-- else to the server.
 --
 -- Goes on the MUC component of the meetings. Others find the bare JIDs of the thrown out in
 -- `room.kicked`, a set.
