@@ -340,7 +340,11 @@ async def test_a_flood_turns_a_signed_token_away_that_was_refused(
 
 async def test_what_makes_no_session_makes_a_flood(server: Server, entrance: Entrance) -> None:
     unknown = f"<body xmlns='{HTTP_BIND}' rid='7' to='nobody.example.org' wait='1' hold='1'/>"
-    with configured(server, "login_guard_refusals", 2):
+    with (
+        configured(server, "login_guard_refusals", 2),
+        configured(server, "login_guard_sessions", 10_000),  # no share of one address ends first
+        configured(server, "login_guard_requests", 10_000),
+    ):
         async with asyncio.timeout(10):  # bounded; they count when no session came of them
             while await ask(entrance, "POST", "/http-bind", unknown) != TOO_MANY:
                 pass
