@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import re
 import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.facts.system.distribution import Distribution
 from ansible.module_utils.vestibule import files, lua, managers, sources
 from ansible.module_utils.vestibule.programs import program
 from ansible.module_utils.vestibule.sockets import inodes, listening
@@ -18,7 +20,7 @@ module: host_probe
 short_description: Look at a host in one round trip
 description:
   - Reads who we are, the clock, the packages, the listening TCP sockets and Prosody's Lua, and
-    returns them as the fact C(vestibule).
+    returns them as the fact C(vestibule), beside those of M(ansible.builtin.setup) that roles need.
   - Needs no package on the host. Where something is not installed, its value is empty or null.
 options:
   candidates:
@@ -64,10 +66,17 @@ EXAMPLES = r"""
 
 RETURN = r"""
 ansible_facts:
-  description: The one fact C(vestibule).
+  description: >-
+    The fact C(vestibule), and of M(ansible.builtin.setup) C(user_id), C(pkg_mgr), C(os_family) and
+    those whose names begin with C(distribution).
   returned: always
   type: complex
   contains:
+    vestibule_settled:
+      description: >-
+        Empty, as what M(look) found may be otherwise since there is a reason to ask again.
+      returned: always
+      type: list
     vestibule:
       description: What the host is like.
       returned: always
@@ -285,6 +294,16 @@ def prosody_version(script: str) -> str | None:
     return files.read(f"{folder.group(1)}/prosody.version").strip() or None if folder else None
 
 
+def platform(module: AnsibleModule) -> dict[str, Any]:
+    """Facts of Ansible's own, by its names: which system this is, and who asks."""
+    manager = managers.find(module)
+    return {
+        **Distribution(module).get_distribution_facts(),
+        "pkg_mgr": type(manager).__name__.lower() if manager else "unknown",
+        "user_id": getpass.getuser(),
+    }
+
+
 def run(module: AnsibleModule) -> tuple[bool, dict[str, Any]]:
     """Whether lists of packages were fetched, and everything about this host."""
     epoch = time.time()
@@ -339,7 +358,8 @@ def main() -> None:
         refreshed, facts = run(module)
     except managers.PackageError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=refreshed, ansible_facts={"vestibule": facts})
+    known = {**platform(module), "vestibule": facts, "vestibule_settled": []}
+    module.exit_json(changed=refreshed, ansible_facts=known)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,7 @@
 
 from __future__ import annotations
 
-import os
-import re
-
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.vestibule.self_signed import main
 
 DOCUMENTATION = r"""
 module: self_signed
@@ -65,66 +62,6 @@ renewed:
   elements: str
   returned: success
 """
-
-_REMAINING = 30 * 24 * 3600  # seconds
-
-
-def is_due(module: AnsibleModule, path: str) -> bool:
-    """Whether a certificate signs itself and ends within 30 days."""
-    argv = ["openssl", "x509", "-noout", "-subject", "-issuer", "-checkend", str(_REMAINING)]
-    status, output, _ = module.run_command([*argv, "-in", path])
-    names = re.findall(r"^(?:subject|issuer)=(.*)$", output, re.MULTILINE)
-    return bool(status != 0 and len(names) == 2 and names[0] == names[1])
-
-
-def command(path: str, days: int, user: str, *, renew: bool) -> list[str]:
-    """The argv that writes ``path``.crt.new, for the key of the one that is renewed or a new key.
-
-    It runs as its user, whose links then lead nowhere else.
-    """
-    name = os.path.basename(path)
-    become = [] if user == "root" else ["runuser", f"--user={user}", "--"]
-    key = f"{path}.key"
-    new = ["-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-keyout", key]
-    return [
-        *become,
-        *("openssl", "req", "-x509", *(["-key", key] if renew else new)),
-        *("-days", str(days), "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"),
-        *("-out", f"{path}.crt.new"),
-    ]
-
-
-def main() -> None:
-    """Entry point of the module."""
-    module = AnsibleModule(
-        argument_spec={
-            "names": {"type": "list", "elements": "str", "required": True},
-            "directory": {"type": "path", "required": True},
-            "days": {"type": "int", "required": True},
-            "user": {"type": "str", "default": "root"},
-        },
-        supports_check_mode=True,
-    )
-    directory = module.params["directory"]
-    paths = [os.path.join(directory, name) for name in module.params["names"]]
-    missing = [path for path in paths if not os.path.exists(f"{path}.crt")]
-    due = [path for path in paths if path not in missing and is_due(module, f"{path}.crt")]
-    if missing + due and not module.check_mode:
-        os.umask(0o022)
-        os.makedirs(directory, exist_ok=True)
-        for path in missing + due:
-            renew = path in due and os.path.exists(f"{path}.key")
-            argv = command(path, module.params["days"], module.params["user"], renew=renew)
-            module.run_command(argv, check_rc=True)
-            os.replace(f"{path}.crt.new", f"{path}.crt")
-    created, renewed = [[f"{path}.crt" for path in group] for group in (missing, due)]
-    module.exit_json(
-        changed=bool(created or renewed),
-        created=created,
-        renewed=renewed,
-        diff={"before": "", "after": "".join(f"{path}\n" for path in created + renewed)},
-    )
-
 
 if __name__ == "__main__":
     main()

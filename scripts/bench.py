@@ -251,6 +251,7 @@ def measure_servers(repeats: int) -> dict[str, float]:
     setup_argv = [str(BIN / "ansible"), "-i", str(ours.inventory), "all", "-m", "setup"]
     setup = statistics.median(seconds(lambda: run(setup_argv)) for _ in range(repeats))
     noop = statistics.median(seconds(lambda: ours.play(*deploy)) for _ in range(repeats))
+    executions = ours.play(*deploy, "-vvv").count("> SSH: EXEC ssh ")
 
     say("the access cases")
     verify = seconds(lambda: ours.play("playbooks/verify.yml"))
@@ -263,6 +264,8 @@ def measure_servers(repeats: int) -> dict[str, float]:
         "shell_seconds": shell,
         "noop_over_setup": noop / setup,
         "noop_seconds": noop,
+        # What Ansible tells with -vvv of the connection: each is one program run on the server
+        "noop_remote_executions": executions,
         "verify_seconds": verify,
         **floods,
     }

@@ -36,7 +36,8 @@ DECIDERS = ("affiliation", "first_is_owner", "jicofo_login")
 WRITTEN = {
     "prosody": "__prosody_files + __prosody_secret_files",
     "jicofo": """[{'path': __jicofo_conf,
-                   'content': lookup('ansible.builtin.template', 'jicofo.conf.j2')}]""",
+                   'content': lookup('ansible.builtin.template',
+                                      __jicofo_templates ~ '/jicofo.conf.j2')}]""",
     "jitsi_web": "__jitsi_web_files",
 }
 # No set of features changes what these do, but the operator may
@@ -143,6 +144,7 @@ def _written(facts: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[tup
     """Name and text of everything that is written on a platform for an inventory."""
     shared = _load(ROOT / "playbooks/vars/model.yml") | {
         "ansible_facts": facts,
+        "playbook_dir": str(ROOT / "playbooks"),
         "jitsi_token_secret": "a secret of the tokens, for tests only",
         "jicofo_password": "a password of Jicofo, for tests only",
         **given,
@@ -155,7 +157,6 @@ def _written(facts: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[tup
     shared["jitsi_tokens_plugin_paths"] = _render(tokens | shared, "jitsi_tokens_plugin_paths")
     for role, expression in WRITTEN.items():
         variables = _variables(role, facts) | shared
-        variables["ansible_search_path"] = [str(ROOT / "roles" / role)]
         for entry in _render(variables, expression):
             yield entry["path"], entry.get("content") or json.dumps(entry)
 

@@ -106,6 +106,11 @@ class Deployment:
         return re.findall(said, self.output, re.MULTILINE | re.DOTALL)
 
     @property
+    def remote_executions(self) -> int:
+        """How often something was run on a server, as ``-vvv`` tells."""
+        return self.output.count("> SSH: EXEC ssh ")
+
+    @property
     def recap(self) -> dict[str, int]:
         """Ansible's counters of the only host: ok, changed, unreachable, failed and the like."""
         (host,) = re.findall(r"^(\S+) +: ok=", self.output, re.MULTILINE)

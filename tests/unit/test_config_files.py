@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils import basic
-
-import config_files
+from ansible.module_utils.vestibule import config_files
 
 RunModule = Callable[..., dict[str, Any]]
 Snapshot = dict[str, tuple[str, bytes, int]]
@@ -579,3 +578,44 @@ def test_files_that_their_reader_has_not_read_are_a_change(
         assert result["changed"] is expected
         assert result["unread"] == ([str(path)] if expected else [])
         assert result["paths"] == []
+
+
+def copy_of(original: Path, path: Path) -> dict[str, Any]:
+    return {"path": str(path), "copy_of": str(original), "mode": "0644", **ME}
+
+
+def test_a_copy_follows_its_original(tmp_path: Path, run_module: RunModule) -> None:
+    (tmp_path / "original").write_bytes(b"\xff\x00 one")
+    files = [copy_of(tmp_path / "original", tmp_path / "copy")]
+    assert run_module(config_files, files=files)["changed"] is True
+    assert (tmp_path / "copy").read_bytes() == b"\xff\x00 one"
+    assert run_module(config_files, files=files)["changed"] is False
+    (tmp_path / "original").write_text("two")
+    assert run_module(config_files, files=files)["changed"] is True
+    assert (tmp_path / "copy").read_text() == "two"
+
+
+def test_a_copy_of_nothing_is_refused_unless_it_may_come_first(
+    tmp_path: Path, run_module: RunModule
+) -> None:
+    files = [copy_of(tmp_path / "original", tmp_path / "copy")]
+    assert run_module(config_files, files=files, _ansible_check_mode=True)["changed"] is True
+    result = run_module(config_files, files=files)
+    assert result["failed"]
+    assert "which is no file on this host. Create that first" in result["msg"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_newer_than_what_is_made_of_them_are_a_change(
+    tmp_path: Path, run_module: RunModule
+) -> None:
+    product = tmp_path / "store"
+    options = {"files": [file(tmp_path / "a")], "product": str(product)}
+    run_module(config_files, **options)
+    assert run_module(config_files, **options)["changed"] is False  # there is no store
+    product.touch()
+    os.utime(product, (1, 1))
+    again = run_module(config_files, **options)
+    assert (again["changed"], again["unread"]) == (True, [str(tmp_path / "a")])
+    product.touch()
+    assert run_module(config_files, **options)["changed"] is False

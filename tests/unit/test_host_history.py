@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-import host_history
+from ansible.module_utils.vestibule import host_history
 
 RunModule = Callable[..., dict[str, Any]]
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from ansible.module_utils import basic
 from ansible.module_utils.vestibule import managers, sources
+from ansible.modules import setup
 
 import host_probe
 
@@ -97,6 +98,20 @@ def test_a_bare_host_is_no_error(bare_host: Path, run_module: RunModule) -> None
     assert (facts["packages"], facts["candidates"]) == ({}, {})
     assert (facts["lua"], facts["prosody_version"]) == (None, None)
     assert facts["clock_offset"] is None
+
+
+def test_it_knows_the_system_by_the_names_of_ansible(
+    bare_host: Path, run_module: RunModule
+) -> None:
+    debian(bare_host, "")
+    facts = run_module(host_probe)["ansible_facts"]
+    ansible = run_module(setup, gather_subset=["min"])["ansible_facts"]
+    names = {name for name in ansible if name.startswith("ansible_distribution")}
+    assert len(names) > 3
+    for name in {*names, "ansible_os_family", "ansible_user_id"}:
+        assert facts[name.partition("_")[2]] == ansible[name]
+    assert facts["pkg_mgr"] == "apt"
+    assert facts["vestibule_settled"] == []
 
 
 def test_installed_packages_of_debian(bare_host: Path, run_module: RunModule) -> None:

@@ -11,9 +11,14 @@ from typing import Any
 
 import pytest
 from ansible.module_utils import basic
-
-import lua_libraries
-from lua_libraries import Answer, LibraryError, parse_answer, place_link, shipped_file
+from ansible.module_utils.vestibule import lua_libraries
+from ansible.module_utils.vestibule.lua_libraries import (
+    Answer,
+    LibraryError,
+    parse_answer,
+    place_link,
+    shipped_file,
+)
 
 RunModule = Callable[..., dict[str, Any]]
 

@@ -14,12 +14,8 @@ from typing import Any
 
 import pytest
 from ansible.module_utils import basic
-from hypothesis import given
-from hypothesis import strategies as st
-from lupa import lua54
-
-import prosody_account
-from prosody_account import (
+from ansible.module_utils.vestibule import prosody_account
+from ansible.module_utils.vestibule.prosody_account import (
     AccountError,
     Storage,
     data_file,
@@ -30,6 +26,9 @@ from prosody_account import (
     scram_keys,
     sees_user,
 )
+from hypothesis import given
+from hypothesis import strategies as st
+from lupa import lua54
 
 RunModule = Callable[..., dict[str, Any]]
 

@@ -14,9 +14,8 @@ from typing import Any
 
 import pytest
 from ansible.module_utils import basic
-
-import prosody_health
-from prosody_health import (
+from ansible.module_utils.vestibule import prosody_health
+from ansible.module_utils.vestibule.prosody_health import (
     Entry,
     HealthError,
     Host,

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.vestibule import self_signed
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-import self_signed
 
 RunModule = Callable[..., dict[str, Any]]
 NAME = "auth.meet.example.org"

@@ -67,6 +67,13 @@ def edited(server: Server, edit: str) -> Iterator[None]:
         server.wait_for_listener(5280)
 
 
+def test_a_run_that_has_nothing_to_do_looks_once(controller: Controller) -> None:
+    run = controller.deploy("-vvv", "--skip-tags=jitsi_verify")
+    assert run.returncode == 0, run.output[-3000:]
+    assert run.recap["changed"] == 0
+    assert 0 < run.remote_executions <= 6
+
+
 def test_a_refused_configuration_leaves_the_old_one_running(
     server: Server, controller: Controller
 ) -> None:

@@ -1,0 +1,130 @@
+#!/usr/bin/python
+"""Ansible module ``look``: which tasks would change nothing, asked in one round trip."""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.vestibule import (
+    config_files,
+    host_history,
+    lua_libraries,
+    prosody_account,
+    prosody_health,
+    self_signed,
+)
+
+DOCUMENTATION = r"""
+module: look
+short_description: Find out in one round trip which tasks would change nothing
+description:
+  - Runs modules in check mode, one after the other, and names those that would change nothing and
+    have nothing to say. Their tasks need not run.
+  - What fails, warns or cannot tell is not named, so its task runs and says why itself.
+  - Changes nothing, and shows nothing of what it is given.
+options:
+  wishes:
+    description:
+      - Modules with their arguments, by a name. Each has one of the modules C(config_files),
+        C(host_history), C(lua_libraries), C(prosody_account), C(prosody_health), C(self_signed).
+      - After a C(host_history) that found something, none is looked at any more, as all others
+        stand on what it removes.
+    type: dict
+    required: true
+attributes:
+  check_mode:
+    description: Changes nothing.
+    support: full
+  diff_mode:
+    description: Changes nothing.
+    support: none
+"""
+
+EXAMPLES = r"""
+- name: Look which tasks would change nothing
+  look:
+    wishes:
+      web_certificate:
+        self_signed: {names: [meet.example.org], directory: /etc/vestibule/web, days: 820}
+  no_log: true
+
+- name: Create the certificate
+  self_signed: {names: [meet.example.org], directory: /etc/vestibule/web, days: 820}
+  when: "'web_certificate' not in ansible_facts['vestibule_settled']"
+"""
+
+RETURN = r"""
+ansible_facts:
+  description: The one fact C(vestibule_settled).
+  returned: always
+  type: complex
+  contains:
+    vestibule_settled:
+      description: Names of the wishes that are fulfilled.
+      returned: always
+      type: list
+      elements: str
+      sample: [web_certificate]
+"""
+
+_MODULES: dict[str, Any] = {
+    "config_files": config_files,
+    "host_history": host_history,
+    "lua_libraries": lua_libraries,
+    "prosody_account": prosody_account,
+    "prosody_health": prosody_health,
+    "self_signed": self_signed,
+}
+# What a result has where something is to be done or said
+_TELLING = ("changed", "findings", "missing", "problems", "later", "unread")
+
+
+def refuse(**result: Any) -> None:
+    """Take the place of C(fail_json), which would end the whole look."""
+    raise RuntimeError(result.get("msg"))
+
+
+def is_settled(module: AnsibleModule, name: str, arguments: Any) -> bool:
+    """Whether a module would change nothing and say nothing."""
+    part = copy(module)
+    part.check_mode, part._diff, part.fail_json = True, False, refuse
+    try:
+        checked = ArgumentSpecValidator(_MODULES[name].SPEC).validate(arguments)
+        part.params = checked.validated_parameters
+        result = {} if checked.error_messages else _MODULES[name].run(part)
+    except Exception:  # whatever it is, the task meets it again and says it
+        return False
+    return bool(result) and not any(result.get(each) for each in _TELLING)
+
+
+def settled(module: AnsibleModule, wishes: dict[str, dict[str, Any]]) -> list[str]:
+    """Names of the wishes that are fulfilled."""
+    found = []
+    for wish, modules in wishes.items():
+        ((name, arguments),) = modules.items()
+        if is_settled(module, name, arguments):
+            found.append(wish)
+        elif name == "host_history":
+            break
+    return found
+
+
+def main() -> None:
+    """Entry point of the module."""
+    module = AnsibleModule(
+        # Contents of files and passwords are in it
+        argument_spec={"wishes": {"type": "dict", "required": True, "no_log": True}},
+        supports_check_mode=True,
+    )
+    # Names alone are returned, and those would be masked that stand in what is kept from logs
+    wishes = module.params.pop("wishes")
+    module.no_log_values.clear()
+    facts = {"vestibule_settled": settled(module, wishes)}
+    module.exit_json(changed=False, ansible_facts=facts)
+
+
+if __name__ == "__main__":
+    main()
