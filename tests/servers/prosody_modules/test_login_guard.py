@@ -292,7 +292,7 @@ async def test_a_body_may_hold_one_refused_login(entrance: Entrance) -> None:
     )
     async with over_bosh.approach(room, bad_token(over_bosh, room)) as somebody:
         await somebody.open(DOMAIN)
-        await somebody.send(attempt * 50)
+        await somebody.send(attempt * 15)
         failures = 0
         with contextlib.suppress(Refused, Broken):
             while True:
