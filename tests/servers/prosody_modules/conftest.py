@@ -5,10 +5,11 @@ Options are set in the running Prosody and never in a file, so a restart forgets
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import pytest
@@ -16,7 +17,7 @@ from testinfra.host import Host
 
 from vestibule.access.scene import Entrance
 from vestibule.access.tokens import Issuer
-from vestibule.access.transports import WebSocketTransport, front_door
+from vestibule.access.transports import TRANSPORTS, WebSocketTransport, front_door
 
 DOMAIN = "meet.example.org"
 _PATIENCE = 30.0  # seconds
@@ -67,6 +68,17 @@ class Server:
         self.shell(f"> prosody.reload_config(); {' '.join(orders)}")
 
 
+@contextlib.contextmanager
+def configured(server: Server, option: str, value: float) -> Iterator[None]:
+    """For a while, ``option`` of mod_login_guard has this value; it starts anew with it."""
+    setting = Setting(DOMAIN, "login_guard", option, str(value))
+    server.configure(setting)
+    try:
+        yield
+    finally:
+        server.forget(setting)
+
+
 @pytest.fixture(scope="module")
 def server(host: Host) -> Server:
     return Server(host)
@@ -97,3 +109,9 @@ async def entrance(front: tuple[str, str, Issuer]) -> AsyncIterator[Entrance]:
     address, certificate, issuer = front
     async with front_door(DOMAIN, address, 443, certificate) as door:
         yield Entrance(door, WebSocketTransport, issuer, _PATIENCE)
+
+
+@pytest.fixture(params=["websocket", "bosh"])
+def way_in(request: pytest.FixtureRequest, entrance: Entrance) -> Entrance:
+    """The way in over either transport."""
+    return replace(entrance, kind=TRANSPORTS[request.param])
