@@ -39,11 +39,15 @@ class Packages:
         self._conffiles: dict[str, str] | None = None
         self._unmodified: set[str] | None = None
 
-    def own(self, path: str) -> bool:
-        """Whether a package has this file."""
-        if self._dpkg:
-            return bool(self._run(["dpkg-query", "--search", path])[0] == 0)
-        return self._pacman and bool(self._run(["pacman", "-Qo", path])[0] == 0)
+    def own(self, paths: list[str]) -> set[str]:
+        """Which of these files a package has."""
+        if self._dpkg and paths:
+            # One line a file: the packages, and its path
+            found = self._run(["dpkg-query", "--search", *paths])[1]
+            return {line.partition(": ")[2] for line in found.splitlines()}
+        return {
+            path for path in paths if self._pacman and not self._run(["pacman", "-Qo", path])[0]
+        }
 
     def left_as_it_was(self, path: str) -> bool:
         """Whether this is a configuration file of a package that nobody changed."""
@@ -97,7 +101,9 @@ def find(rules: list[dict[str, Any]], made_by: str, packages: Packages) -> list[
     findings: dict[str, dict[str, Any]] = {}
     for rule in rules:
         pattern = entries_of(rule["repositories"]) if rule["repositories"] else rule["contains"]
-        for path in sorted(path for pattern in rule["paths"] for path in glob.glob(pattern)):
+        paths = sorted(path for pattern in rule["paths"] for path in glob.glob(pattern))
+        owned = packages.own(paths) if rule["unowned"] else set()
+        for path in paths:
             if path in findings or not os.path.isfile(path):
                 continue
             text = files.read(path)
@@ -105,7 +111,7 @@ def find(rules: list[dict[str, Any]], made_by: str, packages: Packages) -> list[
                 continue
             if rule["action"] == "cut" and cut(path, text, pattern) == text:
                 continue  # in a comment
-            if packages.left_as_it_was(path) or (rule["unowned"] and packages.own(path)):
+            if path in owned or packages.left_as_it_was(path):
                 continue
             told = {key: rule[key] for key in _TOLD}
             findings[path] = {"path": path, **told, "contains": pattern}

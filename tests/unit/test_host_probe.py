@@ -316,24 +316,25 @@ def test_check_mode_tells_the_same(run_module: RunModule) -> None:
     assert facts["uid"] == os.geteuid()
 
 
-def test_services_are_those_that_run_and_start_at_boot() -> None:
-    """As systemctl of systemd 257 prints them."""
-    lists = {
-        "list-units": "nginx.service loaded active running A web server\n"
-        "cron.service loaded active running Cron\n",
-        "list-unit-files": "nginx.service enabled enabled\nprosody.service enabled enabled\n",
-    }
-
-    class Module:
-        """The two methods of AnsibleModule that are called."""
-
-        def get_bin_path(self, name: str) -> str:
-            return f"/usr/bin/{name}"
-
-        def run_command(self, argv: list[str]) -> tuple[int, str, str]:
-            return 0, lists[argv[1]], ""
-
-    assert host_probe.services(Module()) == ["nginx"]
+def test_services_are_those_that_run_and_start_at_boot(
+    bare_host: Path, run_module: RunModule
+) -> None:
+    """As systemctl of systemd 257 prints them, nothing but the name of one that is not there."""
+    shown = [
+        ("nginx", "active", "enabled"),
+        ("jicofo", "active", "generated"),
+        ("prosody", "inactive", "enabled"),
+        ("cron", "active", "disabled"),
+        ("gone", "inactive", ""),
+    ]
+    stanzas = [
+        f"Id={name}.service\nActiveState={active}\nUnitFileState={enabled}\n"
+        for name, active, enabled in shown
+    ]
+    systemctl = program(bare_host, "systemctl", "\n".join(stanzas))
+    assert probe(run_module, services=["nginx", "gone"])["services"] == ["jicofo", "nginx"]
+    (call,) = Path(f"{systemctl}.calls").read_text().splitlines()
+    assert call.endswith(" -- nginx.service gone.service")
 
 
 def test_modules_of_prosody_are_found_below_folders(
