@@ -30,7 +30,7 @@ options:
     description:
       - Modules with their arguments, by a name. Each has one of the modules C(config_files),
         C(host_history), C(lua_libraries), C(prosody_account), C(prosody_health), C(self_signed).
-      - After a C(host_history) that found something, none is looked at any more, as all others
+      - After a C(host_history) with something in the way, none is looked at any more, as all others
         stand on what it removes.
     type: dict
     required: true
@@ -87,17 +87,16 @@ def refuse(**result: Any) -> None:
     raise RuntimeError(result.get("msg"))
 
 
-def is_settled(module: AnsibleModule, name: str, arguments: Any) -> bool:
-    """Whether a module would change nothing and say nothing."""
+def ask(module: AnsibleModule, name: str, arguments: Any) -> dict[str, Any] | None:
+    """What a module would do, None where it cannot tell."""
     part = copy(module)
     part.check_mode, part._diff, part.fail_json = True, False, refuse
     try:
         checked = ArgumentSpecValidator(_MODULES[name].SPEC).validate(arguments)
         part.params = checked.validated_parameters
-        result = {} if checked.error_messages else _MODULES[name].run(part)
+        return None if checked.error_messages else _MODULES[name].run(part)
     except Exception:  # whatever it is, the task meets it again and says it
-        return False
-    return bool(result) and not any(result.get(each) for each in _TELLING)
+        return None
 
 
 def settled(module: AnsibleModule, wishes: dict[str, dict[str, Any]]) -> list[str]:
@@ -105,9 +104,10 @@ def settled(module: AnsibleModule, wishes: dict[str, dict[str, Any]]) -> list[st
     found = []
     for wish, modules in wishes.items():
         ((name, arguments),) = modules.items()
-        if is_settled(module, name, arguments):
+        result = ask(module, name, arguments)
+        if result is not None and not any(result.get(each) for each in _TELLING):
             found.append(wish)
-        elif name == "host_history":
+        elif name == "host_history" and (result is None or result["in_the_way"]):
             break
     return found
 

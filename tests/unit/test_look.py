@@ -22,8 +22,8 @@ def file(path: Path, content: str = SECRET) -> dict[str, Any]:
     }
 
 
-def history(*paths: Path) -> dict[str, Any]:
-    rule = {"paths": [str(path) for path in paths], "action": "move", "says": "theirs"}
+def history(path: Path, action: str = "move") -> dict[str, Any]:
+    rule = {"paths": [str(path)], "action": action, "says": "theirs"}
     return {"host_history": {"rules": [rule], "made_by": "us", "backup": "/nowhere"}}
 
 
@@ -84,6 +84,7 @@ def test_nothing_counts_where_others_left_something(tmp_path: Path, settled: Set
     left = {"history": history(tmp_path / "theirs"), "nothing": nothing}
     assert settled(left) == []
     assert settled({**left, "history": history(tmp_path / "gone")}) == ["history", "nothing"]
+    assert settled({**left, "history": history(tmp_path / "theirs", "note")}) == ["nothing"]
 
 
 def test_it_shows_nothing_of_what_it_is_given(tmp_path: Path, run_module: RunModule) -> None:

@@ -67,6 +67,19 @@ def test_no_secret_in_the_output(watched: Watched) -> None:
     assert not leaks.TOKEN.search(watched.run.output)
 
 
+def test_no_secret_where_a_second_run_looks(
+    server: Server, controller: Controller, watched: Watched
+) -> None:
+    """It sends all of them at once."""
+    flags = ("-vvv", "--diff", "--skip-tags=jitsi_verify")
+    run = controller.deploy(*flags, jitsi_token_secret=_TOKEN_SECRET)
+    assert run.returncode == 0, run.output[-6000:]
+    assert "TASK [Look once" in run.output
+    assert "TASK [prosody : Configure | Write the keys]" not in run.output
+    assert leaks.found_in(run.output, watched.secrets) == set()
+    assert leaks.found_in(leaks.journal(server), watched.secrets) == set()
+
+
 def test_no_secret_in_a_command_line_or_environment_of_the_server(watched: Watched) -> None:
     assert "/usr/bin/prosody" in watched.processes_of_server
     assert leaks.found_in(watched.processes_of_server, watched.secrets) == set()
