@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.servers.support import Controller
-
 
 @pytest.fixture(scope="session")
-def controller(tmp_path_factory: pytest.TempPathFactory) -> Controller:
-    """The operator's side."""
-    return Controller(tmp_path_factory.mktemp("controller"), "history")
+def scenario() -> str:
+    """What the servers are booted for."""
+    return "history"

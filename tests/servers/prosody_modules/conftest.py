@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -58,6 +59,15 @@ class Server:
         ]
         self.shell(f"> {' '.join(orders)}")
 
+    @contextmanager
+    def configured(self, *settings: Setting) -> Iterator[None]:
+        """Running modules with options, until it ends."""
+        self.configure(*settings)
+        try:
+            yield
+        finally:
+            self.forget(*settings)
+
     def forget(self, *settings: Setting) -> None:
         """Let running modules start anew with what the files say."""
         orders = [
@@ -70,6 +80,13 @@ class Server:
 @pytest.fixture(scope="module")
 def server(host: Host) -> Server:
     return Server(host)
+
+
+@pytest.fixture(scope="module", name="settings")
+def _settings(request: pytest.FixtureRequest, server: Server) -> Iterator[None]:
+    """The SETTINGS of a file, for all of its tests: short times, and no queue to wait in."""
+    with server.configured(*request.module.SETTINGS):
+        yield
 
 
 @pytest.fixture(scope="session")

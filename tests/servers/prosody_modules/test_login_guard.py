@@ -29,14 +29,10 @@ FLOOD = Path(__file__).parents[3] / "scripts/lib/flood.py"
 pytestmark = pytest.mark.anyio
 
 
-@contextlib.contextmanager
-def configured(server: Server, option: str, value: float) -> Iterator[None]:
-    setting = Setting(DOMAIN, "login_guard", option, str(value))
-    server.configure(setting)
-    try:
-        yield
-    finally:
-        server.forget(setting)
+def configured(
+    server: Server, option: str, value: float
+) -> contextlib.AbstractContextManager[None]:
+    return server.configured(Setting(DOMAIN, "login_guard", option, str(value)))
 
 
 @pytest.fixture(params=["websocket", "bosh"])
