@@ -194,31 +194,28 @@ class AccountError(Exception):
 
 
 @dataclass(frozen=True)
-class Account:
-    """An account that has to exist with this password."""
-
+class _User:
     user: str
     host: str
-    password: str
-
-    @property
-    def jid(self) -> str:
-        """The address."""
-        return f"{self.user}@{self.host}"
-
-
-@dataclass(frozen=True)
-class Subscription:
-    """A contact that has to see the presence of ``user@host``."""
-
-    user: str
-    host: str
-    contact: str
 
     @property
     def jid(self) -> str:
         """The address of the user."""
         return f"{self.user}@{self.host}"
+
+
+@dataclass(frozen=True)
+class Account(_User):
+    """An account that has to exist with this password."""
+
+    password: str
+
+
+@dataclass(frozen=True)
+class Subscription(_User):
+    """A contact that has to see the presence of ``user@host``."""
+
+    contact: str
 
 
 _LUA_TOKEN = re.compile(
