@@ -46,10 +46,6 @@ options:
     type: list
     elements: str
     default: []
-  data_path:
-    description: Prosody's C(data_path), the directory of its internal storage.
-    type: path
-    default: /var/lib/prosody
 attributes:
   check_mode:
     description: Tells what would change and changes nothing.
@@ -118,6 +114,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.vestibule.programs import interpreter, reason
 
+DATA = "/var/lib/prosody"  # Prosody's data_path, the directory of its internal storage
 # Prosody says nowhere in the file which hash it used: the length of the key in hex digits does.
 _HASHES = {40: "sha1", 64: "sha256"}
 _JID = re.compile(r"(?:(?P<user>[a-z0-9._-]+)@)?(?P<host>[a-z0-9._-]+)")
@@ -490,7 +487,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     """Compares, changes what differs, and reads it back."""
     accounts = read_accounts(module.params["accounts"])
     subscriptions = read_subscriptions(module.params["roster"])
-    storage = Storage(module.params["data_path"])
+    storage = Storage(DATA)
     unwanted = [Account(*_split(jid), "") for jid in module.params["absent"]]
     for jid in {each.jid for each in unwanted} & {each.jid for each in accounts}:
         raise AccountError(f"{jid} is in accounts and in absent. Remove it from one.")
@@ -516,8 +513,8 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         if lost:
             raise AccountError(
                 f"Prosody took the data of {', '.join(sorted(lost))}, but it is not in"
-                f' {module.params["data_path"]}. Set storage = "internal" and authentication ='
-                ' "internal_hashed" for these hosts, and data_path of this task to Prosody\'s.'
+                f' {DATA}. Set storage = "internal" and authentication = "internal_hashed" for'
+                " these hosts, and leave data_path as it is."
             )
     return {
         "changed": changed,
@@ -549,7 +546,6 @@ def main() -> None:
                     "contact": {"type": "str", "required": True},
                 },
             },
-            "data_path": {"type": "path", "default": "/var/lib/prosody"},
         },
         supports_check_mode=True,
     )
