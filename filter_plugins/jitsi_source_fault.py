@@ -1,4 +1,4 @@
-"""Filter ``jitsi_source_fault``: why packages cannot come from where the operator says."""
+"""Filter ``jitsi_source_fault``: why packages cannot come from the source that is set."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Refuse packages that come from nowhere
+- name: Refuse packages without a source
   ansible.builtin.assert:
     that: problem | length == 0
     fail_msg: "{{ problem }}"

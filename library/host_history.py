@@ -18,8 +18,8 @@ DOCUMENTATION = r"""
 module: host_history
 short_description: Find what an earlier installation left, and take it out of the way
 description:
-  - Looks for files of other hands by rules. What this project made, and what a package delivered
-    and nobody changed, is no finding.
+  - Looks by rules for files that this project did not make. What it made, and what a package
+    delivered and nobody changed, is no finding.
   - With I(adopt), keeps a copy of every finding and removes those that must not stay. Without it,
     nothing changes.
 options:
@@ -57,7 +57,7 @@ options:
         type: str
         choices: [replace, move, cut, note]
         required: true
-      says:
+      description:
         description: What it is and what becomes of it, for people.
         type: str
         required: true
@@ -85,7 +85,7 @@ EXAMPLES = r"""
     rules:
       - paths: [/etc/prosody/conf.d/*.cfg.lua]
         action: move
-        says: a host that Prosody would serve beside the managed ones
+        description: a host that Prosody would serve beside the managed ones
     made_by: Made by Vestibule
     backup: /var/backups/vestibule
 """
@@ -99,7 +99,7 @@ findings:
   sample:
     - path: /etc/prosody/conf.d/old.cfg.lua
       action: move
-      says: a host that Prosody would serve beside the managed ones
+      description: a host that Prosody would serve beside the managed ones
       repositories: []
       contains: ""
 in_the_way:
@@ -114,7 +114,7 @@ backup:
   returned: always
 """
 
-_TOLD = ("action", "says", "repositories")
+_TOLD = ("action", "description", "repositories")
 _CONFFILE = re.compile(r"^ (/\S+) ([0-9a-f]{32})( obsolete)?$", re.MULTILINE)
 _BACKUP_FILE = re.compile(r"(/\S+)\s+\[(unmodified|modified)\]")
 
@@ -214,7 +214,7 @@ def find(rules: list[dict[str, Any]], made_by: str, packages: Packages) -> list[
 
 
 def words_for(finding: dict[str, Any]) -> str:
-    """What is in the way. Other hands need the rest of a file of sources."""
+    """What is in the way. The rest of a file of sources stays."""
     if finding["action"] != "cut":
         return str(finding["path"])
     return f"the entries of {' and '.join(finding['repositories'])} in {finding['path']}"
@@ -242,7 +242,7 @@ def main() -> None:
         "repositories": {"type": "list", "elements": "str", "default": []},
         "unowned": {"type": "bool", "default": False},
         "action": {"type": "str", "choices": ["replace", "move", "cut", "note"], "required": True},
-        "says": {"type": "str", "required": True},
+        "description": {"type": "str", "required": True},
     }
     module = AnsibleModule(
         argument_spec={

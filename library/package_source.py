@@ -201,7 +201,7 @@ def diagnose(output: str, url: str, suite: str, variable: str) -> str:
         )
     return (
         f"The repository {url} {suite} cannot be read from this host. Check {variable}url,"
-        f" {variable}suite, and the host's way out (DNS, proxy, firewall). apt-get said:"
+        f" {variable}suite, and the host's network (DNS, proxy, firewall). apt-get said:"
         f" {reason(output)}"
     )
 
@@ -355,11 +355,13 @@ class PacmanSource(Source):
         """Refuse values that would not be one line of a file. Raises SourceError."""
         if not _NAME.fullmatch(self._options["repository"]):
             raise SourceError(
-                f"{self._variable}name is missing or no name of a repository: small letters and"
-                " digits."
+                f"{self._variable}name is missing, or has other characters than small letters and"
+                " digits. Set it to the name of the repository."
             )
         if not re.fullmatch(r"(https?|file)://\S+", self._options["url"]):
-            raise SourceError(f"{self._variable}server is no address. Give one with https://.")
+            raise SourceError(
+                f"{self._variable}server is no address. Set one that begins with https://."
+            )
 
     def check(self) -> None:
         """Read the repository and change nothing. Raises SourceError."""
@@ -390,7 +392,7 @@ class PacmanSource(Source):
                 self._module,
                 f"pacman cannot read the repository {self._options['repository']} at"
                 f" {self._options['url']} from this host. Check name, server and key in"
-                f" {self._variable.rstrip('.')}, and the host's way out (DNS, proxy, firewall).",
+                f" {self._variable.rstrip('.')}, and the host's network (DNS, proxy, firewall).",
                 *("pacman", "-Sy", "--noconfirm", "--config", str(configuration)),
             )
 

@@ -22,6 +22,7 @@ def fault(
     if helper and (not helper.get("program") or helper.get("user") in (None, "", "root")):
         return (
             "jitsi_tokens_aur_helper needs a program and a user who is not root, e.g. {program:"
-            " paru, user: builder}: a build runs what strangers wrote, so it never runs as root."
+            " paru, user: builder}: a build runs code that nobody has reviewed, so it never runs as"
+            " root."
         )
     return ""

@@ -158,7 +158,7 @@ class Apt(_Manager):
         return set(self._must("apt-mark cannot tell what is held.", "apt-mark", "showhold").split())
 
     def held_by_others(self, names: list[str]) -> set[str]:
-        """Which of these packages other hands keep from changing."""
+        """Which of these packages somebody else holds."""
         return set(names) & self.held() - recorded()
 
     def how_to_release(self, names: list[str]) -> str:
@@ -176,7 +176,7 @@ class Apt(_Manager):
 
     @contextmanager
     def released(self, names: set[str]) -> Iterator[None]:
-        """Let go of packages that we hold, and hold them again however it ends."""
+        """Release packages that we hold, and hold them again however it ends."""
         try:
             self._mark("unhold", names)
             yield
@@ -308,7 +308,7 @@ class Pacman(_Manager):
         return set(self._ignored())
 
     def held_by_others(self, names: list[str]) -> set[str]:
-        """Which of these packages other hands keep from changing. They may have given patterns."""
+        """Which of these packages somebody else holds. They may have given patterns."""
         patterns = list((Counter(self._ignored()) - Counter(self.ours())).elements())
         return {name for name in names if any(fnmatchcase(name, each) for each in patterns)}
 
@@ -322,7 +322,7 @@ class Pacman(_Manager):
 
     @contextmanager
     def released(self, names: set[str]) -> Iterator[None]:
-        """Let go of packages that we hold, and hold them again however it ends."""
+        """Release packages that we hold, and hold them again however it ends."""
         if not names:
             yield
             return
@@ -415,7 +415,7 @@ class Pacman(_Manager):
 
 
 def hint_at_holds(output: str, manager: Apt | Pacman) -> str:
-    """A sentence where a failure may come from packages that other hands hold."""
+    """A sentence where a failure may come from packages that somebody else holds."""
     if not re.search(r"\bheld\b|ignoring package|IgnorePkg", output):
         return ""
     words = set(re.findall(r"[a-z0-9][a-z0-9+._-]*", output))
@@ -423,7 +423,7 @@ def hint_at_holds(output: str, manager: Apt | Pacman) -> str:
     if not held:
         return ""
     return (
-        f" Other hands hold {', '.join(held)}. Release what is in the way"
+        f" Somebody else holds {', '.join(held)}. Release what is in the way"
         f" ({manager.how_to_release(held)}), then run this again."
     )
 
@@ -461,7 +461,7 @@ def installation_was_cut_off() -> bool:
 
 
 def restore_policy() -> None:
-    """Take our policy-rc.d away, and bring back the one of before."""
+    """Take our policy-rc.d away, and bring back the previous one."""
     if os.path.lexists(f"{POLICY}{_KEPT}"):
         os.replace(f"{POLICY}{_KEPT}", POLICY)
     elif _MARK in files.read(POLICY):

@@ -1,4 +1,4 @@
-"""Servers that other hands configured, and one controller for all of them."""
+"""Servers that others configured, and one controller for all of them."""
 
 from __future__ import annotations
 
