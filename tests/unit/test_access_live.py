@@ -410,6 +410,7 @@ def test_every_attempt_notices_that_everybody_gets_in(
         ("lobby_moderator_admits", "refused: not-held (the room lets in at once) [member]"),
         ("recording_rights_stay", "whoever comes next records [others came and left]"),
         ("rapid_logins_slowed", "10000 bytes in 0."),
+        ("endless_sender_is_sent_away", "20000 elements are read"),
     ],
 )
 def test_a_server_that_holds_nobody_back_is_noticed(

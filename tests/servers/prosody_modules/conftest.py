@@ -5,11 +5,11 @@ Options are set in the running Prosody and never in a file, so a restart forgets
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import pytest
@@ -17,7 +17,7 @@ from testinfra.host import Host
 
 from vestibule.access.scene import Entrance
 from vestibule.access.tokens import Issuer
-from vestibule.access.transports import WebSocketTransport, front_door
+from vestibule.access.transports import TRANSPORTS, WebSocketTransport, front_door
 
 DOMAIN = "meet.example.org"
 _PATIENCE = 30.0  # seconds
@@ -59,7 +59,7 @@ class Server:
         ]
         self.shell(f"> {' '.join(orders)}")
 
-    @contextmanager
+    @contextlib.contextmanager
     def configured(self, *settings: Setting) -> Iterator[None]:
         """Running modules with options, until it ends."""
         self.configure(*settings)
@@ -75,6 +75,13 @@ class Server:
             for each in settings
         ]
         self.shell(f"> prosody.reload_config(); {' '.join(orders)}")
+
+
+def configured(
+    server: Server, option: str, value: float
+) -> contextlib.AbstractContextManager[None]:
+    """For a while, ``option`` of mod_login_guard has this value; it starts anew with it."""
+    return server.configured(Setting(DOMAIN, "login_guard", option, str(value)))
 
 
 @pytest.fixture(scope="module")
@@ -114,3 +121,9 @@ async def entrance(front: tuple[str, str, Issuer]) -> AsyncIterator[Entrance]:
     address, certificate, issuer = front
     async with front_door(DOMAIN, address, 443, certificate) as door:
         yield Entrance(door, WebSocketTransport, issuer, _PATIENCE)
+
+
+@pytest.fixture(params=["websocket", "bosh"])
+def way_in(request: pytest.FixtureRequest, entrance: Entrance) -> Entrance:
+    """The way in over either transport."""
+    return replace(entrance, kind=TRANSPORTS[request.param])

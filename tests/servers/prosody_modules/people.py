@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 
+import pytest
+
 from vestibule.access.participant import Participant
 from vestibule.access.scene import Entrance
 from vestibule.access.transports import WebSocketTransport
@@ -14,6 +16,7 @@ from vestibule.access.xmpp import (
     MUC_OWNER,
     PING,
     SMACKS,
+    Broken,
     Refused,
     Room,
     element,
@@ -70,6 +73,13 @@ async def held(entrance: Entrance, room: Room) -> AsyncIterator[Participant]:
         refused = await somebody.wait_in_lobby(room)
         assert "waiting-for-host" not in refused.details
         yield somebody
+
+
+async def until_it_ends(somebody: Participant) -> str:
+    """Why a session ends that says nothing."""
+    with pytest.raises((Refused, Broken)) as caught:
+        await somebody.wait_for(lambda _: False, "the end of the session")
+    return str(caught.value)
 
 
 async def wait_for_owner(somebody: Participant, room: Room) -> None:

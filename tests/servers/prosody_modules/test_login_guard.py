@@ -15,13 +15,13 @@ import httpx
 import pytest
 
 from vestibule.access.cases.floods import bad_token
-from vestibule.access.participant import Participant
 from vestibule.access.scene import Entrance
 from vestibule.access.tokens import from_now
 from vestibule.access.transports import HTTP_BIND, TRANSPORTS
 from vestibule.access.xmpp import Broken, Refused, Stage, element
 
-from .conftest import DOMAIN, Server, Setting
+from .conftest import DOMAIN, Server, configured
+from .people import until_it_ends
 
 TOO_MANY = httpx.codes.TOO_MANY_REQUESTS
 FLOOD = Path(__file__).parents[3] / "scripts/lib/flood.py"
@@ -29,29 +29,11 @@ FLOOD = Path(__file__).parents[3] / "scripts/lib/flood.py"
 pytestmark = pytest.mark.anyio
 
 
-def configured(
-    server: Server, option: str, value: float
-) -> contextlib.AbstractContextManager[None]:
-    return server.configured(Setting(DOMAIN, "login_guard", option, str(value)))
-
-
-@pytest.fixture(params=["websocket", "bosh"])
-def way_in(request: pytest.FixtureRequest, entrance: Entrance) -> Entrance:
-    return replace(entrance, kind=TRANSPORTS[request.param])
-
-
 @pytest.fixture
 def flooded(server: Server) -> Iterator[None]:
     """There are more refusals than Prosody takes."""
     with configured(server, "login_guard_refusals", 0.001):
         yield
-
-
-async def until_it_ends(somebody: Participant) -> str:
-    """Why a session ends that says nothing."""
-    with pytest.raises((Refused, Broken)) as caught:
-        await somebody.wait_for(lambda _: False, "the end of the session")
-    return str(caught.value)
 
 
 @pytest.mark.usefixtures("flooded")
@@ -310,7 +292,7 @@ async def test_a_body_may_hold_one_refused_login(entrance: Entrance) -> None:
     )
     async with over_bosh.approach(room, bad_token(over_bosh, room)) as somebody:
         await somebody.open(DOMAIN)
-        await somebody.send(attempt * 50)
+        await somebody.send(attempt * 15)
         failures = 0
         with contextlib.suppress(Refused, Broken):
             while True:

@@ -11,13 +11,15 @@ from collections.abc import AsyncIterator
 from ..attempts import ENTERED, Attempt
 from ..scene import Entrance, Scene
 from ..tokens import forge
-from ..transports import WebSocketTransport
-from ..xmpp import Broken, NoAnswer, Refused, Room, Stage
+from ..transports import BoshTransport, WebSocketTransport
+from ..xmpp import CLIENT, PING, Broken, NoAnswer, Refused, Room, Stage, element
 from .case import Case, Refusal
 
 AT_ONCE = 5.0  # seconds, far below the minute for which Prosody keeps a silent BOSH session
 ENDED = "ends at once"
 FLOOD = 8  # bad tokens over each transport: few enough for servers that count them
+ELEMENTS = 20_000
+SENT_AWAY = "is sent away"
 IN_TIME = "enters in time"
 PATIENCE = 5.0  # seconds on a server that other cases are busy with, too
 NO_HANDSHAKE = "no-handshake"
@@ -113,6 +115,21 @@ async def come_with_the_many(scene: Scene) -> str:
     return IN_TIME if seconds < PATIENCE else f"{ENTERED} after {seconds:.1f} s"
 
 
+async def send_without_end(scene: Scene) -> str:
+    """Send one request with more elements than anybody has to say, and hear what becomes of it."""
+    async with scene.entrance.login(scene.room, scene.token()) as somebody:
+        many = element("x", {"xmlns": "urn:example"}, "<a/>" * ELEMENTS)
+        await somebody.send(element("message", {"xmlns": CLIENT, "to": scene.room.address}, many))
+        try:
+            await somebody.request("get", "", element("ping", {"xmlns": PING}))
+        except Broken:
+            return SENT_AWAY
+        except Refused as refused:
+            if refused.stage in {Stage.HTTP, Stage.STREAM}:
+                return SENT_AWAY
+    return f"{ELEMENTS} elements are read"
+
+
 FLOODS = (
     Case(
         "weak_ciphers_refused",
@@ -133,5 +150,12 @@ FLOODS = (
         "good token among many bad ones",
         {"all at once": come_with_the_many},
         outcome=IN_TIME,
+    ),
+    Case(
+        "endless_sender_is_sent_away",
+        "request that takes the time of all others",
+        {"elements": send_without_end},
+        outcome=SENT_AWAY,
+        only_over=BoshTransport.name,  # over WebSocket its address may be slowed down already
     ),
 )

@@ -11,6 +11,8 @@
 --   in the log counts them all. nginx remembers who got it, and sends them by a way of their own.
 -- * What is no login counts as refused: other requests than those of BOSH, requests of sessions that
 --   there are not, sessions that never log in.
+-- * Markup takes most of the time of a text: one request can hold tens of thousands of elements. What a
+--   session and an address send of it is bounded before it is read; who sends more is sent away.
 -- * Sessions without a login are bounded: how many one address makes, how many there are, how long
 --   they last. Where there are too many, the oldest go.
 --
@@ -25,6 +27,7 @@
 --                           may come at once, for people behind one NAT share it
 --   login_guard_requests    requests over BOSH that one address makes a second, 500, of which each
 --                           person needs some
+--   login_guard_markup      elements and attributes that one address sends a second, 20000
 --   login_guard_waiting     sessions without a login, 2000
 --   login_guard_timeout     seconds in which a session has to log in, 20
 --   app_secret, signature_algorithm   of auth_token: the key and how it signs
@@ -42,6 +45,7 @@ local new_throttle = require "util.throttle".create;
 local refusals_rate = module:get_option_number("login_guard_refusals", 40);
 local sessions_rate = module:get_option_number("login_guard_sessions", 50);
 local requests_rate = module:get_option_number("login_guard_requests", 500);
+local markup_rate = module:get_option_number("login_guard_markup", 20000);
 local max_waiting = module:get_option_number("login_guard_waiting", 2000);
 local timeout = module:get_option_number("login_guard_timeout", 20);
 local bosh_sessions = module:shared("/*/bosh/sessions");
@@ -54,6 +58,10 @@ local XMLNS_SASL = "urn:ietf:params:xml:ns:xmpp-sasl";
 local ADDRESSES = 10000; -- of which something is known, so that the memory is bounded
 local SUSPECT = 10; -- seconds for which an address counts as one that was refused
 local AT_ONCE = 5; -- sessions that an address may have without a login or a token, during a flood
+local FIRST_WORDS = 20; -- elements that a session sends before its login, which takes one or two
+-- Elements and attributes, of which each takes some 20 microseconds
+local MARKUP, MARKUP_RATE = 10000, 3000; -- of a session in a row, and further ones a second
+local FIRST_MARKUP = 200; -- at once before the login, which takes some dozen
 local NO_SESSION = 1; -- seconds after which a request that made no session counts as refused
 local LATE = 0.3; -- seconds between nginx and here, which take less than a millisecond
 local LEEWAY = 60; -- seconds; how long a token is taken after its end, others decide
@@ -77,7 +85,7 @@ local function address_of(ip)
 	if not address then
 		address = { name = name,
 			sessions = new_throttle(20 * sessions_rate, 20), requests = new_throttle(2 * requests_rate, 2),
-			refused = -SUSPECT, waiting = 0 };
+			markup = new_throttle(2 * markup_rate, 2), refused = -SUSPECT, waiting = 0 };
 		addresses:set(name, address);
 	end
 	return address;
@@ -170,6 +178,21 @@ local function is_valid(token)
 	return type(exp) == "number" and exp > os.time() - LEEWAY and not refused_tokens:get(hashes.sha256(token));
 end
 
+-- Whether this much may be read of an address, and of its session where it has one.
+local function may_say(text, address, session)
+	local _, markup = text:gsub("[<=]", "%0");
+	if not session or session.type == "c2s_unauthed" then
+		return markup <= FIRST_MARKUP and address.markup:poll(markup);
+	elseif not session.login_guard_markup then
+		session.login_guard_markup = new_throttle(MARKUP, MARKUP / MARKUP_RATE);
+	end
+	return session.login_guard_markup:poll(markup) and address.markup:poll(markup);
+end
+
+local function send_away(session)
+	session:close { condition = "policy-violation", text = "You send too much" };
+end
+
 -- Whether more come than Prosody can take. Those that wait may all be refused. nginx says when it had
 -- the request; that it waited counts only beside refusals, as other work slows a machine as well.
 local function is_flooded(request)
@@ -224,7 +247,7 @@ end
 -- The session that a request names (XEP-0124, section 7.3), and whether it is one of BOSH at all. Each
 -- character is looked at a bounded number of times, as anybody may send this.
 local function session_named(body)
-	local text = type(body) == "string" and body:gsub("^%s*<%?xml[^>]*%?>", "", 1) or "";
+	local text = body:gsub("^%s*<%?xml[^>]*%?>", "", 1);
 	local attributes, from = text:match("^%s*<body(%s[^>]*)"), 1;
 	while attributes do
 		local _, last, name, quote = attributes:find("^%s+([^%s=]+)%s*=%s*([\"'])", from);
@@ -255,10 +278,17 @@ for _, path in ipairs { "/http-bind", "/http-bind/" } do
 		if not address.requests:poll(1) then
 			return turn_away(address);
 		end
-		local sid, is_bosh = session_named(event.request.body);
-		if not sid and is_bosh then
+		local body = event.request.body or "";
+		local sid, is_bosh = session_named(body);
+		local session = bosh_sessions[sid or ""];
+		if not may_say(body, address, session) then
+			if session then
+				send_away(session);
+			end
+			return { status_code = 413, body = "" };
+		elseif not sid and is_bosh then
 			return admit(event);
-		elseif not bosh_sessions[sid or ""] then
+		elseif not session then
 			return answer_unless_flooded(event);
 		end
 	end, 1000);
@@ -287,8 +317,26 @@ local function watch(event)
 	tail = tail + 1;
 	waiting[tail] = entry;
 	session.log = without_noise(session);
-	-- One body may hold many attempts, and all of them cost as much
+	if session.websocket_request then
+		-- After mod_websocket has taken the text out of its frames
+		filters.add_filter(session, "bytes/in", function (text)
+			if not text or may_say(text, address, session) then
+				return text;
+			end
+			send_away(session);
+			return nil;
+		end, -1);
+	end
+	-- One body may hold many attempts and other stanzas, and each of them costs as much
+	local said = 0;
 	filters.add_filter(session, "stanzas/in", function (stanza)
+		if not entry.is_refused and not has_settled(entry) then
+			said = said + 1;
+			if said > FIRST_WORDS then
+				entry.is_refused = true;
+				give_up(entry, { condition = "policy-violation", text = "You do not log in" });
+			end
+		end
 		return not entry.is_refused and stanza or nil;
 	end, 1000);
 	filters.add_filter(session, "stanzas/out", function (stanza)
