@@ -16,7 +16,7 @@ from ansible.module_utils.vestibule.programs import reason
 
 DOCUMENTATION = r"""
 module: aur_packages
-short_description: Have a helper build packages of the AUR, never as root
+short_description: Build packages of the AUR with a helper, never as root
 description:
   - Arch's user repository (AUR) has recipes, no packages. A helper like C(paru) or C(yay) fetches
     them, builds as a user and has pacman install the result through C(sudo).
@@ -29,7 +29,7 @@ options:
     elements: str
     required: true
   versions:
-    description: Exact versions asked for, for C(checked). A helper builds the latest alone.
+    description: Exact versions asked for, for C(checked). A helper builds only the latest.
     type: dict
     default: {}
   program:
@@ -37,7 +37,7 @@ options:
     type: str
     required: true
   user:
-    description: Who builds. Never root, by whatever name.
+    description: User who builds. Never root, by whatever name.
     type: str
     required: true
   state:
@@ -109,8 +109,8 @@ def judge(names: list[str], versions: dict[str, str], offered: dict[str, str], p
             )
         if versions.get(name, offered[name]) != offered[name]:
             return (
-                f"{name} {versions[name]} is no longer offered; {program} builds {offered[name]}"
-                f" alone. Correct jitsi_versions, or remove {name} from it."
+                f"{name} {versions[name]} is no longer offered; {program} builds only"
+                f" {offered[name]}. Correct jitsi_versions, or remove {name} from it."
             )
     return ""
 
@@ -169,7 +169,7 @@ class Helper:
         if entry.pw_uid == 0:
             raise BuildError(
                 f"{variable}.user is {user}, which is root on this host. Name another user: a"
-                " build runs what strangers wrote, so it never runs as root."
+                " build runs code that nobody has reviewed, so it never runs as root."
             )
         self._home = entry.pw_dir
         if not os.path.isdir(self._home):

@@ -14,7 +14,7 @@ description:
   - Compares first. Where nothing differs, nothing is written and no check is run.
   - Every new file is written beside its target with its final owner and mode, flushed to disk, and
     then renamed into place, so that no program ever reads half a file.
-  - A run that is cut off half way (a crash, a reboot) is noticed and undone by the next run.
+  - A run that is cut off (a crash, a reboot) is noticed and undone by the next run.
 options:
   files:
     description: The files and links of the set, in the order in which they are put into place.
@@ -97,8 +97,8 @@ options:
         default: [0]
       noise:
         description:
-          - Regular expression of what the program always says and nobody has to read. It is left
-            out of the message of a refusal. C(.) also means a line break.
+          - Regular expression of output that the program always prints and nobody has to read. It
+            is left out of the message of a refusal. C(.) also means a line break.
         type: str
   reader:
     description:

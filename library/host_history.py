@@ -9,8 +9,8 @@ DOCUMENTATION = r"""
 module: host_history
 short_description: Find what an earlier installation left, and take it out of the way
 description:
-  - Looks for files of other hands by rules. What this project made, and what a package delivered
-    and nobody changed, is no finding.
+  - Looks by rules for files that this project did not make. What it made, and what a package
+    delivered and nobody changed, is no finding.
   - With I(adopt), keeps a copy of every finding and removes those that must not stay. Without it,
     nothing changes.
 options:
@@ -48,7 +48,7 @@ options:
         type: str
         choices: [replace, move, cut, note]
         required: true
-      says:
+      description:
         description: What it is and what becomes of it, for people.
         type: str
         required: true
@@ -76,7 +76,7 @@ EXAMPLES = r"""
     rules:
       - paths: [/etc/prosody/conf.d/*.cfg.lua]
         action: move
-        says: a host that Prosody would serve beside the managed ones
+        description: a host that Prosody would serve beside the managed ones
     made_by: Made by Vestibule
     backup: /var/backups/vestibule
 """
@@ -90,7 +90,7 @@ findings:
   sample:
     - path: /etc/prosody/conf.d/old.cfg.lua
       action: move
-      says: a host that Prosody would serve beside the managed ones
+      description: a host that Prosody would serve beside the managed ones
       repositories: []
       contains: ""
 in_the_way:

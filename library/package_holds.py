@@ -13,7 +13,7 @@ module: package_holds
 short_description: Keep packages from changing, and release them again
 description:
   - Holds packages and remembers which of them nobody held before.
-  - Releases those alone. What somebody else holds stays held.
+  - Releases only those. What somebody else holds stays held.
   - apt is told with apt-mark, pacman with C(IgnorePkg) in a file of our own, which one line
     C(Include) at the end of C(pacman.conf) brings in. Both go when nothing is held any more.
 options:

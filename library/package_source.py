@@ -11,7 +11,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.vestibule import files, managers, openpgp, sources
-from ansible.module_utils.vestibule.programs import reason
+from ansible.module_utils.vestibule.programs import reason, run
 
 DOCUMENTATION = r"""
 module: package_source
@@ -201,7 +201,7 @@ def diagnose(output: str, url: str, suite: str, variable: str) -> str:
         )
     return (
         f"The repository {url} {suite} cannot be read from this host. Check {variable}url,"
-        f" {variable}suite, and the host's way out (DNS, proxy, firewall). apt-get said:"
+        f" {variable}suite, and the host's network (DNS, proxy, firewall). apt-get said:"
         f" {reason(output)}"
     )
 
@@ -224,19 +224,18 @@ def confine(folder: Path, url: str, suite: str) -> list[str]:
     suites = suite if suite.endswith("/") else f"{suite} main"
     source = folder / "try.list"
     source.write_text(f"deb [signed-by={folder / 'key.asc'}] {url} {suites}\n", encoding="utf-8")
-    (folder / "lists" / "partial").mkdir(parents=True)
     settings = {
         "Dir::Etc::sourcelist": source,
         "Dir::Etc::sourceparts": "-",
-        "Dir::State::lists": folder / "lists",
-        "Dir::Cache": folder,
-        "APT::Sandbox::User": "root",
         "APT::Update::Error-Mode": "any",
         "Acquire::Retries": 0,
         "Acquire::http::Timeout": _SILENCE,
         "Acquire::https::Timeout": _SILENCE,
     }
-    return [f"-o{name}={value}" for name, value in settings.items()]
+    return [
+        *managers.lists_in(str(folder)),
+        *(f"-o{name}={value}" for name, value in settings.items()),
+    ]
 
 
 def primary_keys(listing: str) -> dict[str, str]:
@@ -261,12 +260,6 @@ class Source:
         self._options = module.params
         self._variable: str = module.params["variable"]
         self._fingerprint = re.sub(r"\s", "", module.params["fingerprint"]).upper()
-
-    def _run(self, *argv: str, data: str | None = None) -> tuple[int, str]:
-        status, out, err = self._module.run_command(
-            list(argv), data=data, environ_update={"LC_ALL": "C.UTF-8", "LANGUAGE": ""}
-        )
-        return status, out + err
 
     def validate(self) -> None:
         """Refuse what must not be added. Raises SourceError."""
@@ -321,11 +314,11 @@ class AptSource(Source):
             folder = Path(name)
             (folder / "key.asc").write_text(self._options["key"].strip() + "\n", encoding="utf-8")
             confined = confine(folder, url, suite)
-            status, output = self._run("apt-get", "update", *confined)
+            status, output = run(self._module, "apt-get", "update", *confined)
             if status != 0:
                 raise SourceError(diagnose(output, url, suite, self._variable))
             if versions:
-                offers = self._run("apt-cache", "madison", *confined, *versions)[1]
+                offers = run(self._module, "apt-cache", "madison", *confined, *versions)[1]
                 check_versions(managers.parse_madison(offers), versions, url, suite)
 
     def wanted(self) -> dict[str, str]:
@@ -344,7 +337,8 @@ class AptSource(Source):
         listed = files.read(self.paths()[-1])
         address = re.search(r"^URIs: (.*?)/*$", listed, re.MULTILINE)
         offers = managers.parse_madison(
-            self._run("apt-cache", "madison", *staying)[1], without=address[1] if address else None
+            run(self._module, "apt-cache", "madison", *staying)[1],
+            without=address[1] if address else None,
         )
         installed = managers.Apt(self._module).packages()
         return {
@@ -361,16 +355,13 @@ class PacmanSource(Source):
         """Refuse values that would not be one line of a file. Raises SourceError."""
         if not _NAME.fullmatch(self._options["repository"]):
             raise SourceError(
-                f"{self._variable}name is missing or no name of a repository: small letters and"
-                " digits."
+                f"{self._variable}name is missing, or has other characters than small letters and"
+                " digits. Set it to the name of the repository."
             )
         if not re.fullmatch(r"(https?|file)://\S+", self._options["url"]):
-            raise SourceError(f"{self._variable}server is no address. Give one with https://.")
-
-    def _must(self, argv: list[str], failure: str, data: str | None = None) -> None:
-        status, output = self._run(*argv, data=data)
-        if status != 0:
-            raise SourceError(f"{failure} It said: {reason(output)}")
+            raise SourceError(
+                f"{self._variable}server is no address. Set one that begins with https://."
+            )
 
     def check(self) -> None:
         """Read the repository and change nothing. Raises SourceError."""
@@ -380,20 +371,29 @@ class PacmanSource(Source):
             (home / "pubring.gpg").touch()  # pacman takes no keyring of another name
             Path(folder, "db").mkdir()
             gpg = ["gpg", "--homedir", str(home), "--batch", "--quiet"]
-            self._must([*gpg, "--import"], "gpg does not take the key.", self._options["key"])
+            managers.must(
+                self._module,
+                "gpg does not take the key.",
+                *gpg,
+                "--import",
+                data=self._options["key"],
+            )
             trust = f"{self._fingerprint}:6:"
-            self._must([*gpg, "--import-ownertrust"], "gpg does not trust.", trust)
+            managers.must(
+                self._module, "gpg does not trust the key.", *gpg, "--import-ownertrust", data=trust
+            )
             configuration = Path(folder, "pacman.conf")
             # Whoever fetches may not be root, and has no way into this folder
             options = f"[options]\nArchitecture = auto\nDBPath = {folder}/db\nGPGDir = {home}/\n"
             configuration.write_text(
                 options + sources.render_pacman(self._options), encoding="utf-8"
             )
-            self._must(
-                ["pacman", "-Sy", "--noconfirm", "--config", str(configuration)],
+            managers.must(
+                self._module,
                 f"pacman cannot read the repository {self._options['repository']} at"
                 f" {self._options['url']} from this host. Check name, server and key in"
-                f" {self._variable.rstrip('.')}, and the host's way out (DNS, proxy, firewall).",
+                f" {self._variable.rstrip('.')}, and the host's network (DNS, proxy, firewall).",
+                *("pacman", "-Sy", "--noconfirm", "--config", str(configuration)),
             )
 
     def wanted(self) -> dict[str, str]:
@@ -419,7 +419,7 @@ class PacmanSource(Source):
         """Whether pacman takes packages that the key has signed."""
         argv = ["gpg", "--homedir", _KEYRING, "--batch", "--with-colons", "--fingerprint"]
         argv += ["--no-permission-warning", "--list-keys", self._fingerprint]
-        return primary_keys(self._run(*argv)[1]).get(self._fingerprint) in _TRUSTED
+        return primary_keys(run(self._module, *argv)[1]).get(self._fingerprint) in _TRUSTED
 
     def trust(self) -> None:
         """Have pacman take packages that the key has signed. Raises SourceError."""
@@ -427,8 +427,8 @@ class PacmanSource(Source):
         with tempfile.NamedTemporaryFile("w", prefix="vestibule-", suffix=".asc") as file:
             file.write(self._options["key"].strip() + "\n")
             file.flush()
-            self._must(["pacman-key", "--add", file.name], failure)
-        self._must(["pacman-key", "--lsign-key", self._fingerprint], failure)
+            managers.must(self._module, failure, "pacman-key", "--add", file.name)
+        managers.must(self._module, failure, "pacman-key", "--lsign-key", self._fingerprint)
 
 
 def add(module: AnsibleModule, source: Source) -> dict[str, Any]:

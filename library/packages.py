@@ -21,7 +21,7 @@ description:
   - Works with apt and with pacman, so that one task serves every platform.
   - Installs what is missing, and another version only where one is asked for. Never upgrades by
     itself, never removes.
-  - What the role jitsi_lock holds at another version than I(versions) says is let go for the
+  - What the role jitsi_lock holds at another version than one in I(versions) is released for the
     transaction, and held again when it has ended, however it ends. Other holds are respected.
   - No service of the packages starts, as their default configuration may be open to everybody. On
     Debian a C(policy-rc.d) of ours sees to it, and one of the operator's steps aside meanwhile.
@@ -49,10 +49,10 @@ options:
   state:
     description:
       - C(present) installs them.
-      - C(checked) fails where a version in I(versions) cannot be installed, because other hands
-        hold the package or the repositories of the host have it in other versions only. It fetches
-        lists into a temporary folder and changes nothing. What no repository has by any name is let
-        pass, as its repository may not be there yet.
+      - C(checked) fails where a version in I(versions) cannot be installed, because somebody
+        else holds the package or the repositories of the host have it in other versions only. It
+        fetches lists into a temporary folder and changes nothing. A package that no repository has
+        is let pass, as its repository may not be there yet.
     type: str
     choices: [present, checked]
     default: present
@@ -149,7 +149,7 @@ def find_missing(
 
 
 def check_holds(missing: list[str], installed: dict[str, str], manager: Apt | Pacman) -> None:
-    """Refuse to change what other hands hold. Raises PackageError."""
+    """Refuse to change what somebody else holds. Raises PackageError."""
     held = manager.held_by_others([each.partition("=")[0] for each in missing])
     for each in missing:
         name, _, version = each.partition("=")
@@ -162,8 +162,8 @@ def check_holds(missing: list[str], installed: dict[str, str], manager: Apt | Pa
                 f" it ({remedy}), or ask for that version in jitsi_versions."
             )
         raise PackageError(
-            f"{name} has to be installed, but other hands hold it as it is: not installed. Release"
-            f" it ({remedy}), then run this again."
+            f"{name} has to be installed, but somebody else holds it as it is: not installed."
+            f" Release it ({remedy}), then run this again."
         )
 
 

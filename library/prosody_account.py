@@ -48,10 +48,6 @@ options:
     type: list
     elements: str
     default: []
-  data_path:
-    description: Prosody's C(data_path), the directory of its internal storage.
-    type: path
-    default: /var/lib/prosody
 attributes:
   check_mode:
     description: Tells what would change and changes nothing.

@@ -209,7 +209,7 @@ def _hosts(feature: dict[str, Any]) -> Iterator[str]:
 
 
 def _cases(feature: dict[str, Any]) -> Iterator[str]:
-    yield "| case | what is tried | when |"
+    yield "| case | attempt | when |"
     yield "|---|---|---|"
     for entry in feature["proves"]:
         name = entry if isinstance(entry, str) else entry["case"]
@@ -251,7 +251,7 @@ def _section(name: str, feature: dict[str, Any]) -> Iterator[str]:
 
 def _contradictions() -> Iterator[str]:
     yield "\n## What is refused\n"
-    yield "Before a host is touched, whichever feature or variable brought it about.\n"
+    yield "All of it before a host is touched, whichever feature or variable brought it about.\n"
     yield "| contradiction | why | instead |"
     yield "|---|---|---|"
     rules = _load(beside("contradictions.yml"))["contradictions"]

@@ -143,7 +143,7 @@ def fetch(url: str, sha256: str, cache: Path, timeout: int) -> Path:
             raise
         except Exception as error:
             raise ArchiveError(
-                f"{url} cannot be fetched ({error}). Check jitsi_tokens_archive and the way out of"
+                f"{url} cannot be fetched ({error}). Check jitsi_tokens_archive and the network of"
                 " this controller, or fetch it by hand and give its path."
             ) from error
         finally:

@@ -1,9 +1,10 @@
-"""The installed versions of packages, kept beside the inventory."""
+"""Versions of packages: what is missing, and what is kept beside the inventory."""
 
 from __future__ import annotations
 
+import re
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,10 @@ _HEAD = """\
 # Versions on {host} with which its access cases passed. To install the same again:
 # ansible-playbook -i <inventory> playbooks/site.yml --limit {host} -e @{file}
 """
+
+
+# Epoch, and what upstream calls its version as far as it is numbers
+_UPSTREAM = re.compile(r"(?:[0-9]+:)?([0-9.]*)")
 
 
 class LockError(ValueError):
@@ -28,6 +33,13 @@ def missing(
         for name in names
         if name not in installed or installed[name] != versions.get(name, installed[name])
     ]
+
+
+def upstream_of(package: str, known: Sequence[Mapping[str, str]], default: str = "") -> str:
+    """Upstream's number in the first version that is known of a package, numbers with dots."""
+    versions = [versions[package] for versions in known if package in versions]
+    found = _UPSTREAM.match(versions[0]) if versions else None
+    return (found[1] if found else "") or default
 
 
 def lock_of(packages: Iterable[str], installed: Mapping[str, str]) -> dict[str, str]:

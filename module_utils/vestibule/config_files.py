@@ -54,7 +54,7 @@ class Entry:
 
     @property
     def previous(self) -> str:
-        """Where the file of before waits until the whole set is accepted."""
+        """Where the previous file waits until the whole set is accepted."""
         return self._beside("old")
 
     def _beside(self, suffix: str) -> str:
@@ -105,7 +105,7 @@ def stage(entry: Entry) -> None:
 def put_in_place(entry: Entry) -> None:
     """Make the staged file the real one, in a way that `undo` can read off the disk.
 
-    A file of before gets a second name before the rename takes its first one. A file that is new
+    A previous file gets a second name before the rename takes its first one. A file that is new
     keeps the name it was staged under. So after a crash at any point, the names tell what happened.
     """
     if entry.kind == "absent":
@@ -131,7 +131,7 @@ def undo(entry: Entry) -> None:
 
 
 def forget(entry: Entry) -> None:
-    """Give up the file of before: the set is accepted."""
+    """Give up the previous file: the set is accepted."""
     for path in (entry.previous, entry.staged):
         if os.path.lexists(path):
             os.unlink(path)
@@ -195,8 +195,8 @@ def _take_back(steps: list[Callable[[], None]], cause: BaseException) -> None:
             failed.append(str(error))
     if failed:
         raise ConfigFilesError(
-            f"{cause} Not everything could be put back: {'; '.join(failed)}. The files of before "
-            "stand beside their places as .NAME.config_files-old."
+            f"{cause} Not everything could be put back: {'; '.join(failed)}. The previous "
+            "files are beside them as .NAME.config_files-old."
         ) from cause
 
 
@@ -335,7 +335,7 @@ def checker(module: AnsibleModule) -> Callable[[], None]:
             heard = [re.sub(noise, "", text, flags=re.S).strip() for text in (stdout, stderr)]
             said = "\n".join(text for text in heard if text)
             raise Refused(
-                f"`{' '.join(argv)}` refused the new files (exit code {rc}), so the ones of before "
+                f"`{' '.join(argv)}` refused the new files (exit code {rc}), so the previous ones "
                 f"are back in place. It said:\n{said or '(nothing)'}",
                 rc,
                 stdout,

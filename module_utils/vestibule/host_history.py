@@ -13,7 +13,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.vestibule import files, managers
 
-_TOLD = ("action", "says", "repositories")
+_TOLD = ("action", "description", "repositories")
 _CONFFILE = re.compile(r"^ (/\S+) ([0-9a-f]{32})( obsolete)?$", re.MULTILINE)
 _BACKUP_FILE = re.compile(r"(/\S+)\s+\[(unmodified|modified)\]")
 
@@ -119,7 +119,7 @@ def find(rules: list[dict[str, Any]], made_by: str, packages: Packages) -> list[
 
 
 def words_for(finding: dict[str, Any]) -> str:
-    """What is in the way. Other hands need the rest of a file of sources."""
+    """What is in the way. The rest of a file of sources stays."""
     if finding["action"] != "cut":
         return str(finding["path"])
     return f"the entries of {' and '.join(finding['repositories'])} in {finding['path']}"
@@ -171,7 +171,7 @@ _RULE = {
     "repositories": {"type": "list", "elements": "str", "default": []},
     "unowned": {"type": "bool", "default": False},
     "action": {"type": "str", "choices": ["replace", "move", "cut", "note"], "required": True},
-    "says": {"type": "str", "required": True},
+    "description": {"type": "str", "required": True},
 }
 SPEC: dict[str, Any] = {
     "rules": {"type": "list", "elements": "dict", "required": True, "options": _RULE},

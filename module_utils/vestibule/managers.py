@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.vestibule import files
-from ansible.module_utils.vestibule.programs import reason
+from ansible.module_utils.vestibule.programs import reason, run
 
 # Where the role jitsi_lock remembers its holds, and where it has pacman read them
 HELD_BY_US = "/var/lib/vestibule/held"
@@ -74,35 +74,46 @@ def parse_policy(text: str) -> dict[str, str]:
     return {name: version for name, version in pairs if version != "(none)"}
 
 
-class Apt:
+def must(module: AnsibleModule, failure: str, *argv: str, data: str | None = None) -> str:
+    """What a program prints. Raises PackageError with ``failure`` and the reason otherwise."""
+    status, output = run(module, *argv, data=data)
+    if status != 0:
+        raise PackageError(f"{failure} It said: {reason(output)}")
+    return output
+
+
+def lists_in(folder: str) -> list[str]:
+    """Options that have apt keep its lists of packages in a folder, which it makes ready."""
+    os.makedirs(f"{folder}/lists/partial")
+    return [
+        f"-oDir::State::lists={folder}/lists",
+        f"-oDir::Cache={folder}",
+        "-oAPT::Sandbox::User=root",
+    ]
+
+
+class _Manager:
+    def __init__(self, module: AnsibleModule) -> None:
+        self._module = module
+        self._lists: list[str] = []  # options, where the lists are not the host's own
+
+    def _run(self, *argv: str) -> tuple[int, str]:
+        return run(self._module, *argv)
+
+    def _must(self, failure: str, *argv: str, data: str | None = None) -> str:
+        return must(self._module, failure, *argv, data=data)
+
+
+class Apt(_Manager):
     """Debian's package manager and its derivatives'."""
 
     lock = "/var/lib/dpkg/lock-frontend"
 
-    def __init__(self, module: AnsibleModule) -> None:
-        self._module = module
-        self._lists: list[str] = []  # options, where the lists are not the host's own
-        self._environment = {
-            "LC_ALL": "C.UTF-8",
-            "LANGUAGE": "",
-            "DEBIAN_FRONTEND": "noninteractive",
-            "DEBIAN_PRIORITY": "critical",
-        }
-
-    def _run(self, *argv: str, data: str | None = None) -> tuple[int, str]:
-        status, out, err = self._module.run_command(
-            list(argv), data=data, environ_update=self._environment
-        )
-        return status, out + err
-
     def packages(self) -> dict[str, tuple[str, bool]]:
         """Version of every installed package, and whether anybody holds it, by name."""
         form = r"${Package}\t${Version}\t${db:Status-Status}\t${db:Status-Want}\n"
-        status, output = self._run("dpkg-query", "--show", f"--showformat={form}")
-        if status != 0:
-            raise PackageError(
-                f"dpkg-query cannot tell what is installed. It said: {reason(output)}"
-            )
+        failure = "dpkg-query cannot tell what is installed."
+        output = self._must(failure, "dpkg-query", "--show", f"--showformat={form}")
         rows = [line.split("\t") for line in output.splitlines() if line.count("\t") == 3]
         return {
             name: (version, want == "hold")
@@ -126,39 +137,28 @@ class Apt:
 
     def fetch_lists(self) -> None:
         """Fetch the lists of packages."""
-        silence = ["-oAcquire::Retries=1", "-oAcquire::http::Timeout=20"]
-        status, output = self._run(
+        self._must(
+            "apt-get cannot fetch the lists of packages.",
             "apt-get",
             "update",
-            *silence,
+            "-oAcquire::Retries=1",
+            "-oAcquire::http::Timeout=20",
             "-oAcquire::https::Timeout=20",
             "-oDPkg::Lock::Timeout=60",
             *self._lists,
         )
-        if status != 0:
-            raise PackageError(
-                f"apt-get cannot fetch the lists of packages. It said: {reason(output)}"
-            )
 
     def fetch_lists_aside(self, folder: str) -> None:
         """Fetch the lists of packages into a folder, and tell what these offer from now on."""
-        os.makedirs(f"{folder}/lists/partial")
-        self._lists = [
-            f"-oDir::State::lists={folder}/lists",
-            f"-oDir::Cache={folder}",
-            "-oAPT::Sandbox::User=root",
-        ]
+        self._lists = lists_in(folder)
         self.fetch_lists()
 
     def held(self) -> set[str]:
         """Names of the packages that anybody holds, installed or not."""
-        status, output = self._run("apt-mark", "showhold")
-        if status != 0:
-            raise PackageError(f"apt-mark cannot tell what is held. It said: {reason(output)}")
-        return set(output.split())
+        return set(self._must("apt-mark cannot tell what is held.", "apt-mark", "showhold").split())
 
     def held_by_others(self, names: list[str]) -> set[str]:
-        """Which of these packages other hands keep from changing."""
+        """Which of these packages somebody else holds."""
         return set(names) & self.held() - recorded()
 
     def how_to_release(self, names: list[str]) -> str:
@@ -176,7 +176,7 @@ class Apt:
 
     @contextmanager
     def released(self, names: set[str]) -> Iterator[None]:
-        """Let go of packages that we hold, and hold them again however it ends."""
+        """Release packages that we hold, and hold them again however it ends."""
         try:
             self._mark("unhold", names)
             yield
@@ -204,9 +204,7 @@ class Apt:
 
     def answer(self, answers: str) -> None:
         """Tell debconf what the packages would ask."""
-        status, output = self._run("debconf-set-selections", data=answers)
-        if status != 0:
-            raise PackageError(f"debconf does not take the answers. It said: {reason(output)}")
+        self._must("debconf does not take the answers.", "debconf-set-selections", data=answers)
 
     def companions(self, wanted: list[str]) -> list[str]:
         """What apt has to be told as well, for packages in other versions than the latest.
@@ -259,25 +257,18 @@ def with_include(configuration: str, path: str, present: bool) -> str:
     return "".join(f"{line}\n" for line in [*others, *([f"Include = {path}"] if present else [])])
 
 
-class Pacman:
+class Pacman(_Manager):
     """Arch's package manager. It starts no service."""
 
     lock = "/var/lib/pacman/db.lck"
 
     def __init__(self, module: AnsibleModule) -> None:
-        self._module = module
-        self._lists: list[str] = []  # options, where the lists are not the host's own
+        super().__init__(module)
         self._released: set[str] = set()
-
-    def _run(self, *argv: str) -> tuple[int, str]:
-        status, out, err = self._module.run_command(list(argv), environ_update={"LC_ALL": "C"})
-        return status, out + err
 
     def packages(self) -> dict[str, tuple[str, bool]]:
         """Version of every installed package, and whether anybody holds it, by name."""
-        status, output = self._run("pacman", "-Q")
-        if status != 0:
-            raise PackageError(f"pacman cannot tell what is installed. It said: {reason(output)}")
+        output = self._must("pacman cannot tell what is installed.", "pacman", "-Q")
         held = self.held()
         return {
             name: (version, name in held)
@@ -299,11 +290,8 @@ class Pacman:
 
     def fetch_lists(self) -> None:
         """Fetch the lists of packages."""
-        status, output = self._run("pacman", "-Sy", "--noconfirm", *self._lists)
-        if status != 0:
-            raise PackageError(
-                f"pacman cannot fetch the lists of packages. It said: {reason(output)}"
-            )
+        failure = "pacman cannot fetch the lists of packages."
+        self._must(failure, "pacman", "-Sy", "--noconfirm", *self._lists)
 
     def fetch_lists_aside(self, folder: str) -> None:
         """Fetch the lists of packages into a folder, and tell what these offer from now on."""
@@ -312,17 +300,15 @@ class Pacman:
         self.fetch_lists()
 
     def _ignored(self) -> list[str]:
-        status, output = self._run("pacman-conf", "--config", PACMAN_CONF, "IgnorePkg")
-        if status != 0:
-            raise PackageError(f"pacman-conf cannot read {PACMAN_CONF}. It said: {reason(output)}")
-        return output.split()
+        failure = f"pacman-conf cannot read {PACMAN_CONF}."
+        return self._must(failure, "pacman-conf", "--config", PACMAN_CONF, "IgnorePkg").split()
 
     def held(self) -> set[str]:
         """Names of the packages, or patterns of names, that anybody holds."""
         return set(self._ignored())
 
     def held_by_others(self, names: list[str]) -> set[str]:
-        """Which of these packages other hands keep from changing. They may have given patterns."""
+        """Which of these packages somebody else holds. They may have given patterns."""
         patterns = list((Counter(self._ignored()) - Counter(self.ours())).elements())
         return {name for name in names if any(fnmatchcase(name, each) for each in patterns)}
 
@@ -336,7 +322,7 @@ class Pacman:
 
     @contextmanager
     def released(self, names: set[str]) -> Iterator[None]:
-        """Let go of packages that we hold, and hold them again however it ends."""
+        """Release packages that we hold, and hold them again however it ends."""
         if not names:
             yield
             return
@@ -429,7 +415,7 @@ class Pacman:
 
 
 def hint_at_holds(output: str, manager: Apt | Pacman) -> str:
-    """A sentence where a failure may come from packages that other hands hold."""
+    """A sentence where a failure may come from packages that somebody else holds."""
     if not re.search(r"\bheld\b|ignoring package|IgnorePkg", output):
         return ""
     words = set(re.findall(r"[a-z0-9][a-z0-9+._-]*", output))
@@ -437,7 +423,7 @@ def hint_at_holds(output: str, manager: Apt | Pacman) -> str:
     if not held:
         return ""
     return (
-        f" Other hands hold {', '.join(held)}. Release what is in the way"
+        f" Somebody else holds {', '.join(held)}. Release what is in the way"
         f" ({manager.how_to_release(held)}), then run this again."
     )
 
@@ -475,7 +461,7 @@ def installation_was_cut_off() -> bool:
 
 
 def restore_policy() -> None:
-    """Take our policy-rc.d away, and bring back the one of before."""
+    """Take our policy-rc.d away, and bring back the previous one."""
     if os.path.lexists(f"{POLICY}{_KEPT}"):
         os.replace(f"{POLICY}{_KEPT}", POLICY)
     elif _MARK in files.read(POLICY):

@@ -1,10 +1,19 @@
-"""Programs: which one runs a script, and what one says when it fails."""
+"""Programs: which one runs a script, how to run one, and what it says when it fails."""
 
 from __future__ import annotations
 
 import os
 import re
 
+from ansible.module_utils.basic import AnsibleModule
+
+# Words that can be parsed, any letter in what a program reads, and no questions of packages
+_ENVIRONMENT = {
+    "LC_ALL": "C.UTF-8",
+    "LANGUAGE": "",
+    "DEBIAN_FRONTEND": "noninteractive",
+    "DEBIAN_PRIORITY": "critical",
+}
 _TELLING = re.compile(r"^(E|W|Err):|error|sudo:|not found|fail", re.IGNORECASE)
 _SHOWN = 3  # lines of a reason
 
@@ -21,6 +30,12 @@ def program(script: str) -> str | None:
     if words and os.path.basename(words[0]) == "env":
         words = [word for word in words[1:] if not word.startswith("-")]
     return words[0] if words else None
+
+
+def run(module: AnsibleModule, *argv: str, data: str | None = None) -> tuple[int, str]:
+    """Exit status of a program, and what it printed, its errors last."""
+    status, out, err = module.run_command(list(argv), data=data, environ_update=_ENVIRONMENT)
+    return status, out + err
 
 
 def reason(output: str) -> str:

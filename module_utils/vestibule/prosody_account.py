@@ -13,6 +13,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.vestibule.programs import interpreter, reason
 
+DATA = "/var/lib/prosody"  # Prosody's data_path, the directory of its internal storage
 # Prosody says nowhere in the file which hash it used: the length of the key in hex digits does.
 _HASHES = {40: "sha1", 64: "sha256"}
 _JID = re.compile(r"(?:(?P<user>[a-z0-9._-]+)@)?(?P<host>[a-z0-9._-]+)")
@@ -89,31 +90,28 @@ class AccountError(Exception):
 
 
 @dataclass(frozen=True)
-class Account:
-    """An account that has to exist with this password."""
-
+class _User:
     user: str
     host: str
-    password: str
-
-    @property
-    def jid(self) -> str:
-        """The address."""
-        return f"{self.user}@{self.host}"
-
-
-@dataclass(frozen=True)
-class Subscription:
-    """A contact that has to see the presence of ``user@host``."""
-
-    user: str
-    host: str
-    contact: str
 
     @property
     def jid(self) -> str:
         """The address of the user."""
         return f"{self.user}@{self.host}"
+
+
+@dataclass(frozen=True)
+class Account(_User):
+    """An account that has to exist with this password."""
+
+    password: str
+
+
+@dataclass(frozen=True)
+class Subscription(_User):
+    """A contact that has to see the presence of ``user@host``."""
+
+    contact: str
 
 
 _LUA_TOKEN = re.compile(
@@ -388,7 +386,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     """Compares, changes what differs, and reads it back."""
     accounts = read_accounts(module.params["accounts"])
     subscriptions = read_subscriptions(module.params["roster"])
-    storage = Storage(module.params["data_path"])
+    storage = Storage(DATA)
     unwanted = [Account(*_split(jid), "") for jid in module.params["absent"]]
     for jid in {each.jid for each in unwanted} & {each.jid for each in accounts}:
         raise AccountError(f"{jid} is in accounts and in absent. Remove it from one.")
@@ -414,8 +412,8 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         if lost:
             raise AccountError(
                 f"Prosody took the data of {', '.join(sorted(lost))}, but it is not in"
-                f' {module.params["data_path"]}. Set storage = "internal" and authentication ='
-                ' "internal_hashed" for these hosts, and data_path of this task to Prosody\'s.'
+                f' {DATA}. Set storage = "internal" and authentication = "internal_hashed" for'
+                " these hosts, and leave data_path as it is."
             )
     return {
         "changed": changed,
@@ -444,7 +442,6 @@ SPEC: dict[str, Any] = {
             "contact": {"type": "str", "required": True},
         },
     },
-    "data_path": {"type": "path", "default": "/var/lib/prosody"},
 }
 
 

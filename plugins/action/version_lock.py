@@ -55,7 +55,7 @@ lock:
   type: dict
   returned: success
 stale:
-  description: Whether the file says, or said, something else.
+  description: Whether the file has, or had, other versions.
   type: bool
   returned: success
 """
@@ -75,7 +75,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core comes with
     def run(
         self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Return the versions as ``lock``, and as ``stale`` whether the file says others."""
+        """Return the versions as ``lock``, and as ``stale`` whether the file has others."""
         super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(_ARGUMENTS)
         host, path = (task_vars or {})["inventory_hostname"], Path(arguments["path"])

@@ -16,7 +16,7 @@ import look
 ROOT = Path(__file__).parents[2]
 ROLES = [path.parents[1] for path in sorted((ROOT / "roles").glob("*/tasks/validate.yml"))]
 # After Prosody refused an archive, which no look knows
-UNASKED = {"Back | Lead Prosody to the plugins of before"}
+UNASKED = {"Back | Link the previous plugins"}
 
 
 def load(path: Path) -> Any:

@@ -116,4 +116,4 @@ def test_refusals_name_the_archive_and_what_is_in_use(host: Host) -> None:
     )
     assert "goes on with the plugins that it has." in host.output
     assert "Prosody does not run." in host.output
-    assert f"had switched to the archive {host.folder}/d.tar. The plugins of before" in host.output
+    assert f"had switched to the archive {host.folder}/d.tar. The previous plugins" in host.output

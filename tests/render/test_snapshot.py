@@ -40,6 +40,8 @@ WRITTEN = {
                                       __jicofo_templates ~ '/jicofo.conf.j2')}]""",
     "jitsi_web": "__jitsi_web_files",
 }
+# What the playbook hands on from one role to others
+HANDED_ON = {"jitsi_tokens": "jitsi_tokens_plugin_paths", "prosody": "prosody_http_listeners"}
 # No set of features changes what these do, but the operator may
 OTHERWISE = {
     "prosody_log_level": "debug",
@@ -153,8 +155,8 @@ def _written(facts: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[tup
     yield "the model", text
     # Compiled once, instead of wherever it is read
     shared["jitsi_access_model"] = json.loads(text)
-    tokens = _variables("jitsi_tokens", facts)
-    shared["jitsi_tokens_plugin_paths"] = _render(tokens | shared, "jitsi_tokens_plugin_paths")
+    for role, name in HANDED_ON.items():
+        shared[name] = _render(_variables(role, facts) | shared, name)
     for role, expression in WRITTEN.items():
         variables = _variables(role, facts) | shared
         for entry in _render(variables, expression):

@@ -80,7 +80,7 @@ def test_the_versions_that_a_helper_names_are_read() -> None:
         pytest.param(
             ["jicofo-bin"],
             {"jicofo-bin": "1.0.1000-1"},
-            "jicofo-bin 1.0.1000-1 is no longer offered; paru builds 1.0.1149-1 alone",
+            "jicofo-bin 1.0.1000-1 is no longer offered; paru builds only 1.0.1149-1.",
             id="an older one",
         ),
         pytest.param(["jicofo"], {}, "paru finds no package jicofo.", id="no such package"),

@@ -195,7 +195,7 @@ def test_a_crash_half_way_is_undone_by_the_next_run(
 def test_a_failure_between_the_two_names_of_a_file_is_undone(
     lived_in: Path, run_module: RunModule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The file of before has its second name already, and still its first."""
+    """The previous file has its second name already, and still its first."""
     before = snapshot(lived_in)
     real = os.rename
 

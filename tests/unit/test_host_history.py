@@ -1,4 +1,4 @@
-"""Module ``host_history``: what other hands configured is found, and cut out with a copy kept."""
+"""Module ``host_history``: what others configured is found, and cut out with a copy kept."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _look(run_module: RunModule, tmp_path: Path) -> RunModule:
         "paths": [f"{tmp_path}/sources.list", f"{tmp_path}/*.sources"],
         "repositories": REPOSITORIES,
         "action": "cut",
-        "says": "named twice",
+        "description": "named twice",
     }
 
     def look(**options: Any) -> dict[str, Any]:

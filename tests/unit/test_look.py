@@ -23,7 +23,7 @@ def file(path: Path, content: str = SECRET) -> dict[str, Any]:
 
 
 def history(path: Path, action: str = "move") -> dict[str, Any]:
-    rule = {"paths": [str(path)], "action": action, "says": "theirs"}
+    rule = {"paths": [str(path)], "action": action, "description": "theirs"}
     return {"host_history": {"rules": [rule], "made_by": "us", "backup": "/nowhere"}}
 
 

@@ -1,4 +1,4 @@
-"""Module ``package_source``: the right key alone, tried before it is named, and forgotten again."""
+"""Module ``package_source``: the right key alone, checked before it is added, and removed again."""
 
 from __future__ import annotations
 
@@ -261,7 +261,7 @@ def test_a_fingerprint_may_be_written_as_people_do(apt: AptHost, spelling: str) 
 
 
 @pytest.mark.parametrize("state", ["present", "checked"])
-def test_a_wrong_key_is_neither_tried_nor_written(
+def test_a_wrong_key_is_neither_checked_nor_written(
     apt: AptHost, keys: Keys, pair: tuple[str, str], state: str
 ) -> None:
     failed = apt(state=state, key=keys.export(pair[1]))
@@ -271,11 +271,11 @@ def test_a_wrong_key_is_neither_tried_nor_written(
 
 
 @pytest.mark.parametrize("check_mode", [False, True])
-def test_a_source_is_tried_apart_from_all_others_in_bounded_time(
+def test_a_source_is_checked_apart_from_all_others_in_bounded_time(
     apt: AptHost, check_mode: bool
 ) -> None:
-    tried = apt(state="checked", _ansible_check_mode=check_mode)
-    assert (tried["changed"], tried["key"]) == (False, apt._key)
+    checked = apt(state="checked", _ansible_check_mode=check_mode)
+    assert (checked["changed"], checked["key"]) == (False, apt._key)
     assert apt.files() == {}
     called = (apt.folder / "calls").read_text().split()
     assert called[0] == "update"
@@ -307,8 +307,8 @@ def test_a_version_that_the_repository_does_not_have_is_named(apt: AptHost) -> N
     assert " jammy has 1.0-2, 1.0-1. Correct jitsi_versions" in said
 
 
-def test_a_source_is_forgotten_and_nothing_else(apt: AptHost) -> None:
-    others = apt.folder / "etc/preferences.d/vestibule-prosody-of-other-hands"
+def test_a_source_is_removed_and_nothing_else(apt: AptHost) -> None:
+    others = apt.folder / "etc/preferences.d/vestibule-prosody-of-others"
     others.touch()
     apt()
     assert apt(state="absent", _ansible_check_mode=True)["changed"] is True
@@ -412,11 +412,11 @@ def pacman(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture(name="name_repository")
-def _name_repository(
+@pytest.fixture(name="add_repository")
+def _add_repository(
     pacman: Path, run_module: RunModule, keys: Keys, pair: tuple[str, str]
 ) -> Callable[..., dict[str, Any]]:
-    def name_repository(**options: Any) -> dict[str, Any]:
+    def add_repository(**options: Any) -> dict[str, Any]:
         source = {
             "name": "jitsi",
             "role": "jitsi_tokens",
@@ -428,46 +428,46 @@ def _name_repository(
         }
         return run_module(package_source, **{**source, **options})
 
-    return name_repository
+    return add_repository
 
 
-def test_a_repository_is_named_once(
-    pacman: Path, name_repository: RunModule, pair: tuple[str, str]
+def test_a_repository_is_added_once(
+    pacman: Path, add_repository: RunModule, pair: tuple[str, str]
 ) -> None:
-    assert name_repository()["changed"]
+    assert add_repository()["changed"]
     assert "SigLevel = Required" in (pacman / "vestibule-jitsi.conf").read_text()
     included = f"Include = {pacman}/vestibule-jitsi.conf\n"
     assert (pacman / "pacman.conf").read_text() == f"[core]\n{included}"
     assert (pacman / "trusted").read_text() == pair[0]
-    assert not name_repository()["changed"]
+    assert not add_repository()["changed"]
 
 
 def test_pacman_conf_keeps_its_mode_and_stays_a_link(
-    pacman: Path, name_repository: RunModule
+    pacman: Path, add_repository: RunModule
 ) -> None:
     real = (pacman / "pacman.conf").rename(pacman / "pacman-of-the-operator.conf")
     real.chmod(0o640)
     (pacman / "pacman.conf").symlink_to(real)
-    name_repository()
+    add_repository()
     assert "Include = " in real.read_text()
-    name_repository(state="absent")
+    add_repository(state="absent")
     assert real.read_text() == "[core]\n"
     assert (pacman / "pacman.conf").is_symlink()
     assert real.stat().st_mode & 0o777 == 0o640
 
 
-def test_check_mode_names_no_repository(pacman: Path, name_repository: RunModule) -> None:
-    assert name_repository(_ansible_check_mode=True)["changed"]
+def test_check_mode_adds_no_repository(pacman: Path, add_repository: RunModule) -> None:
+    assert add_repository(_ansible_check_mode=True)["changed"]
     assert [path.name for path in pacman.iterdir()] == ["pacman.conf"]
     assert (pacman / "pacman.conf").read_text() == "[core]\n"
 
 
-def test_a_repository_is_forgotten(pacman: Path, name_repository: RunModule) -> None:
-    name_repository()
-    assert name_repository(state="absent")["changed"]
+def test_a_repository_is_removed(pacman: Path, add_repository: RunModule) -> None:
+    add_repository()
+    assert add_repository(state="absent")["changed"]
     assert (pacman / "pacman.conf").read_text() == "[core]\n"
     assert not (pacman / "vestibule-jitsi.conf").exists()
-    assert not name_repository(state="absent")["changed"]
+    assert not add_repository(state="absent")["changed"]
 
 
 @pytest.mark.parametrize(
@@ -481,24 +481,24 @@ def test_a_repository_is_forgotten(pacman: Path, name_repository: RunModule) -> 
         pytest.param({"key": "armour"}, "v.key holds no ASCII-armoured", id="no key"),
     ],
 )
-def test_what_cannot_be_named_changes_nothing(
-    pacman: Path, name_repository: RunModule, options: dict[str, str], words: str
+def test_what_cannot_be_added_changes_nothing(
+    pacman: Path, add_repository: RunModule, options: dict[str, str], words: str
 ) -> None:
-    result = name_repository(**options)
+    result = add_repository(**options)
     assert result["failed"]
     assert words in result["msg"]
     assert [path.name for path in pacman.iterdir()] == ["pacman.conf"]
 
 
-def test_a_repository_out_of_reach_is_tried_and_named(
-    pacman: Path, name_repository: RunModule, monkeypatch: pytest.MonkeyPatch
+def test_a_repository_out_of_reach_is_reported(
+    pacman: Path, add_repository: RunModule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def run_command(module: Any, argv: list[str], **options: Any) -> tuple[int, str, str]:
         return (1, "", "error: timed out\n") if argv[0] == "pacman" else (0, "", "")
 
     monkeypatch.setattr(basic.AnsibleModule, "run_command", run_command)
-    result = name_repository(state="checked")
+    result = add_repository(state="checked")
     assert result["failed"]
-    assert "Check name, server and key in v, and the host's way out" in result["msg"]
+    assert "Check name, server and key in v, and the host's network" in result["msg"]
     assert "It said: error: timed out" in result["msg"]
     assert [path.name for path in pacman.iterdir()] == ["pacman.conf"]

@@ -268,7 +268,7 @@ def test_versions_are_checked_and_nothing_changes(
         ({"prosody": "13.0.2-1", "nginx": "9"}, True, "nginx 9 is no longer offered; the"),
         ({"jicofo": "1.0-2"}, False, "jicofo is held at version 1.0-1, but 1.0-2 is asked for."),
     ],
-    ids=["never there", "only in old lists", "one of two", "held by other hands"],
+    ids=["never there", "only in old lists", "one of two", "held by others"],
 )
 def test_versions_that_cannot_be_installed_are_refused_without_a_change(
     install: Callable[..., dict[str, Any]], versions: dict[str, str], fresh: bool, words: str
@@ -339,8 +339,9 @@ def test_apt_holds_again_after_a_transaction_that_failed(host: Path) -> None:
     with pytest.raises(PackageError) as caught, apt.released({"jicofo"}):
         apt.install(["jicofo=2"])
     assert str(caught.value) == (
-        "apt-get cannot install jicofo=2. It said: E: you have held broken packages. Other hands"
-        " hold openssl. Release what is in the way (apt-mark unhold openssl), then run this again."
+        "apt-get cannot install jicofo=2. It said: E: you have held broken packages. Somebody"
+        " else holds openssl. Release what is in the way (apt-mark unhold openssl), then run this"
+        " again."
     )
     assert (host / "seen").read_text().split() == ["nginx", "openssl", "vim"]
     # Another program had the lock just then

@@ -285,12 +285,13 @@ def _logged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.fixture(name="data_path")
-def _data_path(tmp_path: Path) -> Path:
+def _data_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A storage that has the account of focus with PASSWORD, and its roster."""
     for store, text in (("accounts", ACCOUNTS["13.0.1"]), ("roster", ROSTER)):
         path = data_file(str(tmp_path / "data"), "auth.m.example.org", store, "focus")
         path.parent.mkdir(parents=True)
         path.write_text(text, encoding="utf-8")
+    monkeypatch.setattr(prosody_account, "DATA", str(tmp_path / "data"))
     return tmp_path / "data"
 
 
@@ -328,9 +329,7 @@ def calls(lua: Path) -> dict[str, Any] | None:
 def test_nothing_is_started_when_nothing_differs(
     data_path: Path, lua: Path, run_module: RunModule
 ) -> None:
-    result = run_module(
-        prosody_account, accounts={FOCUS: PASSWORD}, roster=[CONTACT], data_path=str(data_path)
-    )
+    result = run_module(prosody_account, accounts={FOCUS: PASSWORD}, roster=[CONTACT])
     assert result["changed"] is False
     assert result["accounts"] == [{"jid": FOCUS, "state": "unchanged"}]
     assert result["roster"] == [{**CONTACT, "state": "unchanged"}]
@@ -359,7 +358,6 @@ def test_only_what_differs_is_set_and_passwords_go_by_standard_input(
         prosody_account,
         accounts={FOCUS: PASSWORD, jvb: canary},
         roster=[CONTACT, subscription],
-        data_path=str(data_path),
         _ansible_verbosity=3,
     )
 
@@ -390,22 +388,20 @@ def test_an_account_that_must_not_exist_is_removed(
     target = data_file(str(data_path), "auth.m.example.org", "accounts", "focus")
     (lua / "then.py").write_text(f"pathlib.Path({str(target)!r}).unlink()")
     absent = [FOCUS, "nobody@auth.m.example.org"]
-    result = run_module(prosody_account, absent=absent, data_path=str(data_path))
+    result = run_module(prosody_account, absent=absent)
     assert result["accounts"] == [{"jid": FOCUS, "state": "removed"}]
     assert result["diff"] == {"before": f"{FOCUS}: account\n", "after": f"{FOCUS}: no account\n"}
     call = calls(lua)
     assert call is not None
     assert call["stdin"].splitlines()[1:] == ["remove\tfocus\tauth.m.example.org\t-"]
-    again = run_module(prosody_account, absent=absent, data_path=str(data_path))
+    again = run_module(prosody_account, absent=absent)
     assert again["changed"] is False
 
 
 def test_an_account_cannot_be_wanted_and_unwanted(
     data_path: Path, lua: Path, run_module: RunModule
 ) -> None:
-    result = run_module(
-        prosody_account, accounts={FOCUS: PASSWORD}, absent=[FOCUS], data_path=str(data_path)
-    )
+    result = run_module(prosody_account, accounts={FOCUS: PASSWORD}, absent=[FOCUS])
     assert "in accounts and in absent" in result["msg"]
     assert calls(lua) is None
 
@@ -418,7 +414,6 @@ def test_all_steps_of_a_host_stand_together(
         prosody_account,
         accounts={"new@auth.m.example.org": "a", "new@recorder.m.example.org": "b"},
         roster=[{"user": "new@auth.m.example.org", "contact": "focus.m.example.org"}],
-        data_path=str(data_path),
     )
     call = calls(lua)
     assert call is not None
@@ -437,7 +432,6 @@ def test_check_mode_tells_and_changes_nothing(
         prosody_account,
         accounts={FOCUS: "another one"},
         roster=[{**CONTACT, "contact": "x.example.org"}],
-        data_path=str(data_path),
         _ansible_check_mode=True,
     )
     assert (result["changed"], result["restart_needed"]) == (True, True)
@@ -454,7 +448,6 @@ def test_a_new_password_needs_no_restart(data_path: Path, lua: Path, run_module:
         prosody_account,
         accounts={FOCUS: "another one"},
         roster=[CONTACT],
-        data_path=str(data_path),
         _ansible_check_mode=True,
     )
     assert (result["changed"], result["restart_needed"]) == (True, False)
@@ -462,7 +455,7 @@ def test_a_new_password_needs_no_restart(data_path: Path, lua: Path, run_module:
 
 def test_without_prosody_it_says_so(data_path: Path, lua: Path, run_module: RunModule) -> None:
     (lua / "prosodyctl").unlink()
-    result = run_module(prosody_account, accounts={FOCUS: "other"}, data_path=str(data_path))
+    result = run_module(prosody_account, accounts={FOCUS: "other"})
     assert result["failed"]
     assert "Prosody is not installed" in result["msg"]
 
@@ -471,7 +464,7 @@ def test_a_refusal_of_prosody_is_passed_on(
     data_path: Path, lua: Path, run_module: RunModule
 ) -> None:
     (lua / "then.py").write_text("sys.exit('The host x is not in the configuration.')")
-    result = run_module(prosody_account, accounts={FOCUS: "other"}, data_path=str(data_path))
+    result = run_module(prosody_account, accounts={FOCUS: "other"})
     assert result["failed"]
     assert result["msg"].endswith("The host x is not in the configuration.")
 
@@ -479,7 +472,7 @@ def test_a_refusal_of_prosody_is_passed_on(
 def test_a_change_that_is_not_stored_here_is_a_failure(
     data_path: Path, lua: Path, run_module: RunModule
 ) -> None:
-    result = run_module(prosody_account, accounts={FOCUS: "other"}, data_path=str(data_path))
+    result = run_module(prosody_account, accounts={FOCUS: "other"})
     assert result["failed"]
     assert f"the data of {FOCUS}, but it is not in {data_path}" in result["msg"]
     assert 'storage = "internal"' in result["msg"]
@@ -492,7 +485,6 @@ def test_a_roster_of_nobody_is_refused_before_anything_changes(
         prosody_account,
         accounts={FOCUS: "other"},
         roster=[{"user": "nobody@auth.m.example.org", "contact": "focus.m.example.org"}],
-        data_path=str(data_path),
     )
     assert result["failed"]
     assert "nobody@auth.m.example.org is in roster but has no account" in result["msg"]
@@ -504,7 +496,7 @@ def test_a_broken_data_file_is_named_and_not_shown(
 ) -> None:
     path = data_file(str(data_path), "auth.m.example.org", "accounts", "focus")
     path.write_text(ACCOUNTS["13.0.1"][:-60], encoding="utf-8")
-    result = run_module(prosody_account, accounts={FOCUS: PASSWORD}, data_path=str(data_path))
+    result = run_module(prosody_account, accounts={FOCUS: PASSWORD})
     assert result["failed"]
     assert f"{path} is not what Prosody writes" in result["msg"]
     assert "c033d36e" not in json.dumps(result)

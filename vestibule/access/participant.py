@@ -449,7 +449,7 @@ class Participant:
                 stanza = await self._transport.receive()
                 self._note_standing(stanza)
                 if _is_question(stanza):
-                    await self._transport.send(_not_implemented(stanza))
+                    await self._answer(stanza)
                 elif not self._hand_over(stanza):
                     self._unread.append(stanza)
         except AccessError as error:
@@ -457,6 +457,9 @@ class Participant:
             for _, arrival in self._waiting:
                 if not arrival.done():
                     arrival.set_exception(error)
+
+    async def _answer(self, question: ET.Element) -> None:
+        await self._transport.send(_not_implemented(question))
 
     def _note_standing(self, stanza: ET.Element) -> None:
         if stanza.tag == PRESENCE and SELF_PRESENCE in _codes(stanza):

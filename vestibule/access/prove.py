@@ -93,7 +93,7 @@ def prove(settings: Mapping[str, Any], server: Server, screen: Screen) -> dict[s
 def stopped_half_way(error: Exception, secret: str) -> str:
     """The sentence for any other error, however it came to know of a token: it shows none."""
     message = report.redact(f"{type(error).__name__}: {error}", secret)
-    return f"The access cases stopped half way. {message}"
+    return f"The access cases did not finish. {message}"
 
 
 def _verdicts(
@@ -148,9 +148,9 @@ def _verdicts(
         unit = settings["log_unit"]
         remedy = _why_stopped(unit, server) or (
             f"Look at `systemctl status nginx {unit}` on {server.name}; where both run, they may"
-            " not be configured as deployed, which playbooks/site.yml mends. If it is TLS, nginx"
+            " not be configured as deployed, which playbooks/site.yml repairs. If it is TLS, nginx"
             " shows a certificate that is for another name, expired, or not the one in"
-            " jitsi_verify_certificate_path; reload nginx, or name the right file there."
+            " jitsi_verify_certificate_path; reload nginx, or correct that variable."
         )
         raise ProofError(
             f"{domain} cannot be reached at {settings['address']} port {settings['port']}"
@@ -182,7 +182,7 @@ def _why_stopped(unit: str, server: Server) -> str:
         return ""
     reasons = [each[each.index(word) :] for each, word in zip(last, _STOPPED, strict=True) if each]
     said = ". ".join(" ".join(report.redact(reason).split()) for reason in reasons)
-    return f"{unit} stopped itself. {said}. Run playbooks/site.yml, which mends what is missing."
+    return f"{unit} stopped itself. {said}. Run playbooks/site.yml, which installs what is missing."
 
 
 def _log_since(began: float, unit: str, server: Server, screen: Screen) -> list[report.LogLine]:

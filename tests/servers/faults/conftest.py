@@ -12,15 +12,9 @@ BRIEF = {"jitsi_verify_cases": ["valid_token_enters"]}
 
 
 @pytest.fixture(scope="session")
-def server() -> Server:
-    """The server of the scenario; `molecule create --scenario-name faults` boots it."""
-    return Server(NAME)
-
-
-@pytest.fixture(scope="session")
-def controller(tmp_path_factory: pytest.TempPathFactory) -> Controller:
-    """The operator's side."""
-    return Controller(tmp_path_factory.mktemp("controller"), NAME)
+def scenario() -> str:
+    """What the servers are booted for."""
+    return NAME
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""On a deployed server: what breaks later, what Vestibule says, and that it mends it."""
+"""On a deployed server: what breaks later, what Vestibule reports, and that it repairs it."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_refused_configuration_leaves_the_old_one_running(
 
     assert run.returncode != 0
     assert "`prosodyctl check config` refused the new files" in run.messages[-1]
-    assert "the ones of before are back in place" in run.messages[-1]
+    assert "the previous ones are back in place" in run.messages[-1]
     assert "lua-unbound" not in run.messages[-1]
     assert "'cross_domain_bosh' -- instead, use 'http_cors_override'" in run.messages[-1]
     assert differences(before, our_files(server)) == []

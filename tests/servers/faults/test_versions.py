@@ -167,7 +167,7 @@ def test_a_package_held_before_it_was_installed_is_named(server: Server, deploy:
         server.run("apt-mark unhold lua-inspect")
 
     assert run.returncode != 0
-    assert "lua-inspect has to be installed, but other hands hold it" in run.messages[-1]
+    assert "lua-inspect has to be installed, but somebody else holds it" in run.messages[-1]
     assert "Release it (apt-mark unhold lua-inspect), then run this again" in run.messages[-1]
 
 

@@ -1,4 +1,4 @@
-"""A server that other hands configured is recognised, and taken over only when that is wanted.
+"""A server that others configured is recognised, and taken over only when that is wanted.
 
 The tests run in this order, each with all three servers.
 """
@@ -99,7 +99,11 @@ def test_what_was_found_is_said(refused: Deployment, host: str) -> None:
 
 
 def test_they_are_refused_with_the_way_out(refused: Deployment) -> None:
-    sentences = [each for each in refused.messages if "was configured by other hands" in each]
+    sentences = [
+        each
+        for each in refused.messages
+        if "has a configuration that Vestibule did not write" in each
+    ]
     assert len(sentences) == len(HOSTS)
     assert all("jitsi_history_adopt: true" in each for each in sentences)
     entries = "the entries of http://127.0.0.1:8099/apt in /etc/apt/sources.list"

@@ -59,6 +59,15 @@ class Server:
         ]
         self.shell(f"> {' '.join(orders)}")
 
+    @contextlib.contextmanager
+    def configured(self, *settings: Setting) -> Iterator[None]:
+        """Running modules with options, until it ends."""
+        self.configure(*settings)
+        try:
+            yield
+        finally:
+            self.forget(*settings)
+
     def forget(self, *settings: Setting) -> None:
         """Let running modules start anew with what the files say."""
         orders = [
@@ -68,20 +77,23 @@ class Server:
         self.shell(f"> prosody.reload_config(); {' '.join(orders)}")
 
 
-@contextlib.contextmanager
-def configured(server: Server, option: str, value: float) -> Iterator[None]:
+def configured(
+    server: Server, option: str, value: float
+) -> contextlib.AbstractContextManager[None]:
     """For a while, ``option`` of mod_login_guard has this value; it starts anew with it."""
-    setting = Setting(DOMAIN, "login_guard", option, str(value))
-    server.configure(setting)
-    try:
-        yield
-    finally:
-        server.forget(setting)
+    return server.configured(Setting(DOMAIN, "login_guard", option, str(value)))
 
 
 @pytest.fixture(scope="module")
 def server(host: Host) -> Server:
     return Server(host)
+
+
+@pytest.fixture(scope="module", name="settings")
+def _settings(request: pytest.FixtureRequest, server: Server) -> Iterator[None]:
+    """The SETTINGS of a file, for all of its tests: short times, and no queue to wait in."""
+    with server.configured(*request.module.SETTINGS):
+        yield
 
 
 @pytest.fixture(scope="session")

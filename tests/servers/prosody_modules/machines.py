@@ -16,14 +16,13 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from vestibule.access.participant import FEATURES, IQ, SUCCESS, Participant
+from vestibule.access.participant import FEATURES, SUCCESS, Participant
 from vestibule.access.scene import Entrance
 from vestibule.access.transports import STREAM_ERROR, Door, Transport, WebSocketTransport
 from vestibule.access.xmpp import (
     CLIENT,
     STREAM_ERRORS,
     STREAMS,
-    AccessError,
     Broken,
     Room,
     Stage,
@@ -119,20 +118,8 @@ class Machine(Participant):
         """What a machine is called in a room: letters and digits of its resource."""
         return "".join(each for each in self.jid.partition("/")[2] if each.isalnum())[:8].lower()
 
-    async def _read(self) -> None:
-        try:
-            while True:
-                stanza = await self._transport.receive()
-                self._note_standing(stanza)
-                if stanza.tag == IQ and stanza.get("type") in ("get", "set"):
-                    self.orders.put_nowait(stanza)
-                elif not self._hand_over(stanza):
-                    self._unread.append(stanza)
-        except AccessError as error:
-            self._ended = error
-            for _, arrival in self._waiting:
-                if not arrival.done():
-                    arrival.set_exception(error)
+    async def _answer(self, question: ET.Element) -> None:
+        self.orders.put_nowait(question)
 
     async def next_order(self) -> ET.Element:
         """Wait for an order."""

@@ -197,9 +197,8 @@ def one_tenant(server: Server) -> Iterator[str]:
         Setting(DOMAIN, "token_guard", "token_guard_tenants", '{ "tenant-a" }'),
         Setting(CONFERENCE, "muc_reserved", "muc_reserved_but_tenants", '{ "tenant-a" }'),
     )
-    server.configure(*settings)
-    yield "tenant-a"
-    server.forget(*settings)
+    with server.configured(*settings):
+        yield "tenant-a"
 
 
 @contextlib.asynccontextmanager

@@ -51,14 +51,7 @@ SETTINGS = (
     Setting(DOMAIN, "filter_iq_jibri", "max_number_room_attempts_per_minute", "100"),
 )
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module", autouse=True)
-def short_times(server: Server) -> Iterator[None]:
-    server.configure(*SETTINGS)
-    yield
-    server.forget(*SETTINGS)
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("settings")]
 
 
 @pytest.fixture(scope="module")
@@ -97,9 +90,8 @@ def browsers(server: Server, entrance: Entrance) -> Iterator[None]:
     setting = Setting(
         f"recorder.{DOMAIN}", "local_login", "local_login_web_networks", f'{{ "{here}/32" }}'
     )
-    server.configure(setting)
-    yield
-    server.forget(setting)
+    with server.configured(setting):
+        yield
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ UNHURRIED = 6.0  # the same where something has to be done in that time, on a bu
 HIBERNATION = 6.0  # seconds that a lost connection may be resumed
 LATE = 20.0  # seconds by which news of the end may be late
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("settings")]
 
 
 SETTINGS = (
@@ -47,14 +47,6 @@ SETTINGS = (
     Setting(CONFERENCE, "owner_party", "owner_party_timeout", str(TIMEOUT)),
     Setting(CONFERENCE, "muc_rate_limit", "muc_rate_joins", "100"),  # a second, so nobody queues
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def short_times(server: Server) -> Iterator[None]:
-    """Seconds instead of minutes, until the tests have run."""
-    server.configure(*SETTINGS)
-    yield
-    server.forget(*SETTINGS)
 
 
 @pytest.fixture

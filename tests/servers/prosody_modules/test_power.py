@@ -36,17 +36,10 @@ GRACE = 0.5  # seconds
 LATE = 20.0  # seconds
 SECRET = "open sesame"
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("settings")]
 
 
-UNHURRIED = Setting(CONFERENCE, "muc_rate_limit", "muc_rate_joins", "100")  # a second
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_queue(server: Server) -> Iterator[None]:
-    server.configure(UNHURRIED)
-    yield
-    server.forget(UNHURRIED)
+SETTINGS = (Setting(CONFERENCE, "muc_rate_limit", "muc_rate_joins", "100"),)  # a second
 
 
 @pytest.fixture
@@ -56,9 +49,8 @@ def by_presence(server: Server) -> Iterator[None]:
         Setting(CONFERENCE, "moderator_returns", "moderation_grace", str(GRACE)),
         Setting(CONFERENCE, "moderator_returns", "moderation_by", '"presence"'),
     )
-    server.configure(*settings)
-    yield
-    server.forget(*settings)
+    with server.configured(*settings):
+        yield
 
 
 async def configure(actor: Participant, room: Room, **fields: str) -> None:
@@ -256,9 +248,8 @@ def two_places(server: Server) -> Iterator[None]:
         Setting(CONFERENCE, "moderator_returns", "moderation_places", "2"),
         Setting(CONFERENCE, "moderator_returns", "muc_access_whitelist", machines),
     )
-    server.configure(*settings)
-    yield
-    server.forget(*settings)
+    with server.configured(*settings):
+        yield
 
 
 @pytest.mark.usefixtures("two_places")
@@ -391,9 +382,8 @@ def guests_are_machines(server: Server) -> Iterator[None]:
         Setting(CONFERENCE, "empty_meetings", "empty_meetings_timeout", str(GRACE)),
         Setting(CONFERENCE, "empty_meetings", "owner_party_service_hosts", hosts),
     )
-    server.configure(*settings)
-    yield
-    server.forget(*settings)
+    with server.configured(*settings):
+        yield
 
 
 @pytest.mark.usefixtures("guests_are_machines")

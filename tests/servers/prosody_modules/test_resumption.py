@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -28,14 +28,7 @@ SETTINGS = (
     Setting(CONFERENCE, "owner_party", "owner_party_timeout", "60"),
 )
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_queue(server: Server) -> Iterator[None]:
-    server.configure(*SETTINGS)
-    yield
-    server.forget(*SETTINGS)
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("settings")]
 
 
 @pytest.fixture

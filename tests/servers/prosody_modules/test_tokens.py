@@ -198,9 +198,8 @@ def no_leeway(server: Server) -> Iterator[None]:
         Setting(DOMAIN, "token_guard", "token_guard_leeway", "0"),
         Setting(DOMAIN, "token_guard", "token_guard_max_lifetime", "60"),
     )
-    server.configure(*settings)
-    yield
-    server.forget(*settings)
+    with server.configured(*settings):
+        yield
 
 
 @pytest.mark.usefixtures("no_leeway")
@@ -221,9 +220,8 @@ async def test_the_operator_decides(entrance: Entrance) -> None:
 def other_algorithm(server: Server) -> Iterator[None]:
     """What the guard takes for a host with keys of another kind. auth_token goes on with HS256."""
     setting = Setting(DOMAIN, "token_guard", "signature_algorithm", '"RS256"')
-    server.configure(setting)
-    yield
-    server.forget(setting)
+    with server.configured(setting):
+        yield
 
 
 @pytest.mark.usefixtures("other_algorithm")

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from tests.servers.support import Controller, Server
+from tests.servers.support import Server
 
 NAME = "refusals"
 
 
 @pytest.fixture(scope="session")
-def server() -> Server:
-    """The server of the scenario; `molecule create --scenario-name refusals` boots it."""
-    return Server(NAME)
-
-
-@pytest.fixture(scope="session")
-def controller(tmp_path_factory: pytest.TempPathFactory) -> Controller:
-    """The operator's side."""
-    return Controller(tmp_path_factory.mktemp("controller"), NAME)
+def scenario() -> str:
+    """What the servers are booted for."""
+    return NAME
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -330,7 +330,7 @@ REFUSALS = [
         as_it_is,
         {"jitsi_tokens_repository_suite": "wrongly-signed/"},
         ["is not signed by the key in jitsi_tokens_repository_key.", "get the right key"],
-        id="repository signed by a stranger",
+        id="repository signed by another key",
     ),
     pytest.param(
         as_it_is,
@@ -347,7 +347,10 @@ REFUSALS = [
     pytest.param(
         as_it_is,
         {"jitsi_tokens_repository_key": "stand-ins.asc"},
-        ['jitsi_tokens_repository_key is "stand-ins.asc", which is neither', "Give one of both."],
+        [
+            'jitsi_tokens_repository_key is "stand-ins.asc", which is neither',
+            "Set it to one of these.",
+        ],
         id="key file that is not there",
     ),
     pytest.param(

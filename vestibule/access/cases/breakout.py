@@ -193,7 +193,7 @@ BREAKOUT = (
     ),
     Case(
         "breakout_room_under_its_moderator",
-        "whom a moderator sends out from beside",
+        "person kicked from outside the room",
         {"kick": remove(by_kick), "ban": remove(by_ban)},
         control=breakout_room_is_open,
         outcome=SENT_OUT,

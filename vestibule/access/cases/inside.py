@@ -405,7 +405,7 @@ INSIDE = (
     ),
     Case(
         "jicofo_asked_for_odd_rooms",
-        "room that is none, asked of Jicofo",
+        "invalid room, asked of Jicofo",
         {
             "in brackets": ask_proxy(at("[x]{name}@conference.{domain}")),
             "in empty brackets": ask_proxy(at("[]{name}@conference.{domain}")),
@@ -421,7 +421,7 @@ INSIDE = (
     ),
     Case(
         "unused_configuration_has_no_effect",
-        "what clients never set, by an owner",
+        "options that no client sets, by an owner",
         {
             "form": configure_everything,
             "empty form": refused_to_owner(empty_form, of_meeting),
@@ -446,7 +446,7 @@ INSIDE = (
     ),
     Case(
         "thrown_out_stays_out",
-        "who was thrown out, with the same login",
+        "kicked person with the same login",
         {"joins": come_back(by_door), "under another nick": come_back(under_another_nick)},
         (at_join("", "forbidden", "registration-required"),),
         moderator_and_another,

@@ -17,7 +17,7 @@ from .case import Case, at_join
 
 CROWD = 100  # people whom a case brings into one room: upstream lets three a second into it
 LOGINS_AT_ONCE = 8
-TAKES_CROWD = f"takes {CROWD}; its limit is not tried"
+TAKES_CROWD = f"takes {CROWD}; its limit is not tested"
 
 LARGE = 5000  # bytes of a stanza that takes long where the limit holds
 AT_LEAST = 2.0  # seconds for two of them, which are answered at once where it does not

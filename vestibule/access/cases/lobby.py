@@ -273,7 +273,7 @@ LOBBY = (
     ),
     Case(
         "lobby_moderator_admits",
-        "whom a moderator admits from the lobby",
+        "newcomer whom a moderator admits",
         {"member": be_admitted(member), "guest": be_admitted(guest)},
         control=lobby_is_on(),
         outcome=ADMITTED,
@@ -281,7 +281,7 @@ LOBBY = (
     ),
     Case(
         "lobby_refused_stays_out",
-        "whom a moderator refuses in the lobby",
+        "newcomer whom a moderator refuses",
         {"member": be_thrown_out(member), "guest": be_thrown_out(guest)},
         (HELD,),
         lobby_is_on(),
@@ -300,7 +300,7 @@ LOBBY = (
     ),
     Case(
         "lobby_stays_as_it_is",
-        "lobby that somebody shuts by other orders",
+        "lobby that other requests would close",
         {
             "its end": lobby_outlives(to_lobby(destruction)),
             "its password": lobby_outlives(to_lobby(password)),
@@ -310,7 +310,7 @@ LOBBY = (
     ),
     Case(
         "lobby_for_those_it_holds",
-        "lobby, for whom no door has sent there",
+        "lobby, entered without being sent there",
         {
             "token for another room": knock_unsent(token_for_another_room, asked=True),
             "unasked": knock_unsent(token_for_this_room),

@@ -127,7 +127,7 @@ MACHINES = (
     ),
     Case(
         "gateways_are_known_to_jicofo",
-        "what Jicofo says of gateways",
+        "answer of Jicofo about gateways",
         {"room": look_for_gateway},
         control=room_is_open,
         outcome=KNOWN,

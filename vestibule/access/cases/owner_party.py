@@ -16,7 +16,7 @@ from .guests import WAITS, be_let_in, knock
 LATE = 15.0  # seconds after the timeout in which a busy server may still end the meeting
 A_WHILE = 5.0  # seconds in which a meeting with a long timeout may not end
 OPEN = "stays open"
-GOES_ON = "stays open; its end is not tried"
+GOES_ON = "stays open; its end is not tested"
 ENDED = "ends in time"
 TOO_LATE = "the server is too slow to tell"
 _MORE_TRIES = 2  # for an owner who came back too late

@@ -189,7 +189,7 @@ async def come_to_full(scene: Scene) -> str:
 POWER: tuple[Case, ...] = (
     Case(
         "closing_sends_nobody_out",
-        "who is inside when the lobby comes on",
+        "people inside when the lobby is turned on",
         {
             "lobby and password": be_inside(member, membersonly="1", roomsecret="word"),
             "guest": be_inside(guest, membersonly="1"),
@@ -199,7 +199,7 @@ POWER: tuple[Case, ...] = (
     ),
     Case(
         "lobby_outlives_other_forms",
-        "newcomer after a form about something else",
+        "newcomer after an unrelated form",
         {
             "subject": knock_after(roomdesc="Another subject"),
             "password": knock_after(roomsecret="word"),
@@ -209,7 +209,7 @@ POWER: tuple[Case, ...] = (
     ),
     Case(
         "nobody_is_locked_out_at_once",
-        "owner's order that would lock others out",
+        "owner's request that locks others out",
         {
             "ban of the main host": administration(
                 lambda scene: {"affiliation": "outcast", "jid": scene.entrance.domain}
@@ -226,8 +226,8 @@ POWER: tuple[Case, ...] = (
                     "jid": scene.second.jid.partition("/")[0],
                 }
             ),
-            "Jicofo thrown out": administration(lambda _: {"role": "none", "nick": FOCUS_NICK}),
-            "Jicofo silenced": administration(lambda _: {"role": "visitor", "nick": FOCUS_NICK}),
+            "kick of Jicofo": administration(lambda _: {"role": "none", "nick": FOCUS_NICK}),
+            "Jicofo muted": administration(lambda _: {"role": "visitor", "nick": FOCUS_NICK}),
         },
         (NOT_ALLOWED,),
         owner_throws_out,
@@ -256,13 +256,13 @@ POWER: tuple[Case, ...] = (
     ),
     Case(
         "moderator_may_speak",
-        "owner who comes when everybody is silenced",
+        "owner who comes when everybody is muted",
         {"token": come_to_silence},
         outcome=SPEAKS,
     ),
     Case(
         "full_meeting_takes_moderator",
-        "owner before a full meeting without one",
+        "owner at a full meeting without an owner",
         {"token": come_to_full},
         control=full_of_members,
         outcome=MODERATES,

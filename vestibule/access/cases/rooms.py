@@ -70,7 +70,7 @@ ROOMS = (
     ),
     Case(
         "room_configuration_refused",
-        "configuration by who does not own the room",
+        "configuration by somebody who is no owner",
         {
             "form": ask_room("get", configuration_form),
             "password": ask_room("set", password),

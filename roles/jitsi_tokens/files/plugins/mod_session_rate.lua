@@ -22,17 +22,12 @@ local filters = require "util.filters";
 local refuse = module:require "refuse";
 local new_throttle = require "util.throttle".create;
 
--- Makes what counts the stanzas of one kind of one session.
-local function counting(option, burst, rate)
-	burst = module:get_option_number(option .. "_burst", burst);
-	rate = module:get_option_number(option, rate);
-	return function ()
-		return new_throttle(burst, burst / rate);
-	end;
-end
-local new_count_of_all = counting("session_rate", 300, 100);
-local new_count_of_broadcasts = counting("session_rate_broadcast", 60, 10);
-local new_count_of_excess = counting("session_rate_excess", 500, 20);
+local burst = module:get_option_number("session_rate_burst", 300);
+local rate = module:get_option_number("session_rate", 100);
+local broadcast_burst = module:get_option_number("session_rate_broadcast_burst", 60);
+local broadcast_rate = module:get_option_number("session_rate_broadcast", 10);
+local excess_burst = module:get_option_number("session_rate_excess_burst", 500);
+local excess_rate = module:get_option_number("session_rate_excess", 20);
 
 local XMLNS_CLIENT = "jabber:client";
 local SHARE = 2048; -- bytes of a broadcast that count as one
@@ -81,9 +76,9 @@ end
 module:hook("authentication-success", function (event)
 	local session = event.session;
 	session.session_rate = {
-		all = new_count_of_all(),
-		broadcast = new_count_of_broadcasts(),
-		excess = new_count_of_excess(),
+		all = new_throttle(burst, burst / rate),
+		broadcast = new_throttle(broadcast_burst, broadcast_burst / broadcast_rate),
+		excess = new_throttle(excess_burst, excess_burst / excess_rate),
 	};
 	filters.add_filter(session, "stanzas/in", check, 900);
 end);

@@ -1,0 +1,19 @@
+"""The server and the operator of a folder of tests whose ``conftest.py`` names the scenario."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.servers.support import Controller, Server
+
+
+@pytest.fixture(scope="session")
+def server(scenario: str) -> Server:
+    """The server of the scenario; `molecule create --scenario-name …` boots it."""
+    return Server(scenario)
+
+
+@pytest.fixture(scope="session")
+def controller(scenario: str, tmp_path_factory: pytest.TempPathFactory) -> Controller:
+    """The operator's side."""
+    return Controller(tmp_path_factory.mktemp("controller"), scenario)
