@@ -16,6 +16,7 @@ STAYS = {
     "username": "the name itself",
     "focus_guard_asked": "how often this session asked, whoever it is now",
     "join_queue_bucket": "the same of its attempts to join",
+    "muc_requests_copies": "how many it invited at a time",
     "login_guard_markup": "how much this session said, whoever it is now",
     "session_rate": "the same of its stanzas",
     "log": "of the connection",

@@ -362,6 +362,20 @@ def log_in_anyway(host: str, mechanism: str, initial: bytes = b"") -> Attempt:
     return attempt
 
 
+def be_answered_by(other: str, host: str) -> Attempt:
+    """Open a stream to an internal host, and have another host answer the login."""
+
+    async def attempt(scene: Scene) -> str:
+        domain = scene.entrance.domain
+        async with scene.entrance.approach(scene.room, scene.token()) as somebody:
+            await somebody.open(f"{host}.{domain}")
+            await somebody.authenticate("ANONYMOUS", to=f"{other}{domain}")
+            await somebody.bind(f"{host}.{domain}")
+            return f"becomes {somebody.jid.partition('@')[2].partition('/')[0]}"
+
+    return attempt
+
+
 def ask_before_login(host: str, namespace: str) -> Attempt:
     """Ask an internal host for a form without a login (XEP-0077, XEP-0078)."""
 

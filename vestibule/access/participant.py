@@ -136,9 +136,16 @@ class Participant:
             mechanism.text or "" for mechanism in features.iter(qualified(SASL, "mechanism"))
         )
 
-    async def authenticate(self, mechanism: str, initial: str = "") -> ET.Element:
-        """Try to log in. Returns ``<success/>`` or a ``<challenge/>``."""
-        await self.send(element("auth", {"xmlns": SASL, "mechanism": mechanism}, text(initial)))
+    async def authenticate(
+        self, mechanism: str, initial: str = "", **attributes: str
+    ) -> ET.Element:
+        """Try to log in. Returns ``<success/>`` or a ``<challenge/>``.
+
+        ``attributes`` are others of the element, which has no more than its mechanism (RFC 6120,
+        section 6.4.2).
+        """
+        attributes = {"xmlns": SASL, "mechanism": mechanism, **attributes}
+        await self.send(element("auth", attributes, text(initial)))
         answer = await self.wait_for(_is(SUCCESS, FAILURE, CHALLENGE), "the answer to the login")
         if answer.tag == FAILURE:
             raise refusal(Stage.LOGIN, answer, SASL)

@@ -15,11 +15,12 @@ local focus_host = "focus." .. module:get_option_string("muc_mapper_domain_base"
 
 local function check(event)
 	local stanza = event.stanza;
-	local payload = stanza.tags[1];
-	if not payload or payload.attr.xmlns ~= FOCUS or jid.host(stanza.attr.to) == focus_host then
-		return;
+	for _, payload in ipairs(jid.host(stanza.attr.to) ~= focus_host and stanza.tags or {}) do
+		-- Upstream's muc_domain_mapper takes it for one without the namespace, too
+		if payload.attr.xmlns == FOCUS or payload.name == "conference" and not payload.attr.xmlns then
+			return refuse(event, "cancel", "not-allowed", "Ask " .. focus_host);
+		end
 	end
-	return refuse(event, "cancel", "not-allowed", "Ask " .. focus_host);
 end
 
 for _, form in ipairs { "host", "bare", "full" } do

@@ -17,10 +17,14 @@ local waits = module:get_option_number("lobby_guard_waits", 2);
 
 local RECENT = 10; -- meetings at whose door a session was
 
--- Who moderates goes into the lobby to see who waits.
-local function is_inside(address, real_jid)
+-- Who moderates goes into the lobby to see who waits. The others who are inside have nothing there.
+local function may_enter(state, address, real_jid)
 	local room = meeting.find_room(address);
-	return room and room:get_occupant_by_real_jid(real_jid) ~= nil;
+	local occupant = room and room:get_occupant_by_real_jid(real_jid);
+	if occupant then
+		return occupant.role == "moderator";
+	end
+	return state.may:get(address);
 end
 
 -- Who moderates could not come into the lobby under a nick that a waiting person has.
@@ -64,7 +68,7 @@ end);
 module:hook("muc-occupant-pre-join", function (event)
 	local main_room, from = event.room.main_room_jid, event.stanza.attr.from;
 	local state = state_of(event.origin);
-	if not main_room or not state.may:get(main_room) and not is_inside(main_room, from) then
+	if not main_room or not may_enter(state, main_room, from) then
 		return refuse(event, "cancel", "not-allowed", "Ask for the meeting first");
 	elseif is_taken(main_room, event.stanza) then
 		return refuse(event, "cancel", "conflict", "Somebody in the meeting has this nick");

@@ -40,6 +40,7 @@ local gettime = require "util.time".now;
 local hashes = require "util.hashes";
 local http_server = require "net.http.server";
 local json = require "util.json";
+local nameprep = require "util.encodings".stringprep.nameprep;
 local new_throttle = require "util.throttle".create;
 
 local refusals_rate = module:get_option_number("login_guard_refusals", 40);
@@ -244,22 +245,28 @@ local function answer_unless_flooded(event)
 	end
 end
 
--- The session that a request names (XEP-0124, section 7.3), and whether it is one of BOSH at all. Each
--- character is looked at a bounded number of times, as anybody may send this.
-local function session_named(body)
+-- The attributes of a request of BOSH (XEP-0124, section 7), or nil where it is none. Each character is
+-- looked at a bounded number of times, as anybody may send this.
+local function attributes_of(body)
 	local text = body:gsub("^%s*<%?xml[^>]*%?>", "", 1);
 	local attributes, from = text:match("^%s*<body(%s[^>]*)"), 1;
+	local found = attributes and {};
 	while attributes do
 		local _, last, name, quote = attributes:find("^%s+([^%s=]+)%s*=%s*([\"'])", from);
 		local stop = last and attributes:find(quote, last + 1, true);
 		if not stop then
 			break;
-		elseif name == "sid" then
-			return attributes:sub(last + 1, stop - 1), true;
 		end
+		found[name] = attributes:sub(last + 1, stop - 1);
 		from = stop + 1;
 	end
-	return nil, attributes;
+	return found;
+end
+
+-- What mod_bosh stumbles over, which fills the log with tracebacks
+local function is_well_formed(attributes)
+	local rid, to = attributes.rid, attributes.to;
+	return rid and rid:find("^%d+$") and #rid <= 16 and (attributes.sid or not to or nameprep(to) == to);
 end
 
 for _, path in ipairs { "/xmpp-websocket", "/xmpp-websocket/" } do
@@ -279,14 +286,16 @@ for _, path in ipairs { "/http-bind", "/http-bind/" } do
 			return turn_away(address);
 		end
 		local body = event.request.body or "";
-		local sid, is_bosh = session_named(body);
-		local session = bosh_sessions[sid or ""];
+		local attributes = attributes_of(body);
+		local session = attributes and bosh_sessions[attributes.sid or ""];
 		if not may_say(body, address, session) then
 			if session then
 				send_away(session);
 			end
 			return { status_code = 413, body = "" };
-		elseif not sid and is_bosh then
+		elseif not attributes or not is_well_formed(attributes) then
+			return answer_unless_flooded(event) or { status_code = 400, body = "" };
+		elseif not attributes.sid then
 			return admit(event);
 		elseif not session then
 			return answer_unless_flooded(event);

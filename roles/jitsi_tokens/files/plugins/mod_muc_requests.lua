@@ -14,6 +14,7 @@
 --   admins              JIDs that may ask for anything
 --   those of meeting.lib
 local jid = require "util.jid";
+local new_throttle = require "util.throttle".create;
 local resourceprep = require "util.encodings".stringprep.resourceprep;
 
 local takes_form = module:get_option_boolean("muc_requests_form", false);
@@ -34,6 +35,9 @@ local VALUES = {
 	[LOBBY] = { ["0"] = true, ["1"] = true, ["false"] = true, ["true"] = true },
 	[WHOIS] = { anyone = true },
 };
+-- Of invitations in one message, of which each takes a hundredth of a millisecond: a lobby with a
+-- hundred people is let in at once
+local COPIES, COPIES_RATE = 20000, 1000;
 local AFFILIATIONS = { owner = true, member = true, none = true, outcast = true };
 
 local function is_person(stanza)
@@ -113,6 +117,8 @@ local function check_people(event)
 	local items = stanza.tags[1].tags;
 	if not items[1] then
 		return refuse(event, "cancel", "not-allowed", "Name somebody");
+	elseif items[2] then
+		return refuse(event, "cancel", "not-allowed", "Name one person at a time");
 	end
 	for _, item in ipairs(items) do
 		local problem = stanza.attr.type == "set" and problem_of(item, room);
@@ -134,6 +140,16 @@ local function is_closed(host)
 	return not session or session.type ~= "local" or session.modules.local_login ~= nil;
 end
 
+-- Whether a session may invite so many people by one message, which is copied for each of them.
+local function may_invite(session, people)
+	local copies = session.muc_requests_copies;
+	if not copies then
+		copies = new_throttle(COPIES, COPIES / COPIES_RATE);
+		session.muc_requests_copies = copies;
+	end
+	return copies:poll(people * people);
+end
+
 -- Requests for a voice and answers to them, which name somebody else (XEP-0045, section 7.13), are not
 -- used; invitations are, by those who are in the room
 local function check_message(event)
@@ -144,13 +160,20 @@ local function check_message(event)
 		return refuse(event, "cancel", "not-allowed", "This is not used here");
 	end
 	local x = stanza:get_child("x", MUC_USER);
-	for _, payload in ipairs(x and x.tags or {}) do
-		local room = room_of(stanza);
-		room = room and meeting.main_room_of(room) or room;
-		if not room or not meeting.find_occupant(room, stanza.attr.from)
-			or payload.name ~= "invite" or is_closed(jid.host(jid.prep(payload.attr.to or ""))) then
+	local payloads = x and x.tags or {};
+	if not payloads[1] then
+		return;
+	end
+	local room = room_of(stanza);
+	room = room and meeting.main_room_of(room) or room;
+	local occupant = room and meeting.find_occupant(room, stanza.attr.from);
+	for _, payload in ipairs(payloads) do
+		if not occupant or payload.name ~= "invite" or is_closed(jid.host(jid.prep(payload.attr.to or ""))) then
 			return refuse(event, "cancel", "not-allowed", "This is no invitation of an occupant to a person");
 		end
+	end
+	if payloads[2] and (occupant.role ~= "moderator" or not may_invite(event.origin, #payloads)) then
+		return refuse(event, "wait", "resource-constraint", "Invite fewer at a time");
 	end
 end
 

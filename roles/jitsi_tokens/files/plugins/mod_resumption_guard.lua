@@ -40,10 +40,11 @@ local function has_same_rights(session, other)
 end
 
 -- What BOSH has of a connection cannot be moved: Prosody stops half-way, with the session in two hands.
-local function refuse_bosh(event)
+local function refuse_half(event)
 	local session, stanza = event.origin, event.stanza;
 	local namesake = session.username and prosody.hosts[module.host].sessions[session.username];
-	local refused = session.sid ~= nil;
+	-- Prosody stops half-way without a number, too
+	local refused = session.sid ~= nil or not (stanza.attr.h or ""):find("^%d+$");
 	for _, other in pairs(namesake and namesake.sessions or {}) do
 		refused = refused or other.sid and other.resumption_token == stanza.attr.previd;
 	end
@@ -53,8 +54,8 @@ local function refuse_bosh(event)
 		return true;
 	end
 end
-module:hook("stanza/urn:xmpp:sm:2:resume", refuse_bosh, 1000);
-module:hook("stanza/urn:xmpp:sm:3:resume", refuse_bosh, 1000);
+module:hook("stanza/urn:xmpp:sm:2:resume", refuse_half, 1000);
+module:hook("stanza/urn:xmpp:sm:3:resume", refuse_half, 1000);
 
 -- Before auth_token, which copies from the new session what it set.
 module:hook_global("c2s-session-updated", function (event)
