@@ -96,3 +96,27 @@ def test_adopted_sources_lose_these_entries_and_a_copy_is_kept(
     kept = Path(f"{result['backup']}{tmp_path}/sources.list").read_bytes()
     assert kept == latin + JITSI.encode()
     assert look(adopt=True)["changed"] is False
+
+
+def test_dpkg_is_asked_once_for_all_files() -> None:
+    calls: list[list[str]] = []
+
+    class Module:
+        """What of AnsibleModule is called."""
+
+        def get_bin_path(self, name: str) -> str | None:
+            return name if name == "apt-get" else None
+
+        def run_command(self, argv: list[str]) -> tuple[int, str, str]:
+            calls.append(argv)
+            return (
+                1,
+                "one, two:amd64: /a/mod_b.lua\n",
+                "no path found matching pattern /a/mod_c.lua",
+            )
+
+    packages = host_history.Packages(Module())
+    assert packages.own(["/a/mod_b.lua", "/a/mod_c.lua"]) == {"/a/mod_b.lua"}
+    assert len(calls) == 1
+    assert packages.own([]) == set()
+    assert len(calls) == 1
