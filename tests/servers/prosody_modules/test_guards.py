@@ -241,13 +241,17 @@ def without_upstreams(server: Server) -> Iterator[None]:
     """The plugins of somebody whose set has no token_affiliation."""
     name = "mod_token_affiliation.lua"
     folders = "/usr/local/share/vestibule/jitsi-plugins/current /usr/share/jitsi-meet"
-    [theirs] = server.host.check_output(f"find -L {folders} -name {name} || true").split()
-    server.host.check_output(f"mv {theirs} {theirs}.away")
+    # A server that went from packages to an archive has two
+    theirs = server.host.check_output(f"find -L {folders} -name {name} || true").split()
+    assert theirs
+    for path in theirs:
+        server.host.check_output(f"mv {path} {path}.away")
     try:
         server.shell("module", "reload", "token_affiliation", CONFERENCE)
         yield
     finally:
-        server.host.check_output(f"mv {theirs}.away {theirs}")
+        for path in theirs:
+            server.host.check_output(f"mv {path}.away {path}")
         server.shell("module", "reload", "token_affiliation", CONFERENCE)
 
 
