@@ -18,6 +18,7 @@ STAYS = {
     "join_queue_bucket": "the same of its attempts to join",
     "login_guard_markup": "how much this session said, whoever it is now",
     "session_rate": "the same of its stanzas",
+    "component_guard": "the same of its messages to components",
     "log": "of the connection",
     "lobby_guard": "where it waits; where it may wait is forgotten at a resumption",
 }
