@@ -354,3 +354,18 @@ async def test_one_meeting_does_not_use_up_what_another_may_ask(
             for _ in range(30):
                 await host.send(message(polls, said(1)))
             assert "resource-constraint" in await errors_of(host)
+
+
+# What is kept when somebody is gone
+
+
+async def test_contacts_are_not_kept(nuisance: Meeting) -> None:
+    _, host, somebody = nuisance
+    for each in (host, somebody):
+        item = element("item", {"jid": f"x@{DOMAIN}", "name": "x" * 1000})
+        with pytest.raises(Refused, match="not-allowed"):
+            await each.request("set", "", element("query", {"xmlns": "jabber:iq:roster"}, item))
+        for kind in ("subscribe", "subscribed"):
+            to = {"xmlns": CLIENT, "to": f"x@{DOMAIN}", "type": kind}
+            await each.send(element("presence", to))
+        assert (await errors_of(each)).count("not-allowed") == 2
