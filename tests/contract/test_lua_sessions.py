@@ -19,6 +19,7 @@ STAYS = {
     "muc_requests_copies": "how many it invited at a time",
     "login_guard_markup": "how much this session said, whoever it is now",
     "session_rate": "the same of its stanzas",
+    "component_guard": "the same of its messages to components",
     "log": "of the connection",
     "lobby_guard": "where it waits; where it may wait is forgotten at a resumption",
 }

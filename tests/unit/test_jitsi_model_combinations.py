@@ -139,6 +139,11 @@ def test_a_plain_component_is_a_host_and_nothing_else(name: str) -> None:
     hosts, fewer = everything["prosody"].pop("hosts"), without["prosody"].pop("hosts")
     assert len(hosts) == len(fewer) + 1
     assert fewer.items() <= hosts.items()
+    required = [
+        model["prosody"]["settings"].pop("fail_closed_required") for model in (everything, without)
+    ]
+    assert required[1].items() <= required[0].items()
+    assert len(required[0]) == len(required[1]) + 1
     for part in ("prosody", "jicofo", "web"):
         assert everything[part] == without[part]
     others = {each: content for each, content in features.items() if each != name}

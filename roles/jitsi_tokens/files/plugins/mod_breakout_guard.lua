@@ -11,15 +11,22 @@
 --
 -- Options (MUC component or global):
 --   breakout_guard_rooms   breakout rooms that a meeting may have, 100
+--   breakout_guard_name    bytes of the name of one, 128
+--   breakout_guard_burst   orders to make, name and close rooms of a meeting in a row, 250
+--   breakout_guard_rate    further ones a second, 5
 --   admins                 JIDs that may enter every room, Jicofo
 --   those of meeting.lib
 local jid = require "util.jid";
 local meeting = module:require "meeting";
 local refuse = module:require "refuse";
+local new_throttle = require "util.throttle".create;
 local get_room_by_name_and_subdomain = module:require("util").get_room_by_name_and_subdomain;
 
 local COMMAND = "features/breakout-rooms/";
 local most_rooms = module:get_option_number("breakout_guard_rooms", 100);
+local longest_name = module:get_option_number("breakout_guard_name", 128);
+local burst = module:get_option_number("breakout_guard_burst", 250);
+local rate = module:get_option_number("breakout_guard_rate", 5);
 local admins = module:get_option_inherited_set("admins", {});
 local muc = module:depends("muc");
 
@@ -92,6 +99,16 @@ meeting.with_rooms(function (context)
 	end, 10);
 end);
 
+-- Nobody else uses up what moderators may order.
+local function is_too_often(main_room, address)
+	local actor = meeting.find_occupant(main_room, address);
+	if not actor or actor.role ~= "moderator" then
+		return false;
+	end
+	main_room.breakout_guard = main_room.breakout_guard or new_throttle(burst, burst / rate);
+	return not main_room.breakout_guard:poll(1);
+end
+
 -- Orders to the component name a person, who has to be in the meeting of whoever orders
 module:hook("message/host", function (event)
 	local session, stanza = event.origin, event.stanza;
@@ -109,8 +126,13 @@ module:hook("message/host", function (event)
 	-- Upstream would forget a room without a name, and who is in it with it
 	local command = (order.attr.type or ""):match("^" .. COMMAND:gsub("%-", "%%-") .. "(.*)");
 	local rooms = main_room._data.breakout_rooms or {};
-	if (command == "add" or command == "rename") and not order.attr.subject then
+	local is_naming = command == "add" or command == "rename";
+	if is_naming and not order.attr.subject then
 		return refuse(event, "modify", "bad-request", "Name the breakout room");
+	elseif is_naming and #order.attr.subject > longest_name then
+		return refuse(event, "modify", "not-acceptable", "The name of the breakout room is too long");
+	elseif is_too_often(main_room, stanza.attr.from) then
+		return refuse(event, "wait", "resource-constraint", "The breakout rooms change too often");
 	elseif (command == "rename" or command == "remove") and not rooms[order.attr.breakoutRoomJid or ""] then
 		return refuse(event, "cancel", "item-not-found", "This meeting has no such breakout room");
 	elseif command == "add" then
