@@ -14,13 +14,18 @@ from bisect import bisect
 from collections.abc import Callable
 from dataclasses import dataclass
 
-# apt's own log has the times of transactions in whole seconds only, so a hook of apt notes them
-MARK = """
+# Without folders, as they go only where nothing is left in them
+NAMES = "find /etc /usr/local /var/lib/prosody ! -type d"
+
+# apt's own log has the times of transactions in whole seconds only, so hooks of apt note them, and
+# what is there after each: a deployment may remove what packages made
+MARK = f"""
 set -eu
 mkdir -p /root/twin
-for moment in Pre Post; do
-    echo "DPkg::$moment-Invoke { \\"date +%s.%N >> /root/twin/moments\\"; };"
-done > /etc/apt/apt.conf.d/99twin
+cat > /etc/apt/apt.conf.d/99twin << 'END'
+DPkg::Pre-Invoke {{ "date +%s.%N >> /root/twin/moments"; }};
+DPkg::Post-Invoke {{ "date +%s.%N >> /root/twin/moments; {NAMES} >> /root/twin/names"; }};
+END
 cp /var/cache/debconf/config.dat /root/twin/answers
 systemctl list-units --type=service --state=active --plain --no-legend > /root/twin/units
 ss -Hltn > /root/twin/ports
@@ -45,7 +50,7 @@ HEAD = """\
 set -eu
 trap 'echo "failed at: $BASH_COMMAND" >&2' ERR
 export DEBIAN_FRONTEND=noninteractive
-unpack() { tar x -p -C / -f "/root/twin/$1.tar"; }
+unpack() { tar x -P -p -C / -f "/root/twin/$1.tar"; }
 """
 
 
@@ -57,6 +62,7 @@ class Installed:
     commands: list[str]  # of apt, in their order
     sources: list[str]  # paths of what apt has to know first
     files: list[list[str]]  # paths, before the first command, …, after the last
+    removed: list[str]  # paths of what packages made
     units: list[str]  # in the order in which they became active
     ports: list[str]  # that listen, as ss prints addresses
 
@@ -124,6 +130,12 @@ def ports(text: str) -> set[str]:
     return {line.split()[3] for line in text.splitlines()}
 
 
+def removed(before: str, now: str) -> list[str]:
+    """Paths of files that were there after a transaction, and are no longer."""
+    gone = set(before.splitlines()) - set(now.splitlines())
+    return sorted(path for path in gone if not path.startswith(MADE))
+
+
 def survey(ask: Callable[[str], str]) -> Installed:
     """What came since the mark. ``ask`` runs a script on the server, and returns what it prints."""
 
@@ -145,6 +157,7 @@ def survey(ask: Callable[[str], str]) -> Installed:
         transactions,
         [path for path in everything if path.startswith(SOURCES)],
         [[path for path in paths if not path.startswith(SOURCES)] for paths in files],
+        removed(noted("names"), ask(NAMES)),
         units(noted("units"), ask(UNITS)),
         sorted(ports(ask("ss -Hltn")) - ports(noted("ports"))),
     )
@@ -165,7 +178,9 @@ def script(installed: Installed) -> str:
     lines += ["chmod +x /usr/sbin/policy-rc.d"]
     for number, command in enumerate(installed.commands):
         lines += [*unpack(str(number)), f"{command} > /dev/null"]
-    lines += [*unpack(str(len(installed.commands))), "rm /usr/sbin/policy-rc.d"]
+    lines += unpack(str(len(installed.commands)))
+    lines += [f"rm -f {shlex.quote(path)}" for path in installed.removed]
+    lines += ["rm /usr/sbin/policy-rc.d"]
     if any(path.startswith(TRUSTED) for paths in archives.values() for path in paths):
         lines.append("update-ca-certificates > /dev/null 2>&1")
     lines += ["systemctl daemon-reload", *(f"systemctl start {unit}" for unit in installed.units)]

@@ -73,6 +73,7 @@ INSTALLED = twin.Installed(
     commands=["apt-get install one", "apt-get install two"],
     sources=["/etc/apt/sources.list.d/jitsi.sources"],
     files=[[], ["/etc/jitsi/jicofo.conf"], ["/usr/local/share/ca-certificates/auth.crt"]],
+    removed=["/etc/nginx/sites-enabled/default"],
     units=["prosody.service", "nginx.service"],
     ports=["127.0.0.1:8888"],
 )
@@ -113,6 +114,11 @@ def test_what_the_update_of_trust_makes_is_no_file_of_ours() -> None:
     assert twin.stages("105.0 /etc/ssl/certs/auth.pem\n", 100, []) == [[]]
 
 
+def test_what_was_there_after_a_transaction_and_is_no_longer_was_removed() -> None:
+    before = "/etc/nginx/default\n/etc/hosts\n/etc/hosts\n/etc/ssl/certs/old.pem\n"
+    assert twin.removed(before, "/etc/hosts\n/etc/nginx/ours\n") == ["/etc/nginx/default"]
+
+
 def test_units_stand_in_the_order_in_which_they_became_active() -> None:
     before = "ssh.service loaded active running OpenBSD Secure Shell server\n"
     assert twin.units(before, UNITS) == ["signalling.service", "web.service"]
@@ -136,10 +142,13 @@ def test_a_survey_divides_what_the_server_tells() -> None:
         twin.HISTORY: HISTORY,
         twin.FILES: "125.0 /etc/jitsi/jicofo.conf\n125.1 /etc/apt/preferences.d/jitsi\n",
         twin.UNITS: UNITS,
+        "cat /root/twin/names": "/etc/hosts\n/etc/nginx/default\n",
+        twin.NAMES: "/etc/hosts\n/etc/nginx/ours\n",
     }
     installed = twin.survey(told.__getitem__)
     assert installed.sources == ["/etc/apt/preferences.d/jitsi"]
     assert installed.files == [[], ["/etc/jitsi/jicofo.conf"], []]
+    assert installed.removed == ["/etc/nginx/default"]
     assert installed.ports == ["0.0.0.0:80"]
     with pytest.raises(ValueError, match="2 transactions of apt, but 2 moments"):
         twin.survey({**told, "cat /root/twin/moments": "110.0\n120.0\n"}.__getitem__)
@@ -159,6 +168,7 @@ def test_the_script_puts_each_step_where_it_was() -> None:
         "unpack 1",
         "apt-get install two",
         "unpack 2",
+        "rm -f /etc/nginx/sites-enabled/default",
         "rm /usr/sbin/policy-rc.d",
         "update-ca-certificates > /dev/null 2>&1",
         "systemctl daemon-reload",
