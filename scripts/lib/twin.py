@@ -183,7 +183,8 @@ def script(installed: Installed) -> str:
     lines += ["rm /usr/sbin/policy-rc.d"]
     if any(path.startswith(TRUSTED) for paths in archives.values() for path in paths):
         lines.append("update-ca-certificates > /dev/null 2>&1")
-    lines += ["systemctl daemon-reload", *(f"systemctl start {unit}" for unit in installed.units)]
+    # Not "start": a script of a package may have started one when the trust changed
+    lines += ["systemctl daemon-reload", *(f"systemctl restart {unit}" for unit in installed.units)]
     for port in installed.ports:
         lines.append(f"until ss -Hltn | grep -qF ' {port} '; do sleep 0.1; done")
     return HEAD + "\n".join(lines) + "\n"

@@ -172,8 +172,8 @@ def test_the_script_puts_each_step_where_it_was() -> None:
         "rm /usr/sbin/policy-rc.d",
         "update-ca-certificates > /dev/null 2>&1",
         "systemctl daemon-reload",
-        "systemctl start prosody.service",
-        "systemctl start nginx.service",
+        "systemctl restart prosody.service",
+        "systemctl restart nginx.service",
         "until ss -Hltn | grep -qF ' 127.0.0.1:8888 '; do sleep 0.1; done",
     ]
 
