@@ -37,6 +37,7 @@ SECRET, ISSUER, AUDIENCE, DOMAIN = "b" * 43, "vestibule", "jitsi", "meet.example
 # Bad tokens a second, and seconds of them
 FLOOD_RATE, FLOOD_SECONDS = 1000, 8
 HELD = 2000  # sessions
+OURS, THEIRS = "bench-ansible", "bench-shell"  # servers
 NAMES = 8  # of one server, to have a run over as many hosts
 
 
@@ -154,7 +155,7 @@ def unchanged(output: str) -> None:
 
 def measure_twin(ours: Server) -> float:
     """Seconds that a shell script takes for what was installed on our server since its mark."""
-    theirs = Server("bench-shell")
+    theirs = Server(THEIRS)
     installed = twin.survey(ours.ssh)
     script = twin.script(installed)
     (BUILD / "twin.sh").write_text(script, encoding="utf-8")
@@ -229,7 +230,7 @@ def measure_servers(repeats: int) -> dict[str, float]:
     do not disturb each other. They share its processors, and one connection of SSH.
     """
     deploy = ("playbooks/site.yml", "--skip-tags", "jitsi_verify")
-    ours = Server("bench-ansible")
+    ours = Server(OURS)
     ours.ssh(twin.MARK)
     say("fresh deployment with Ansible")
     fresh = seconds(lambda: ours.play(*deploy))
@@ -255,7 +256,6 @@ def measure_servers(repeats: int) -> dict[str, float]:
         seconds(lambda: unchanged(ours.play(*deploy, inventory=names))) for _ in range(repeats)
     )
     floods = measure_floods(ours)
-    run([*RIG, "down", ours.name])
     return {
         "fresh_over_shell": fresh / shell,
         "fresh_seconds": fresh,
@@ -319,7 +319,11 @@ def main() -> None:
     options = parser.parse_args()
     figures = measure_model(options.repeats) | measure_minting(5_000)
     if not options.no_servers:
-        figures |= measure_servers(options.repeats)
+        try:
+            figures |= measure_servers(options.repeats)
+        finally:
+            for name in (OURS, THEIRS):
+                run([*RIG, "down", name])
     if options.json:
         print(json.dumps(figures))
         return
