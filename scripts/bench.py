@@ -15,11 +15,12 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import jwt
+from lib import twin
 
 from vestibule.access.scene import Entrance
 from vestibule.access.tokens import Issuer
@@ -36,60 +37,8 @@ SECRET, ISSUER, AUDIENCE, DOMAIN = "b" * 43, "vestibule", "jitsi", "meet.example
 # Bad tokens a second, and seconds of them
 FLOOD_RATE, FLOOD_SECONDS = 1000, 8
 HELD = 2000  # sessions
-
-# What the roles write, copied from the server that they deployed
-APT = "/etc/apt/keyrings /etc/apt/sources.list.d /etc/apt/preferences.d"
-PROSODY = (
-    "/etc/prosody/prosody.cfg.lua /etc/prosody/conf.avail /etc/prosody/conf.d"
-    " /etc/systemd/system/prosody.service.d /usr/local/share/vestibule /usr/local/share/lua"
-)
-JICOFO = "/etc/jitsi/jicofo/jicofo.conf"
-WEB = "/etc/nginx/sites-available /etc/nginx/sites-enabled /etc/vestibule"
-
-# The same packages and files without Ansible, in the same order
-SHELL = f"""
-set -eu
-trap 'echo "failed at: $BASH_COMMAND" >&2' ERR
-export DEBIAN_FRONTEND=noninteractive
-install() {{ apt-get install -qq -y --no-install-recommends "$@" > /dev/null; }}
-certificate() {{
-    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 820 \
-        -subj "/CN=$1" -addext "subjectAltName=DNS:$1" -keyout "$2.key" -out "$2.crt" 2> /dev/null
-}}
-printf '#!/bin/sh\\nexit 101\\n' > /usr/sbin/policy-rc.d
-chmod +x /usr/sbin/policy-rc.d
-tar x -C / -f /root/apt.tar
-apt-get update -qq
-install prosody openssl
-tar x -C / -f /root/prosody.tar
-for host in {DOMAIN} auth.{DOMAIN}; do
-    certificate "$host" "/var/lib/prosody/$host"
-    chown prosody: "/var/lib/prosody/$host".*
-done
-printf 'jitsi-videobridge jitsi-videobridge/jvb-hostname string {DOMAIN}\\n
-jitsi-meet-web-config jitsi-meet/cert-choice select Generate a new self-signed certificate\\n' \
-    | debconf-set-selections
-install jitsi-meet-prosody jitsi-meet-tokens
-for account in focus jvb; do
-    prosodyctl register "$account" auth.{DOMAIN} {SECRET} > /dev/null
-done
-prosodyctl mod_roster_command subscribe focus.{DOMAIN} focus@auth.{DOMAIN} > /dev/null
-systemctl daemon-reload
-systemctl enable --quiet --now prosody
-tar x -C / -f /root/jicofo.tar
-sed -i 's/"password": "[^"]*"/"password": "{SECRET}"/' {JICOFO}
-install default-jre-headless jicofo
-cp /var/lib/prosody/auth.{DOMAIN}.crt /usr/local/share/ca-certificates/
-update-ca-certificates > /dev/null 2>&1
-systemctl restart jicofo
-install nginx
-tar x -C / -f /root/web.tar
-nginx -t 2> /dev/null
-rm /usr/sbin/policy-rc.d
-systemctl enable --quiet nginx
-systemctl start nginx
-until bash -c ': < /dev/tcp/127.0.0.1/8888' 2> /dev/null; do sleep 0.1; done
-"""
+OURS, THEIRS = "bench-ansible", "bench-shell"  # servers
+NAMES = 8  # of one server, to have a run over as many hosts
 
 
 def say(words: str) -> None:
@@ -123,8 +72,16 @@ class Server:
         run([*RIG, "down", name])
         address = run([*RIG, "up", name]).split()[-1]
         self._ssh = ["-F", str(ROOT / f"build/rig/hosts/{name}/ssh_config")]
-        self.inventory = BUILD / name / "hosts.json"
-        self.inventory.parent.mkdir(parents=True, exist_ok=True)
+        self._host = {
+            "ansible_host": address,
+            "ansible_user": "root",
+            "ansible_ssh_common_args": shlex.join(self._ssh),
+        }
+        self.inventory = self._write_inventory("hosts.json", [name])
+        self.play("rig/playbooks/prepare.yml")
+
+    def _write_inventory(self, file: str, names: Sequence[str]) -> Path:
+        """An inventory that has this server under these names."""
         apt = ROOT / "build/stand-ins/apt"
         variables = {
             "jitsi_domain": DOMAIN,
@@ -135,14 +92,21 @@ class Server:
                 f"{{{{ lookup('ansible.builtin.file', '{apt}/fingerprint') }}}}"
             ),
         }
-        host = {
-            "ansible_host": address,
-            "ansible_user": "root",
-            "ansible_ssh_common_args": shlex.join(self._ssh),
-        }
-        content = {"all": {"children": {"rig": {"hosts": {name: host}}}, "vars": variables}}
-        self.inventory.write_text(json.dumps(content), encoding="utf-8")
-        self.play("rig/playbooks/prepare.yml")
+        hosts = dict.fromkeys(names, self._host)
+        content = {"all": {"children": {"rig": {"hosts": hosts}}, "vars": variables}}
+        inventory = BUILD / self.name / file
+        inventory.parent.mkdir(parents=True, exist_ok=True)
+        inventory.write_text(json.dumps(content), encoding="utf-8")
+        return inventory
+
+    def under_names(self, number: int) -> Path:
+        """An inventory that has this one server under several names, which share its secrets."""
+        names = [f"{self.name}-{each}" for each in range(1, number + 1)]
+        for name in names:
+            link = self.inventory.parent / ".secrets" / f"{name}.yml"
+            link.unlink(missing_ok=True)
+            link.symlink_to(f"{self.name}.yml")
+        return self._write_inventory("names.json", names)
 
     def ssh(self, script: str, **options: Any) -> str:
         """Run a script there, as one command."""
@@ -163,22 +127,47 @@ class Server:
         process = "$(systemctl show prosody --property=MainPID --value)"
         return int(self.ssh(f"grep VmRSS /proc/{process}/status").split()[1]) / 1000
 
-    def play(self, playbook: str, *options: str) -> str:
+    def play(self, playbook: str, *options: str, inventory: Path | None = None) -> str:
         """Run a playbook against this server alone."""
-        return run([str(BIN / "ansible-playbook"), "-i", str(self.inventory), playbook, *options])
+        hosts = str(inventory or self.inventory)
+        return run([str(BIN / "ansible-playbook"), "-i", hosts, playbook, *options])
 
-    def copy_to(self, other: Server, name: str, paths: str) -> None:
-        """Put an archive of these paths on the other server, as /root/<name>.tar."""
+    def copy_to(self, other: Server, name: str, paths: Sequence[str]) -> None:
+        """Put an archive of these paths on the other server, as /root/twin/<name>.tar."""
         archive = subprocess.run(
-            ["ssh", *self._ssh, self.name, f"tar c -C / {paths} 2> /dev/null"],
+            ["ssh", *self._ssh, self.name, "tar c -C / -P --no-recursion -T -"],
+            input="\n".join(paths).encode(),
             capture_output=True,
             check=True,
         ).stdout
         subprocess.run(
-            ["ssh", *other._ssh, other.name, f"cat > /root/{name}.tar"],
+            ["ssh", *other._ssh, other.name, f"mkdir -p /root/twin; cat > /root/twin/{name}.tar"],
             input=archive,
             check=True,
         )
+
+
+def unchanged(output: str) -> None:
+    """Refuse to call a run that has changed something one that had nothing to do."""
+    if re.search(r" changed=[1-9]", output):
+        raise SystemExit(f"bench: a second run has changed something:\n{output[-3000:]}")
+
+
+def measure_twin(ours: Server) -> float:
+    """Seconds that a shell script takes for what was installed on our server since its mark."""
+    theirs = Server(THEIRS)
+    installed = twin.survey(ours.ssh)
+    script = twin.script(installed)
+    (BUILD / "twin.sh").write_text(script, encoding="utf-8")
+    for name, paths in installed.archives().items():
+        ours.copy_to(theirs, name, paths)
+    say("the same with a shell script, kept as build/bench/twin.sh")
+    took = seconds(lambda: theirs.ssh("timeout 300 bash", input=script))
+    packages = "dpkg-query -W"
+    if theirs.ssh(packages) != ours.ssh(packages):
+        raise SystemExit("bench: the shell script has installed other packages")
+    run([*RIG, "down", theirs.name])
+    return took
 
 
 def measure_floods(server: Server) -> dict[str, float]:
@@ -235,17 +224,18 @@ def measure_floods(server: Server) -> dict[str, float]:
 
 
 def measure_servers(repeats: int) -> dict[str, float]:
-    """Deployment against a shell script, no-op against the gathering of facts, verification."""
+    """Deployment against a shell script, no-op against the gathering of facts, verification.
+
+    One server under eight names stands for eight: a no-op changes nothing, so that its eight runs
+    do not disturb each other. They share its processors, and one connection of SSH.
+    """
     deploy = ("playbooks/site.yml", "--skip-tags", "jitsi_verify")
-    ours = Server("bench-ansible")
+    ours = Server(OURS)
+    ours.ssh(twin.MARK)
     say("fresh deployment with Ansible")
     fresh = seconds(lambda: ours.play(*deploy))
 
-    theirs = Server("bench-shell")
-    for name, paths in (("apt", APT), ("prosody", PROSODY), ("jicofo", JICOFO), ("web", WEB)):
-        ours.copy_to(theirs, name, paths)
-    say("the same with a shell script")
-    shell = seconds(lambda: theirs.ssh(SHELL))
+    shell = measure_twin(ours)
 
     say("a run that has nothing to do, and the gathering of facts")
     setup_argv = [str(BIN / "ansible"), "-i", str(ours.inventory), "all", "-m", "setup"]
@@ -254,10 +244,19 @@ def measure_servers(repeats: int) -> dict[str, float]:
     executions = ours.play(*deploy, "-vvv").count("> SSH: EXEC ssh ")
 
     say("the access cases")
-    verify = seconds(lambda: ours.play("playbooks/verify.yml"))
+    began = time.perf_counter()
+    told = ours.play("playbooks/verify.yml")
+    verify = time.perf_counter() - began
+    cases = re.search(r" 0 wrong in ([\d.]+) s", told)
+    if not cases:
+        raise SystemExit(f"bench: verify.yml does not tell how long the cases took:\n{told}")
+
+    say(f"a run that has nothing to do, over {NAMES} hosts")
+    names = ours.under_names(NAMES)
+    many = statistics.median(
+        seconds(lambda: unchanged(ours.play(*deploy, inventory=names))) for _ in range(repeats)
+    )
     floods = measure_floods(ours)
-    for name in (ours.name, theirs.name):
-        run([*RIG, "down", name])
     return {
         "fresh_over_shell": fresh / shell,
         "fresh_seconds": fresh,
@@ -267,6 +266,8 @@ def measure_servers(repeats: int) -> dict[str, float]:
         # What Ansible tells with -vvv of the connection: each is one program run on the server
         "noop_remote_executions": executions,
         "verify_seconds": verify,
+        "verify_over_cases": verify / float(cases[1]),
+        "hosts_8_over_1": many / noop,
         **floods,
     }
 
@@ -321,7 +322,11 @@ def main() -> None:
     options = parser.parse_args()
     figures = measure_model(options.repeats) | measure_minting(5_000)
     if not options.no_servers:
-        figures |= measure_servers(options.repeats)
+        try:
+            figures |= measure_servers(options.repeats)
+        finally:
+            for name in (OURS, THEIRS):
+                run([*RIG, "down", name])
     if options.json:
         print(json.dumps(figures))
         return
