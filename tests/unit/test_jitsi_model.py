@@ -152,7 +152,7 @@ def test_an_unknown_name_inside_a_feature_is_an_error(features: dict[str, Any]) 
             id="too long",
         ),
         pytest.param({"jitsi_domain": f"{'a' * 64}.example.org"}, "not a fully", id="long label"),
-        pytest.param({"jitsi_domain": ["meet.example.org"]}, "is not set", id="domain in a list"),
+        pytest.param({"jitsi_domain": ["meet.example.org"]}, "of type list", id="domain in a list"),
         pytest.param(
             {**DOMAIN, "jitsi_domian": "x"}, "jitsi_domian.*Did you mean jitsi_domain", id="typo"
         ),
@@ -328,7 +328,10 @@ def test_a_refused_secret_is_not_quoted(features: dict[str, Any]) -> None:
     assert "canary" not in str(refused.value)
 
 
-@pytest.mark.parametrize("secret", ['it\'s "quoted" \\ and 100 % odd: ' + "x" * 8, "ä" * 32])
+@pytest.mark.parametrize(
+    "secret",
+    ['it\'s "quoted" \\ and 100 % odd: ' + "x" * 8, "äöüßéèêàâçñøåæœ日本語" + "Ελληνικά" * 2],
+)
 def test_odd_secrets_are_taken(features: dict[str, Any], secret: str) -> None:
     assert build_model(features, {**DOMAIN, "jitsi_token_secret": secret})
 
