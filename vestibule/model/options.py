@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from vestibule.model import ModelError
+from vestibule.rendering import LuaValueError, to_lua
 from vestibule.secret_strength import weakness
 from vestibule.values import type_name
 
@@ -26,6 +27,7 @@ _MODULE = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 # What IDNA 2003, which Python has, writes otherwise than IDNA 2008, by which domains are sold
 _DEVIATIONS = "ßς\u200c\u200d"
 _SHORTEST_PREFIX = {4: 8, 6: 32}  # by the version of IP
+_MAX_COMMON_NAME = 64  # characters, RFC 5280 (ub-common-name); openssl makes no longer one
 _MAX_DOMAIN = 253  # characters, RFC 1035
 
 
@@ -192,6 +194,10 @@ def _check_host_settings(variable: str, value: Any, spec: Mapping[str, Any]) -> 
                 raise ModelError(
                     f"{variable}.{key}.{name} has no value. Give it one, or remove it."
                 )
+            try:
+                to_lua(each)
+            except LuaValueError as error:
+                raise ModelError(f"{variable}.{key}.{name}: {error}") from None
     return hosts
 
 
@@ -311,12 +317,19 @@ def read_options(
     return options
 
 
-def check_lengths(names: Mapping[str, str]) -> None:
-    """Refuses addresses that are too long for DNS, by name."""
+def check_lengths(names: Mapping[str, str], accounts: Iterable[str]) -> None:
+    """Refuses names that are too long for DNS, or for the certificate that a host gets."""
+    certified = {names["domain"], *(account.rpartition("@")[2] for account in accounts)}
     for address in names.values():
         host = address.rpartition("@")[2]
-        if len(host) > _MAX_DOMAIN:
+        longest, place = (
+            (_MAX_COMMON_NAME, "in the certificate of a host")
+            if host in certified
+            else (_MAX_DOMAIN, "in DNS")
+        )
+        if len(host) > longest:
             raise ModelError(
-                f"jitsi_domain is too long: the component {host.split('.')[0]} would have a name"
-                f" of {len(host)} characters, and {_MAX_DOMAIN} are allowed. Choose a shorter one."
+                f"jitsi_domain is too long: {host.split('.')[0]}, one of its hosts, would have a"
+                f" name of {len(host)} characters, and {longest} are allowed {place}. Choose a"
+                f" domain that is {len(host) - longest} shorter."
             )
