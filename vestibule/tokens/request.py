@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from vestibule.numbers import changed_number
 from vestibule.values import type_name
 
 ARGUMENTS = ("room", "moderator", "lifetime", "display_name", "tenant", "features")
@@ -45,6 +46,9 @@ def read(
     variables, of which one may be an argument that is misspelt. Raises RequestError.
     """
     _refuse_misspelt(names)
+    problem = changed_number(given)
+    if problem:
+        raise RequestError(problem)
     moderates = _answer(given.get("moderator", True))
     tenant = _tenant(given["tenant"], options.get("tenants", [])) if "tenant" in given else None
     request = {
