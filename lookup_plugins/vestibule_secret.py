@@ -57,10 +57,6 @@ _raw:
 """
 
 
-# What everybody knows of a server, so that no secret may be made of it
-_PUBLIC = ("jitsi_domain", "jitsi_token_issuer", "jitsi_token_audience")
-
-
 class LookupModule(LookupBase):  # type: ignore[misc]  # ansible-core comes without type hints
     """Finds the store by the variables of the host, and the password by the loader of the play."""
 
@@ -68,9 +64,8 @@ class LookupModule(LookupBase):  # type: ignore[misc]  # ansible-core comes with
         """The secrets of these names."""
         given = variables or {}
         host, inventory = given.get("inventory_hostname"), given.get("inventory_dir")
-        public = [given[name] for name in _PUBLIC if isinstance(given.get(name), str)]
         vault = self._loader._vault  # Ansible gives plugins no other way to the vault passwords
         try:
-            return secrets_of(host, inventory, terms, vault, public)
+            return secrets_of(host, inventory, terms, vault, given)
         except SecretError as error:
             raise AnsibleLookupError(str(error)) from None

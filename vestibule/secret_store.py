@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from vestibule.secret_strength import weakness
 from vestibule.values import type_name
 
 SECRET_BYTES = 32
+PUBLIC = ("jitsi_domain", "jitsi_token_issuer", "jitsi_token_audience")
 HEADER = """\
 # Secrets of {host}, made by Vestibule. Nothing else has a copy: keep this file.
 # Delete a line and deploy to replace that secret by a new one.
@@ -46,12 +47,12 @@ def secrets_of(
     inventory: str | None,
     names: Iterable[Any],
     vault: VaultLib,
-    public: Iterable[str] = (),
+    variables: Mapping[str, Any],
 ) -> list[str]:
     """The secrets of a host by these names, those that it lacks made now.
 
-    They are kept in ``.secrets`` in the folder of the inventory. None may be made of ``public``
-    texts. Raises SecretError.
+    They are kept in ``.secrets`` in the folder of the inventory. None may be made of what everybody
+    knows by the ``variables`` of the host. Raises SecretError.
     """
     if not host or not inventory:
         raise SecretError(
@@ -78,8 +79,9 @@ def secrets_of(
             f"The secrets of {host} cannot be kept: {error.filename}: {error.strerror}. "
             "Run as the user who owns the inventory, or correct the permissions."
         ) from None
+    public = [host, *(variables[name] for name in PUBLIC if isinstance(variables.get(name), str))]
     for name, value in zip(names, found, strict=True):
-        weak = weakness(value, [host, *public])
+        weak = weakness(value, public)
         if weak:
             raise SecretError(
                 f"{store}: {name} {weak}. Restore the file from a backup; or delete the line to "
