@@ -7,6 +7,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
+from vestibule.arguments import checked
 from vestibule.copies import entries
 
 DOCUMENTATION = r"""
@@ -55,4 +56,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Name to function."""
-        return {"copies_in": copies_in}
+        return {"copies_in": checked(copies_in, DOCUMENTATION, AnsibleFilterError)}

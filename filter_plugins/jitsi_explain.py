@@ -7,6 +7,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
+from vestibule.arguments import checked
 from vestibule.model.explain import explain
 
 DOCUMENTATION = r"""
@@ -52,4 +53,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Name to function."""
-        return {"jitsi_explain": jitsi_explain}
+        return {"jitsi_explain": checked(jitsi_explain, DOCUMENTATION, AnsibleFilterError)}

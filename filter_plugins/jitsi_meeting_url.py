@@ -6,7 +6,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from vestibule.tokens.meeting_url import MeetingUrlError, meeting_url
+from vestibule.tokens.meeting_url import MeetingUrlError, meeting_url_with
 
 DOCUMENTATION = r"""
 name: jitsi_meeting_url
@@ -61,7 +61,7 @@ _value:
 def jitsi_meeting_url(token: Any, **arguments: Any) -> str:
     """Ansible's shell around `vestibule.tokens.meeting_url.meeting_url`."""
     try:
-        return meeting_url(token, **arguments)
+        return meeting_url_with(token, arguments)
     except MeetingUrlError as error:
         raise AnsibleFilterError(str(error)) from None
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
+from vestibule.arguments import checked
 from vestibule.model.modules import missing_modules, sentence
 
 DOCUMENTATION = r"""
@@ -69,10 +70,6 @@ def jitsi_missing_modules(
     options: Iterable[str] = (),
 ) -> str:
     """Ansible's shell around `vestibule.model.modules`."""
-    if not isinstance(needed_by, Mapping):
-        raise AnsibleFilterError(
-            f"jitsi_missing_modules takes a mapping, not {type(needed_by).__name__}."
-        )
     return sentence(missing_modules(needed_by, files, ours, options), source)
 
 
@@ -81,4 +78,8 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Name to function."""
-        return {"jitsi_missing_modules": jitsi_missing_modules}
+        return {
+            "jitsi_missing_modules": checked(
+                jitsi_missing_modules, DOCUMENTATION, AnsibleFilterError
+            )
+        }

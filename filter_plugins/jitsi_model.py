@@ -8,11 +8,16 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 
 try:
+    from vestibule.arguments import checked
     from vestibule.model import ModelError
     from vestibule.model.compiler import compile_model
 except ModuleNotFoundError:
     # Every playbook asks for the model first, and here is where one learns what is wrong
     ModelError = ValueError  # type: ignore[assignment,misc]
+
+    def checked(filter_: Any, *_: Any) -> Any:  # type: ignore[misc]
+        """The filter as it is."""
+        return filter_
 
     def compile_model(*_: Any) -> Any:  # type: ignore[misc]
         """Say what to do, where Ansible would say that there is no such filter."""
@@ -86,8 +91,6 @@ def jitsi_model(
     problem_only: bool = False,
 ) -> dict[str, Any] | str:
     """Ansible's shell around `vestibule.model.compiler`."""
-    if not isinstance(given, Mapping):
-        raise AnsibleFilterError(f"jitsi_model takes a mapping, not {type(given).__name__}.")
     try:
         model = compile_model(given, names, known, str(features))
     except ModelError as error:
@@ -102,4 +105,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Name to function."""
-        return {"jitsi_model": jitsi_model}
+        return {"jitsi_model": checked(jitsi_model, DOCUMENTATION, AnsibleFilterError)}

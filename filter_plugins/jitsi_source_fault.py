@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible.errors import AnsibleFilterError
+
+from vestibule.arguments import checked
 from vestibule.package_sources import fault
 
 DOCUMENTATION = r"""
@@ -62,4 +65,6 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Name to function."""
-        return {"jitsi_source_fault": jitsi_source_fault}
+        return {
+            "jitsi_source_fault": checked(jitsi_source_fault, DOCUMENTATION, AnsibleFilterError)
+        }

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible.errors import AnsibleFilterError
+
+from vestibule.arguments import checked
 from vestibule.versions import missing
 
 DOCUMENTATION = r"""
@@ -54,4 +57,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Name to function."""
-        return {"packages_missing": packages_missing}
+        return {"packages_missing": checked(packages_missing, DOCUMENTATION, AnsibleFilterError)}

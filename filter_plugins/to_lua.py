@@ -6,6 +6,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
+from vestibule.arguments import checked
 from vestibule.rendering import LuaValueError
 from vestibule.rendering import to_lua as literal
 
@@ -61,4 +62,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Name to function."""
-        return {"to_lua": to_lua}
+        return {"to_lua": checked(to_lua, DOCUMENTATION, AnsibleFilterError)}

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible.errors import AnsibleFilterError
+
+from vestibule.arguments import checked
 from vestibule.versions import upstream_of
 
 DOCUMENTATION = r"""
@@ -54,4 +57,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Name to function."""
-        return {"upstream_version": upstream_version}
+        return {"upstream_version": checked(upstream_version, DOCUMENTATION, AnsibleFilterError)}

@@ -23,6 +23,9 @@ description:
     first run that has a password.
   - Without a vault password, git is told to ignore the directory.
   - Check mode makes missing secrets as well, so that it can render what needs them.
+  - A file or folder that is there and holds nothing, is cut off, or leads nowhere is an error, and
+    no reason to make secrets, as a server may live with what it held. So is a secret that can be
+    guessed, and one whose name is misspelt.
 options:
   _terms:
     description: Names of the secrets. Small letters, digits and underscores.
@@ -32,6 +35,8 @@ options:
 notes:
   - To bring a secret of your own, define the variable whose default calls this lookup.
   - To replace a secret, delete its line from the file and deploy.
+  - A secret has 32 characters or more. Without what it repeats, names of the server, common words
+    and rows of keys, 16 of them are left, and 8 of these differ.
 """
 
 EXAMPLES = r"""
@@ -61,6 +66,6 @@ class LookupModule(LookupBase):  # type: ignore[misc]  # ansible-core comes with
         host, inventory = given.get("inventory_hostname"), given.get("inventory_dir")
         vault = self._loader._vault  # Ansible gives plugins no other way to the vault passwords
         try:
-            return secrets_of(host, inventory, terms, vault)
+            return secrets_of(host, inventory, terms, vault, given)
         except SecretError as error:
             raise AnsibleLookupError(str(error)) from None

@@ -295,13 +295,14 @@ def _stages(playbook: Path) -> Iterator[tuple[str, list[str]]]:
                 lines[-1][0].append(role)
             else:
                 lines.append(([role], [phase]))
-        yield (
-            play["name"],
-            [
-                ", ".join(roles) + (f": {', '.join(phases)}" if phases != ["main"] else "")
-                for roles, phases in lines
-            ],
-        )
+        if lines:  # what no role does is not in the picture
+            yield (
+                play["name"],
+                [
+                    ", ".join(roles) + (f": {', '.join(phases)}" if phases != ["main"] else "")
+                    for roles, phases in lines
+                ],
+            )
 
 
 def _picture() -> Iterator[str]:

@@ -7,6 +7,9 @@
 ``archives``     tarballs of Prosody plugins (fetched by Ansible's own client)
 ``secret_store`` what is made once and kept beside the inventory (sealed by Ansible's Vault)
 ``versions``     what proved good, written down beside the inventory
+``secret_strength`` whether a secret can be guessed
+``arguments``    the arguments of filters, checked by their documentation
+``numbers``      numbers that YAML reads otherwise than they are written (by Ansible's tags)
 ``values``       what YAML and Ansible hand over, called by names that people know
 
 What people extend lies beside this package: ``features`` and ``contradictions.yml``.

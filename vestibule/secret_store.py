@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import fcntl
 import os
 import re
 import secrets
-from collections.abc import Iterable, Iterator
+import stat
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,11 +18,23 @@ from ansible import constants
 from ansible.errors import AnsibleError
 from ansible.parsing.vault import VaultLib, match_encrypt_secret
 
+from vestibule.secret_strength import weakness
+from vestibule.values import type_name
+
 SECRET_BYTES = 32
+PUBLIC = ("jitsi_domain", "jitsi_token_issuer", "jitsi_token_audience")
 HEADER = """\
 # Secrets of {host}, made by Vestibule. Nothing else has a copy: keep this file.
 # Delete a line and deploy to replace that secret by a new one.
+# The last line tells that nothing is missing.
 """
+END = "# End.\n"
+NEW = (
+    "Delete it only to have new secrets made, which cuts off every link and application that uses "
+    "the old ones."
+)
+LONGEST_HOST = 200  # characters, as file names are made of it, and have 255 at most
+_NEAR = 0.85  # of difflib: recorder_password and focus_password are at 0.65
 IGNORE_ALL = "# Without Ansible Vault these files are in clear text, so they stay here.\n*\n"
 
 
@@ -29,21 +43,26 @@ class SecretError(ValueError):
 
 
 def secrets_of(
-    host: str | None, inventory: str | None, names: Iterable[Any], vault: VaultLib
+    host: str | None,
+    inventory: str | None,
+    names: Iterable[Any],
+    vault: VaultLib,
+    variables: Mapping[str, Any],
 ) -> list[str]:
     """The secrets of a host by these names, those that it lacks made now.
 
-    They are kept in ``.secrets`` in the folder of the inventory. Raises SecretError.
+    They are kept in ``.secrets`` in the folder of the inventory. None may be made of what everybody
+    knows by the ``variables`` of the host. Raises SecretError.
     """
     if not host or not inventory:
         raise SecretError(
             f"{host or 'This host'} is in no inventory file, and secrets are kept beside that. "
             "Run with -i inventory/<name>/hosts.yml."
         )
-    if "/" in host or host.startswith("."):
+    if "/" in host or host.startswith(".") or len(host.encode()) > LONGEST_HOST:
         raise SecretError(
-            f"The inventory name {host} cannot be the name of a file. Use a plain name, and "
-            "put the address into ansible_host."
+            f"The inventory name {host} cannot be the name of a file. Use a plain name of at most "
+            f"{LONGEST_HOST} characters, and put the address into ansible_host."
         )
     names = list(names)
     for name in names:
@@ -52,37 +71,92 @@ def secrets_of(
                 f"{name!r} cannot be the name of a secret. Use small letters, digits and "
                 "underscores, e.g. token_secret."
             )
+    store = Path(inventory) / ".secrets" / f"{host}.yml"
     try:
-        return [secret(Path(inventory) / ".secrets", host, name, vault) for name in names]
+        found = [secret(store, host, name, vault) for name in names]
     except OSError as error:
         raise SecretError(
             f"The secrets of {host} cannot be kept: {error.filename}: {error.strerror}. "
             "Run as the user who owns the inventory, or correct the permissions."
         ) from None
+    public = [host, *(variables[name] for name in PUBLIC if isinstance(variables.get(name), str))]
+    for name, value in zip(names, found, strict=True):
+        weak = weakness(value, public)
+        if weak:
+            raise SecretError(
+                f"{store}: {name} {weak}. Restore the file from a backup; or delete the line to "
+                "have a new one made, which cuts off whoever uses the old one."
+            )
+    return found
 
 
-def secret(folder: Path, host: str, name: str, vault: VaultLib) -> str:
-    """The secret `name` of `host`, made now if the store in `folder` does not have it.
+def secret(store: Path, host: str, name: str, vault: VaultLib) -> str:
+    """The secret `name` of `host`, made now if its store does not have it.
 
-    Raises SecretError with the remedy where the store cannot be used.
+    Raises SecretError with the remedy where the store cannot be used: what is there and says
+    nothing is a question, as live servers have what it held.
     """
-    store = folder / f"{host}.yml"
     known, sealed = read(store, vault)
     if name not in known or not sealed:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        with locked(folder):
+        with locked(store.parent.parent):
             known, _ = read(store, vault)  # another process may have been quicker
+            if name not in known:
+                refuse_misspelt(store, name, known)
+                refuse_empty(store.parent)
+            store.parent.mkdir(mode=0o700, exist_ok=True)
             known.setdefault(name, secrets.token_urlsafe(SECRET_BYTES))
-            write(store, HEADER.format(host=host) + yaml.safe_dump(known, sort_keys=False), vault)
+            content = yaml.safe_dump(known, sort_keys=False, allow_unicode=True)
+            write(store, HEADER.format(host=host) + content + END, vault)
     return known[name]
+
+
+def refuse_misspelt(store: Path, name: str, known: Iterable[str]) -> None:
+    """Refuse to make a secret that is there under another spelling."""
+    by_fold = {
+        other.lower(): other
+        for other in known
+        if re.sub("[0-9]", "", other) != re.sub("[0-9]", "", name)  # secret_1 beside secret_2
+    }
+    near = difflib.get_close_matches(name, by_fold, n=1, cutoff=_NEAR)
+    if near:
+        raise SecretError(
+            f"{store} has {by_fold[near[0]]}, but no {name}. Correct the name; or delete the line "
+            "to have a new secret made, which cuts off whoever uses the old one."
+        )
+
+
+def refuse_empty(folder: Path) -> None:
+    """Refuse a folder that is there and empty, as where a disk is not mounted."""
+    if not os.path.lexists(folder):
+        return
+    if not folder.is_dir():
+        raise SecretError(
+            f"{folder} is no folder, or a link to none. Mount the disk that has the secrets, or "
+            "restore the folder from a backup; remove it only to have new secrets made, which cuts "
+            "off whoever uses the old ones."
+        )
+    if not any(folder.iterdir()):
+        raise SecretError(
+            f"{folder} is empty. Mount the disk that has the secrets, or restore them from a "
+            "backup; remove the folder only to have new secrets made, which cuts off whoever uses "
+            "the old ones."
+        )
 
 
 def read(store: Path, vault: VaultLib) -> tuple[dict[str, str], bool]:
     """The secrets by name, and whether the file is kept as it should be."""
     try:
-        content, mode = store.read_bytes(), store.stat().st_mode
-    except FileNotFoundError:
+        mode = store.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        if store.is_symlink():
+            raise SecretError(
+                f"{store} is a link to {store.readlink()}, which is not there. Mount the disk "
+                f"that has it, or restore the file from a backup. {NEW}"
+            ) from None
         return {}, False
+    if not stat.S_ISREG(mode):
+        raise SecretError(f"{store} is no regular file. Restore it from a backup. {NEW}")
+    content = store.read_bytes()
     encrypted = vault.is_encrypted(content)
     if encrypted:
         content = decrypt(store, content, vault)
@@ -113,18 +187,26 @@ def parse(store: Path, content: bytes) -> dict[str, str]:
     """The secrets in the clear text. Errors name places and types, never what stands there."""
     remedy = "Restore it from a backup, or correct it: one `name: value` a line."
     try:
-        known = yaml.safe_load(content)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        text = content.decode()
+        node: Any = yaml.compose(text, Loader=yaml.SafeLoader)
+        known = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1})" if mark else ""
         raise SecretError(f"{store} is no YAML{where}. {remedy}") from None
-    if known is None:
-        return {}
+    if known is None or known == {}:
+        raise SecretError(f"{store} holds no secret. Restore it from a backup. {NEW}")
     if not isinstance(known, dict):
         raise SecretError(
             f"{store} holds a {type(known).__name__} instead of names and values. {remedy}"
         )
+    refuse_cut_off(store, text)
+    names = [key.value for key, _ in node.value]
     for name, value in known.items():
+        if not isinstance(name, str):
+            raise SecretError(f"{store} has a name of type {type_name(name)}. {remedy}")
+        if names.count(name) > 1:
+            raise SecretError(f"{store} has {name} twice. Delete the line with the wrong one.")
         if not isinstance(value, str) or not value:
             kind = "empty" if value == "" else f"of type {type(value).__name__}"
             raise SecretError(
@@ -132,6 +214,17 @@ def parse(store: Path, content: bytes) -> dict[str, str]:
                 "new one made."
             )
     return known
+
+
+def refuse_cut_off(store: Path, text: str) -> None:
+    """Refuse a file whose end is missing: the next secret would be made anew."""
+    promised = HEADER.splitlines()[-1] in text.splitlines()
+    if not text.endswith("\n") or (promised and not text.endswith(END)):
+        last = END.strip() if promised else "a line break"
+        raise SecretError(
+            f"{store} is cut off: it does not end with {last!r}. Restore it from a backup; or, if "
+            "no secret is missing, put that at its end."
+        )
 
 
 def write(store: Path, content: str, vault: VaultLib) -> None:

@@ -22,11 +22,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filter_plugins.jitsi_jwt import FilterModule
+from vestibule.secret_strength import weakness
 from vestibule.tokens.minting import SECRET_LENGTH, SKEW
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = 1_800_000_000
-SECRET = "canary-" + "s3cr3t" * 6
+SECRET = "canary-Zm9yIHRlc3RzLCBub3QgZm9yIG1lZXRpbmdz"
 SERVER = {
     "secret": SECRET,
     "issuer": "vestibule",
@@ -155,9 +156,9 @@ json_values = st.recursive(
 
 
 @given(
-    secret=st.text(
-        st.characters(exclude_categories=["Cs"]), min_size=SECRET_LENGTH, max_size=80
-    ).filter(lambda secret: secret.strip() and "-----BEGIN" not in secret),
+    secret=st.text(st.characters(exclude_categories=["Cs"]), min_size=SECRET_LENGTH, max_size=80)
+    .map(lambda text: text + SECRET)
+    .filter(lambda secret: "-----BEGIN" not in secret),
     issuer=texts,
     audience=texts,
     lifetime=st.integers(1, 10**9),
@@ -192,14 +193,20 @@ def test_pyjwt_reads_what_was_minted(
         (
             {"room": "a"},
             {"secret": "canary-" + "x" * 24},
-            "The secret is shorter than 32 characters. Put a longer one into jitsi_token_secret, "
+            "The secret is shorter than 32 characters. Put another one into jitsi_token_secret, "
             "or leave that variable out and one is made.",
+        ),
+        (
+            {"room": "a"},
+            {"secret": "canary" * 6},
+            f"The secret {weakness('canary' * 6)}. Put another one into jitsi_token_secret, or "
+            "leave that variable out and one is made.",
         ),
         ({"room": "a"}, {"secret": None}, "secret is of type NoneType. Use text."),
         ({"room": "a"}, {"secret": " " * 40}, "secret is empty. Give it some text."),
         (
             {"room": "a"},
-            {"secret": "canary\ud800" + "x" * 32},
+            {"secret": "canary\ud800" + SECRET},
             "secret is text that UTF-8 cannot encode. Use other text.",
         ),
         (
@@ -209,7 +216,7 @@ def test_pyjwt_reads_what_was_minted(
         ),
         (
             {"room": "a"},
-            {"secret": "ssh-rsa canary" + "x" * 32},
+            {"secret": "ssh-rsa " + SECRET},
             "The secret is a key in PEM or SSH form, not a secret of HS256. Put random text into "
             "jitsi_token_secret, or leave that variable out and some is made.",
         ),
@@ -273,6 +280,14 @@ def test_pyjwt_reads_what_was_minted(
     + [
         (
             {"room": "a"},
+            {"max_lifetime": longest},
+            "max_lifetime is no whole number of seconds above 0. Use for example 3600.",
+        )
+        for longest in (0, True, 86400.5, "86400")
+    ]
+    + [
+        (
+            {"room": "a"},
             {"lifetime": lifetime},
             "lifetime is no whole number of seconds above 0. Use for example 3600.",
         )
@@ -312,8 +327,8 @@ def test_a_missing_argument_is_named(name: str) -> None:
 
 
 def test_the_shortest_good_secret() -> None:
-    token = mint({"room": "a"}, **{**SERVER, "secret": "x" * SECRET_LENGTH})
-    verify(token, b"x" * SECRET_LENGTH)
+    token = mint({"room": "a"}, **{**SERVER, "secret": SECRET[-SECRET_LENGTH:]})
+    verify(token, SECRET[-SECRET_LENGTH:].encode())
 
 
 PLAYBOOK = """\

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from ansible.errors import AnsibleFilterError
 
-from filter_plugins.jitsi_missing_modules import jitsi_missing_modules
+from filter_plugins.jitsi_missing_modules import FilterModule, jitsi_missing_modules
 from vestibule.model.compiler import build_model
 from vestibule.model.features import load_features
 
@@ -71,7 +71,7 @@ def test_of_a_missing_module_no_option_is_named() -> None:
 
 def test_a_list_is_no_mapping() -> None:
     with pytest.raises(AnsibleFilterError, match="not list"):
-        jitsi_missing_modules(["muc"], [], "x")
+        FilterModule().filters()["jitsi_missing_modules"](["muc"], files=[], source="x")
 
 
 def test_the_model_says_who_needs_a_module() -> None:

@@ -148,11 +148,11 @@ def test_an_unknown_name_inside_a_feature_is_an_error(features: dict[str, Any]) 
         pytest.param({"jitsi_domain": "meet.example.org\n"}, "not a fully", id="line break"),
         pytest.param(
             {"jitsi_domain": LONG_DOMAIN},
-            "component internal would have a name of 254 characters",
+            "jitsi_domain is too long",
             id="too long",
         ),
         pytest.param({"jitsi_domain": f"{'a' * 64}.example.org"}, "not a fully", id="long label"),
-        pytest.param({"jitsi_domain": ["meet.example.org"]}, "is not set", id="domain in a list"),
+        pytest.param({"jitsi_domain": ["meet.example.org"]}, "of type list", id="domain in a list"),
         pytest.param(
             {**DOMAIN, "jitsi_domian": "x"}, "jitsi_domian.*Did you mean jitsi_domain", id="typo"
         ),
@@ -277,9 +277,12 @@ def test_bad_input_is_refused_in_words(
         build_model(features, given)
 
 
-def test_a_domain_as_long_as_its_components_allow_is_taken(features: dict[str, Any]) -> None:
-    model = build_model(features, {"jitsi_domain": LONG_DOMAIN.removesuffix("b")})
-    assert max(len(name) for name in model["prosody"]["hosts"]) == 253
+def test_a_domain_as_long_as_its_certificates_allow_is_taken(features: dict[str, Any]) -> None:
+    longest = f"{'a' * 40}.{'b' * 18}"
+    model = build_model(features, {"jitsi_domain": longest})
+    assert f"auth.{longest}" in model["prosody"]["hosts"]
+    with pytest.raises(ModelError, match="Choose a domain that is 3 shorter"):
+        build_model(features, {"jitsi_domain": longest, "jitsi_features": ["sip_gateway"]})
 
 
 def test_it_says_why_a_feature_is_on_or_off(features: dict[str, Any]) -> None:
@@ -328,7 +331,10 @@ def test_a_refused_secret_is_not_quoted(features: dict[str, Any]) -> None:
     assert "canary" not in str(refused.value)
 
 
-@pytest.mark.parametrize("secret", ['it\'s "quoted" \\ and 100 % odd: ' + "x" * 8, "ä" * 32])
+@pytest.mark.parametrize(
+    "secret",
+    ['it\'s "quoted" \\ and 100 % odd: ' + "x" * 8, "äöüßéèêàâçñøåæœ日本語" + "Ελληνικά" * 2],
+)
 def test_odd_secrets_are_taken(features: dict[str, Any], secret: str) -> None:
     assert build_model(features, {**DOMAIN, "jitsi_token_secret": secret})
 

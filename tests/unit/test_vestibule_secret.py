@@ -9,6 +9,7 @@ import re
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,12 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import VaultSecret
 
 from lookup_plugins import vestibule_secret
+from vestibule.secret_store import HEADER, NEW
+from vestibule.secret_strength import weakness
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "meet.example.org"
-CANARY = "canary-Zm9yIHRlc3Rz"
+CANARY = "canary-Zm9yIHRlc3RzLCBub3QgZm9yIG1lZXRpbmdz"
 PASSWORD = ("default", VaultSecret(b"correct horse"))
 
 
@@ -93,6 +96,7 @@ def test_a_store_that_others_can_read_is_closed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", ["-starts-with-a-dash", "true", "0123", "ünï: #'\"{{ x }}\\n"])
 def test_values_survive_the_file(value: str, tmp_path: Path) -> None:
+    value += CANARY
     put(tmp_path, yaml.safe_dump({"mine": value}))
     lookup(tmp_path, "another")
     assert lookup(tmp_path, "mine") == [value]
@@ -140,7 +144,7 @@ def test_processes_at_the_same_time_get_the_same_secret(tmp_path: Path) -> None:
 
 
 def test_a_leftover_of_a_crash_does_not_matter(tmp_path: Path) -> None:
-    put(tmp_path, "")
+    put(tmp_path, f"focus_password: {CANARY}\n")
     leftover = store(tmp_path).with_name(f".{HOST}.yml.new")
     leftover.write_text("half a fi")
     lookup(tmp_path, "token_secret")
@@ -175,22 +179,142 @@ def test_a_leftover_of_a_crash_does_not_matter(tmp_path: Path) -> None:
             ": token_secret is of type int. Put a text in quotes, or delete the line to have a new "
             "one made.",
         ),
+        *(
+            (content, f" holds no secret. Restore it from a backup. {NEW}")
+            for content in ("", "\n", "# Secrets\n", "---\n", "--- {}\n", "null\n")
+        ),
+        (
+            f"token_secret: {CANARY}",
+            " is cut off: it does not end with 'a line break'. Restore it from a backup; or, if no "
+            "secret is missing, put that at its end.",
+        ),
+        (
+            f"{HEADER.format(host=HOST)}token_secret: {CANARY}\n",
+            " is cut off: it does not end with '# End.'. Restore it from a backup; or, if no "
+            "secret is missing, put that at its end.",
+        ),
+        (
+            f"token_secret: {CANARY}\ntoken_secret: {CANARY}x\n",
+            " has token_secret twice. Delete the line with the wrong one.",
+        ),
+        (
+            f"token_secrt: {CANARY}\n",
+            " has token_secrt, but no token_secret. Correct the name; or delete the line to have "
+            "a new secret made, which cuts off whoever uses the old one.",
+        ),
+        (
+            f"Token_Secret: {CANARY}\n",
+            " has Token_Secret, but no token_secret. Correct the name; or delete the line to have "
+            "a new secret made, which cuts off whoever uses the old one.",
+        ),
+        *(
+            (
+                f"token_secret: {weak}\n",
+                f": token_secret {why}. Restore the file from a backup; or delete the line to have "
+                "a new one made, which cuts off whoever uses the old one.",
+            )
+            for weak, why in (
+                ("AAAAA", "is shorter than 32 characters"),
+                (f"'{HOST * 3}'", weakness(HOST * 3, [HOST])),
+                ("A" * 43, weakness("A" * 43)),
+            )
+        ),
+        (
+            f"64: {CANARY}\n",
+            " has a name of type int. Restore it from a backup, or correct it: one `name: value` a "
+            "line.",
+        ),
         (
             "$ANSIBLE_VAULT;1.1;AES256\n6162\n",
             " is encrypted with Ansible Vault and no vault password is configured. Give it with "
             "--vault-password-file or --ask-vault-pass.",
         ),
     ],
-    ids=["no YAML", "a list", "a list as value", "empty", "a number", "encrypted"],
 )
 def test_a_store_that_cannot_be_read_is_left_alone(
     content: str, sentence: str, tmp_path: Path
 ) -> None:
     put(tmp_path, content)
     with pytest.raises(AnsibleLookupError) as error:
-        lookup(tmp_path, "token_secret", "other")
+        lookup(tmp_path, "token_secret")
     assert str(error.value) == f"{store(tmp_path)}{sentence}"
     assert store(tmp_path).read_text() == content
+
+
+def link_to_nothing(folder: Path) -> Path:
+    folder.mkdir()
+    path = folder / f"{HOST}.yml"
+    path.symlink_to("/mnt/not-mounted/secrets.yml")
+    return path
+
+
+def a_folder_instead(folder: Path) -> Path:
+    path = folder / f"{HOST}.yml"
+    path.mkdir(parents=True)
+    return path
+
+
+def a_pipe(folder: Path) -> Path:
+    folder.mkdir()
+    path = folder / f"{HOST}.yml"
+    os.mkfifo(path)
+    return path
+
+
+def an_empty_folder(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def a_link_to_no_folder(folder: Path) -> Path:
+    folder.symlink_to("/mnt/not-mounted")
+    return folder
+
+
+def a_file_instead(folder: Path) -> Path:
+    folder.write_text("")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (link_to_nothing, " is a link to /mnt/not-mounted/secrets.yml, which is not there."),
+        (a_folder_instead, " is no regular file. Restore it from a backup."),
+        (a_pipe, " is no regular file. Restore it from a backup."),
+        (an_empty_folder, " is empty. Mount the disk that has the secrets, or restore them"),
+        (a_link_to_no_folder, " is no folder, or a link to none. Mount the disk"),
+        (a_file_instead, " is no folder, or a link to none. Mount the disk"),
+    ],
+)
+def test_what_is_there_and_holds_nothing_is_no_reason_for_new_secrets(
+    make: Callable[[Path], Path], words: str, tmp_path: Path
+) -> None:
+    path = make(tmp_path / ".secrets")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(AnsibleLookupError) as error:
+        lookup(tmp_path, "token_secret")
+    assert str(error.value).startswith(f"{path}{words}")
+    assert "new secrets made" in str(error.value)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_was_made_is_read_again_and_grows(tmp_path: Path) -> None:
+    lookup(tmp_path, "token_secret")
+    lookup(tmp_path, "focus_password")
+    text = store(tmp_path).read_text()
+    assert text.endswith("# End.\n")
+    store(tmp_path).write_text("".join(text.splitlines(keepends=True)[:-2]))
+    with pytest.raises(AnsibleLookupError, match="is cut off"):
+        lookup(tmp_path, "token_secret", "focus_password")
+
+
+def test_no_secret_is_made_of_what_everybody_knows(tmp_path: Path) -> None:
+    name = "zfq-konferenz-wuppertal.invalid"
+    put(tmp_path, f"token_secret: {name}/1\n")
+    assert lookup(tmp_path, "token_secret") == [f"{name}/1"]
+    with pytest.raises(AnsibleLookupError, match="names of this server"):
+        lookup(tmp_path, "token_secret", jitsi_domain=name)
 
 
 @pytest.mark.parametrize("damage", ["another password", "damaged file"])
@@ -219,14 +343,14 @@ def test_a_vault_that_does_not_open_is_left_alone(damage: str, tmp_path: Path) -
         (
             ["a"],
             {"inventory_hostname": "../../etc/passwd"},
-            "The inventory name ../../etc/passwd cannot be the name of a file. Use a plain name, "
-            "and put the address into ansible_host.",
+            "The inventory name ../../etc/passwd cannot be the name of a file. Use a plain name "
+            "of at most 200 characters, and put the address into ansible_host.",
         ),
         (
             ["a"],
             {"inventory_hostname": ".."},
-            "The inventory name .. cannot be the name of a file. Use a plain name, and put the "
-            "address into ansible_host.",
+            "The inventory name .. cannot be the name of a file. Use a plain name of at most 200 "
+            "characters, and put the address into ansible_host.",
         ),
         (
             ["Token-Secret"],

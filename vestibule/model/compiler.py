@@ -12,6 +12,8 @@ from vestibule.model.expressions import substitute
 from vestibule.model.features import check_names, choose, load_features, nearest, why_off
 from vestibule.model.options import check_lengths, check_list, read_options
 from vestibule.model.rules import Rules, load_rules
+from vestibule.numbers import changed_number
+from vestibule.values import type_name
 
 # What becomes part of the model, and what a feature without it says
 _EMPTY: Mapping[str, Any] = {
@@ -77,7 +79,21 @@ def compile_model(
     roles. Raises ModelError with a sentence for the operator.
     """
     check_names(load_features(folder), names, known)
-    return _compiled(folder, json.dumps(given, default=repr))
+    problem = changed_number(given)
+    if problem:
+        raise ModelError(problem)
+    return _compiled(folder, json.dumps({name: _plain(name, given[name]) for name in given}))
+
+
+def _plain(place: str, value: Any) -> Any:
+    """The value, or an error for what neither JSON nor a configuration can say, as dates."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(f"{place}.{key}", each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(f"{place}[{index}]", each) for index, each in enumerate(value)]
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    raise ModelError(f"{place} is of type {type_name(value)}. Put it in quotes to have a text.")
 
 
 @functools.lru_cache(maxsize=8)
@@ -107,7 +123,6 @@ def build_model(
     for name in chosen:
         own = features[name].get("names", {})
         names.update(substitute(own, {"options": public}, f"{name}.names"))
-    check_lengths(names)
     machines: dict[str, dict[str, Any]] = {}
     accounts: dict[str, str] = {}
     for name in chosen:
@@ -117,6 +132,7 @@ def build_model(
             machines[kind] = {"networks": [], **machines.get(kind, {}), **machine}
         for user, password in features[name].get("accounts", {}).items():
             accounts[names[user]] = password
+    check_lengths(names, accounts)
     variables = {
         "options": public,
         "names": names,

@@ -8,6 +8,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from vestibule.model import ModelError
+from vestibule.rendering import LuaValueError, to_lua
+from vestibule.secret_strength import weakness
+from vestibule.values import type_name
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,254}")
@@ -16,9 +19,15 @@ _SETTING = re.compile(r"[a-z][a-z0-9_]{0,99}")
 # Debian policy 5.6.1 and 5.6.12; those of Arch are among them, and @ and _ beside
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+._@-]{0,99}")
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+:~_-]{0,99}")
+# Which PyJWT takes for no secret of HS256 (jwt.utils)
+_KEY = re.compile(
+    r"ssh-(ed25519|rsa|dss)|ecdsa-sha2-nistp|\S+-cert-v01@openssh\.com|.*----[- ]BEGIN "
+)
 _MODULE = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
-_MIN_SECRET = 32  # characters: RFC 7518 section 3.2 asks for a key as long as the hash
+# What IDNA 2003, which Python has, writes otherwise than IDNA 2008, by which domains are sold
+_DEVIATIONS = "ßς\u200c\u200d"
 _SHORTEST_PREFIX = {4: 8, 6: 32}  # by the version of IP
+_MAX_COMMON_NAME = 64  # characters, RFC 5280 (ub-common-name); openssl makes no longer one
 _MAX_DOMAIN = 253  # characters, RFC 1035
 
 
@@ -30,11 +39,15 @@ class _Check(Protocol):
 
 def _check_domain(variable: str, value: Any, _spec: Mapping[str, Any]) -> str:
     hint = f"Put the public name of the server there, e.g. {variable}: meet.example.org."
-    if not isinstance(value, str) or not value:
+    if value is None or value == "":
         raise ModelError(
             f"{variable} is not set. Put the public name of the server in"
             f" inventory/<name>/group_vars/all.yml, e.g. {variable}: meet.example.org."
         )
+    if not isinstance(value, str):
+        raise ModelError(f"{variable} is of type {type_name(value)}, not a text. {hint}")
+    if not value.isascii():
+        raise ModelError(f"{variable} has characters beyond ASCII. {_ascii_form(variable, value)}")
     if value != value.lower():
         raise ModelError(f"{variable} has capital letters. Write it in lower case. {hint}")
     if ":" in value:
@@ -47,6 +60,17 @@ def _check_domain(variable: str, value: Any, _spec: Mapping[str, Any]) -> str:
     if labels[-1].isdigit():
         raise ModelError(f"{variable} looks like an address. {hint}")
     return value
+
+
+def _ascii_form(variable: str, domain: str) -> str:
+    """What to write instead of a domain with other characters: what certificates and DNS have."""
+    remedy = "Write its ASCII form (punycode), which DNS and certificates have"
+    if not set(_DEVIATIONS).isdisjoint(domain):
+        return f"{remedy}; your registrar says it, as old and new rules (IDNA 2003, 2008) differ."
+    try:
+        return f"{remedy}: {variable}: {domain.encode('idna').decode()} (by IDNA 2003)."
+    except UnicodeError:
+        return f"{remedy}, e.g. {variable}: xn--bcher-kva.example."
 
 
 def _check_name(variable: str, value: Any, _spec: Mapping[str, Any]) -> str:
@@ -65,18 +89,31 @@ def _check_name(variable: str, value: Any, _spec: Mapping[str, Any]) -> str:
 
 def _check_secret(variable: str, value: Any, _spec: Mapping[str, Any]) -> str:
     if not isinstance(value, str):
-        raise ModelError(f"{variable} must be a text. Quote it in YAML, or leave it empty.")
-    if value and len(value) < _MIN_SECRET:
         raise ModelError(
-            f"{variable} is shorter than {_MIN_SECRET} characters. Leave it empty to have one"
-            " generated, or take one from `openssl rand -base64 32`."
+            f"{variable} is of type {type_name(value)}, not a text. Quote it in YAML, or leave it"
+            " out to have one generated."
         )
     if any(ord(character) < 0x20 or ord(character) == 0x7F for character in value):
         raise ModelError(
             f"{variable} has a line break or another control character, often the end of a file"
             " it was read from. Remove it."
         )
+    if _KEY.match(value):
+        raise ModelError(
+            f"{variable} is a key in PEM or SSH form, not a secret of HS256. Take one from"
+            " `openssl rand -base64 32`, or leave it out to have one generated."
+        )
     return value
+
+
+def _check_strength(variable: str, secret: str, public: Iterable[str]) -> None:
+    """Refuses what can be guessed, and a variable that promises a secret and has none."""
+    weak = weakness(secret, public) if secret else "is set and empty"
+    if weak:
+        raise ModelError(
+            f"{variable} {weak}. Leave it out to have one generated, or take one from"
+            " `openssl rand -base64 32`."
+        )
 
 
 def _check_bool(variable: str, value: Any, _spec: Mapping[str, Any]) -> bool:
@@ -157,6 +194,10 @@ def _check_host_settings(variable: str, value: Any, spec: Mapping[str, Any]) -> 
                 raise ModelError(
                     f"{variable}.{key}.{name} has no value. Give it one, or remove it."
                 )
+            try:
+                to_lua(each)
+            except LuaValueError as error:
+                raise ModelError(f"{variable}.{key}.{name}: {error}") from None
     return hosts
 
 
@@ -257,6 +298,8 @@ def read_options(
                     f" jitsi_features, or remove {variable}."
                 )
     options = {}
+    public: list[str] = []
+    secrets: dict[str, str] = {}
     for name in chosen:
         for option, spec in features[name].get("options", {}).items():
             variable = f"jitsi_{option}"
@@ -265,15 +308,28 @@ def read_options(
                 spec = {**spec, "reserved": reserved}  # noqa: PLW2901 — the spec with what it lacks
             value = given.get(variable, spec.get("default"))
             options[option] = _CHECKS[spec["type"]](variable, value, spec)
+            if spec["type"] in ("domain", "name"):
+                public.append(options[option])
+            elif spec["type"] == "secret" and variable in given:
+                secrets[variable] = options[option]
+    for variable, secret in secrets.items():
+        _check_strength(variable, secret, public)
     return options
 
 
-def check_lengths(names: Mapping[str, str]) -> None:
-    """Refuses addresses that are too long for DNS, by name."""
+def check_lengths(names: Mapping[str, str], accounts: Iterable[str]) -> None:
+    """Refuses names that are too long for DNS, or for the certificate that a host gets."""
+    certified = {names["domain"], *(account.rpartition("@")[2] for account in accounts)}
     for address in names.values():
         host = address.rpartition("@")[2]
-        if len(host) > _MAX_DOMAIN:
+        longest, place = (
+            (_MAX_COMMON_NAME, "in the certificate of a host")
+            if host in certified
+            else (_MAX_DOMAIN, "in DNS")
+        )
+        if len(host) > longest:
             raise ModelError(
-                f"jitsi_domain is too long: the component {host.split('.')[0]} would have a name"
-                f" of {len(host)} characters, and {_MAX_DOMAIN} are allowed. Choose a shorter one."
+                f"jitsi_domain is too long: {host.split('.')[0]}, one of its hosts, would have a"
+                f" name of {len(host)} characters, and {longest} are allowed {place}. Choose a"
+                f" domain that is {len(host) - longest} shorter."
             )

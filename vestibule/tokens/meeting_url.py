@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from vestibule.arguments import unknown
 from vestibule.values import type_name
 
 HTTPS = 443
 LAST_PORT = 65535
 
+_ARGUMENTS = ("domain", "room", "tenant", "port", "config")
 _HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*", re.IGNORECASE | re.ASCII)
 _TOKEN = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 # Jitsi drops these from room names (upstream: react/features/base/util/uri.ts), so that a link
@@ -44,6 +47,17 @@ def meeting_url(
     authority = domain if _port(port) == HTTPS else f"{domain}:{port}"
     settings = "&".join(_setting(key, value) for key, value in _items(config))
     return f"https://{authority}/{path}?jwt={token}{'#' if settings else ''}{settings}"
+
+
+def meeting_url_with(token: Any, arguments: Mapping[str, Any]) -> str:
+    """`meeting_url` for arguments that people wrote. Raises MeetingUrlError for other names."""
+    for name in arguments:
+        if name not in _ARGUMENTS:
+            raise MeetingUrlError(unknown(name, _ARGUMENTS))
+    for name in ("domain", "room"):
+        if name not in arguments:
+            raise MeetingUrlError(f"The argument {name} is missing.")
+    return meeting_url(token, **arguments)
 
 
 def _is_text(value: object, form: re.Pattern[str]) -> bool:

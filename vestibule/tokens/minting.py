@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 import time
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
 import jwt
 
+from vestibule.arguments import unknown
+from vestibule.secret_strength import LENGTH, weakness
 from vestibule.values import type_name
 
-SECRET_LENGTH = 32  # characters, and so at least the 256 bits that RFC 7518 section 3.2 asks for
+SECRET_LENGTH = LENGTH  # characters, and so at least the 256 bits of RFC 7518 section 3.2
 SKEW = 10  # seconds
 
 _PLAIN = re.compile(r"[\w.~*%-]+", re.ASCII)
@@ -53,7 +54,7 @@ def mint(
 
     Both lifetimes are in seconds, `now` in seconds since 1970. Raises TokenError with the remedy.
     """
-    _demand_secret(secret)
+    _demand_secret(secret, [domain, issuer, audience])
     issued = int(_time(now)) if now is not None else int(time.time())
     given = _demand_mapping(claims, "claims")
     for claim in given:
@@ -102,22 +103,30 @@ def _sign(claims: dict[str, Any], secret: str) -> str:
         ) from None
 
 
-def _demand_secret(value: object) -> None:
-    if len(_demand_text(value, "secret")) < SECRET_LENGTH:
+def _demand_secret(value: object, public: Iterable[object]) -> None:
+    weak = weakness(
+        _demand_text(value, "secret"), [text for text in public if isinstance(text, str)]
+    )
+    if weak:
         raise TokenError(
-            f"The secret is shorter than {SECRET_LENGTH} characters. Put a longer one into "
-            "jitsi_token_secret, or leave that variable out and one is made."
+            f"The secret {weak}. Put another one into jitsi_token_secret, or leave that variable "
+            "out and one is made."
         )
 
 
-def _lifetime(value: object, longest: int | None) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
-        raise TokenError("lifetime is no whole number of seconds above 0. Use for example 3600.")
-    if longest is not None and value > longest:
+def _lifetime(value: object, longest: object) -> int:
+    seconds = _seconds(value, "lifetime")
+    if longest is not None and seconds > _seconds(longest, "max_lifetime"):
         raise TokenError(
             f"lifetime is more than the {longest} seconds that the server takes. Ask for less, or"
             " raise jitsi_token_max_lifetime and deploy that first."
         )
+    return seconds
+
+
+def _seconds(value: object, name: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+        raise TokenError(f"{name} is no whole number of seconds above 0. Use for example 3600.")
     return value
 
 
@@ -183,13 +192,7 @@ def _address_part(name: str) -> str:
 def mint_with(claims: Any, arguments: Mapping[str, Any]) -> str:
     """`mint` for arguments that people wrote. Raises TokenError for names that are not its own."""
     if not arguments.keys() <= _ARGUMENTS:
-        raise TokenError(_unknown(min(arguments.keys() - _ARGUMENTS)))
+        raise TokenError(unknown(min(arguments.keys() - _ARGUMENTS), _ARGUMENTS))
     if not arguments.keys() >= _REQUIRED:
         raise TokenError(f"The argument {min(_REQUIRED - arguments.keys())} is missing.")
     return mint(claims, **arguments)
-
-
-def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(name, _ARGUMENTS, n=1)
-    hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(sorted(_ARGUMENTS))}."
-    return f"There is no argument {name}. {hint}"

@@ -81,7 +81,7 @@ def test_a_refused_configuration_leaves_the_old_one_running(
     run = controller.deploy(
         prosody_settings={"cross_domain_bosh": True},
         # A new key of the same run is not for the old configuration
-        jitsi_token_secret="kanarienvogel" * 3,
+        jitsi_token_secret="kanarienvogel-4Zx8k2Qv9LmT4rB7wYc1NfH6u",
     )
 
     assert run.returncode != 0

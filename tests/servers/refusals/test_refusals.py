@@ -197,6 +197,12 @@ REFUSALS = [
     ),
     pytest.param(
         as_it_is,
+        {"jitsi_token_secret": _LONG_SECRET},
+        ["jitsi_token_secret can be guessed: without what it repeats", "openssl rand -base64 32"],
+        id="secret that repeats a word",
+    ),
+    pytest.param(
+        as_it_is,
         {"jitsi_token_secret": f"{_LONG_SECRET}\n"},
         ["jitsi_token_secret has a line break", "Remove it."],
         id="secret with a line break",

@@ -1,0 +1,179 @@
+"""Wrong inventories are refused without a host, by a sentence that names the variable."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "tests/bad_inventories"
+# How hosts of an inventory are made of what is wrong with each: file name of its variables
+SUBJECTS = ["domain", "features", "options", "names", "extras", "secrets", "misspelt"]
+
+
+def entries(file: str) -> list[dict[str, Any]]:
+    """What a file of wrong inventories has."""
+    found = yaml.safe_load((FOLDER / f"{file}.yml").read_text(encoding="utf-8"))
+    assert found
+    return list(found)
+
+
+WRONG = {
+    f"{subject}-{number}": {**entry, "subject": subject}
+    for subject in SUBJECTS
+    for number, entry in enumerate(entries(subject))
+}
+MINTS = {f"mint-{number}": entry for number, entry in enumerate(entries("mint"))}
+STORES = {f"store-{number}": entry for number, entry in enumerate(entries("secret_files"))}
+
+
+def play(playbook: str, inventory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A playbook as people call it, with a result that programs read."""
+    environment = {
+        **os.environ,
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default",
+        "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
+        "NO_COLOR": "1",
+    }
+    return subprocess.run(
+        ["ansible-playbook", "-i", str(inventory), *arguments, f"playbooks/{playbook}.yml"],
+        cwd=ROOT,
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+def refusals(playbook: str, inventory: Path, *arguments: str) -> dict[str, str]:
+    """The sentence by host; hosts that were taken are not in it."""
+    output = play(playbook, inventory, *arguments).stdout
+    sentences = {}
+    for part in output.split("\nfatal: [")[1:]:
+        host, _, rest = part.partition("]")
+        text = rest.partition("=> ")[2]
+        result, _ = json.JSONDecoder().raw_decode(text)
+        sentences[host] = result["msg"]
+    return sentences
+
+
+def inventory_of(folder: Path, hosts: dict[str, str]) -> Path:
+    """An inventory of these hosts, each with its variables as somebody typed them."""
+    (folder / "host_vars").mkdir()
+    for host, text in hosts.items():
+        (folder / "host_vars" / f"{host}.yml").write_text(text, encoding="utf-8")
+    (folder / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": dict.fromkeys(hosts)}}))
+    return folder
+
+
+@pytest.fixture(name="explained", scope="module")
+def _explained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    hosts = {host: entry["variables"] for host, entry in WRONG.items()}
+    hosts["right"] = "jitsi_domain: meet.example.org\n"
+    return refusals("explain", inventory_of(tmp_path_factory.mktemp("wrong"), hosts))
+
+
+@pytest.mark.parametrize(
+    "host", WRONG, ids=[f"{entry['subject']}: {entry['name']}" for entry in WRONG.values()]
+)
+def test_a_wrong_inventory_is_refused_by_the_name_of_its_variable(
+    host: str, explained: dict[str, str]
+) -> None:
+    assert host in explained, "It was taken."
+    if "unnamed" in WRONG[host]:
+        # Ansible's own check of arguments comes first, and names what all variables are in
+        assert "jitsi_access_given" in explained[host]
+    else:
+        assert WRONG[host]["says"] in explained[host]
+
+
+def test_there_are_enough_of_them_and_a_right_one_is_taken(explained: dict[str, str]) -> None:
+    assert len(WRONG) >= 150
+    assert "right" not in explained
+
+
+@pytest.fixture(name="minted", scope="module")
+def _minted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    base = (
+        "jitsi_domain: meet.example.org\njitsi_features: [tenants]\njitsi_tenants: [acme, globex]\n"
+    )
+    hosts = {host: base + entry["variables"] for host, entry in MINTS.items()}
+    hosts["right"] = base + "room: standup\nlifetime: '600'\nmoderator: 'no'\ntenant: acme\n"
+    return refusals("mint", inventory_of(tmp_path_factory.mktemp("mint"), hosts))
+
+
+@pytest.mark.parametrize("host", MINTS, ids=[entry["name"] for entry in MINTS.values()])
+def test_a_wrong_argument_mints_nothing(host: str, minted: dict[str, str]) -> None:
+    assert host in minted, "It was taken."
+    assert MINTS[host]["says"] in minted[host]
+
+
+def test_right_arguments_mint(minted: dict[str, str]) -> None:
+    assert "right" not in minted
+
+
+@pytest.fixture(name="stores", scope="module")
+def _stores(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    base = "jitsi_domain: meet.example.org\nroom: standup\n"
+    folder = inventory_of(tmp_path_factory.mktemp("stores"), dict.fromkeys([*STORES, "new"], base))
+    (folder / ".secrets").mkdir(mode=0o700)
+    for host, entry in STORES.items():
+        path = folder / ".secrets" / f"{host}.yml"
+        if "link" in entry:
+            path.symlink_to(entry["link"])
+        else:
+            path.write_text(entry["content"], encoding="utf-8")
+            path.chmod(0o600)
+    return folder, refusals("mint", folder)
+
+
+@pytest.mark.parametrize("host", STORES, ids=[entry["name"] for entry in STORES.values()])
+def test_a_file_of_secrets_that_says_nothing_is_a_question(
+    host: str, stores: tuple[Path, dict[str, str]]
+) -> None:
+    folder, said = stores
+    assert host in said, "It was taken."
+    assert f"{folder}/.secrets/{host}.yml" in said[host]
+    path = folder / ".secrets" / f"{host}.yml"
+    if "link" in STORES[host]:
+        assert path.is_symlink()
+    else:
+        assert path.read_text(encoding="utf-8") == STORES[host]["content"]
+
+
+def test_a_host_without_a_file_gets_one(stores: tuple[Path, dict[str, str]]) -> None:
+    folder, said = stores
+    assert "new" not in said
+    assert (folder / ".secrets/new.yml").exists()
+
+
+@pytest.mark.parametrize("playbook", ["site", "verify", "explain", "mint"])
+@pytest.mark.parametrize(
+    "content", ["all:\n  hosts:\n", "all:\n  children:\n    servers:\n", "all: {}\n"]
+)
+def test_an_inventory_without_hosts_is_a_failure(
+    playbook: str, content: str, tmp_path: Path
+) -> None:
+    (tmp_path / "hosts.yml").write_text(content)
+    run = play(playbook, tmp_path)
+    assert run.returncode == 2
+    assert f"The inventory {tmp_path} has no host" in run.stdout
+
+
+@pytest.mark.parametrize(
+    "content", ["", "all:\n  hosts:\n    meet:\n  vars: [\n", "- meet\n", None]
+)
+def test_an_inventory_that_cannot_be_read_is_a_failure(content: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "hosts.yml"
+    if content is not None:
+        path.write_text(content)
+    run = play("verify", path)
+    assert run.returncode != 0
+    assert str(path) in run.stdout + run.stderr
