@@ -6,14 +6,14 @@ import math
 import re
 import time
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
 import jwt
 
 from vestibule.arguments import unknown
-from vestibule.secret_strength import LENGTH, weakness
+from vestibule.secret_strength import LENGTH
 from vestibule.values import type_name
 
 SECRET_LENGTH = LENGTH  # characters, and so at least the 256 bits of RFC 7518 section 3.2
@@ -54,7 +54,7 @@ def mint(
 
     Both lifetimes are in seconds, `now` in seconds since 1970. Raises TokenError with the remedy.
     """
-    _demand_secret(secret, [domain, issuer, audience])
+    _demand_secret(secret)
     issued = int(_time(now)) if now is not None else int(time.time())
     given = _demand_mapping(claims, "claims")
     for claim in given:
@@ -103,14 +103,12 @@ def _sign(claims: dict[str, Any], secret: str) -> str:
         ) from None
 
 
-def _demand_secret(value: object, public: Iterable[object]) -> None:
-    weak = weakness(
-        _demand_text(value, "secret"), [text for text in public if isinstance(text, str)]
-    )
-    if weak:
+# Whether it can be guessed is looked at where a server gets it
+def _demand_secret(value: object) -> None:
+    if len(_demand_text(value, "secret")) < SECRET_LENGTH:
         raise TokenError(
-            f"The secret {weak}. Put another one into jitsi_token_secret, or leave that variable "
-            "out and one is made."
+            f"The secret is shorter than {SECRET_LENGTH} characters. Put a longer one into "
+            "jitsi_token_secret, or leave that variable out and one is made."
         )
 
 
