@@ -17,7 +17,7 @@ from testinfra.host import Host
 
 from vestibule.access.scene import Entrance
 from vestibule.access.tokens import Issuer
-from vestibule.access.transports import TRANSPORTS, WebSocketTransport, front_door
+from vestibule.access.transports import TRANSPORTS, BoshTransport, WebSocketTransport, front_door
 
 DOMAIN = "meet.example.org"
 _PATIENCE = 30.0  # seconds
@@ -127,3 +127,9 @@ async def entrance(front: tuple[str, str, Issuer]) -> AsyncIterator[Entrance]:
 def way_in(request: pytest.FixtureRequest, entrance: Entrance) -> Entrance:
     """The way in over either transport."""
     return replace(entrance, kind=TRANSPORTS[request.param])
+
+
+@pytest.fixture
+def bosh(entrance: Entrance) -> Entrance:
+    """The way in from which upstream's mod_rate_limit reads at once."""
+    return replace(entrance, kind=BoshTransport)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 
 from vestibule.access.participant import Participant
 from vestibule.access.scene import Entrance
 from vestibule.access.transports import WebSocketTransport
 from vestibule.access.xmpp import (
+    CLIENT,
     DATA_FORM,
     MUC_ADMIN,
     MUC_OWNER,
@@ -75,6 +77,25 @@ async def held(entrance: Entrance, room: Room) -> AsyncIterator[Participant]:
         yield somebody
 
 
+async def ask(
+    entrance: Entrance, method: str, path: str, body: str = "", query: bytes = b""
+) -> httpx.Response:
+    """The answer to one request of HTTP that no transport makes."""
+    door = entrance.door
+    return await door.http.request(
+        method,
+        httpx.URL(scheme="https", host=door.address, port=door.port, path=path, query=query),
+        content=body,
+        headers={"Host": door.host_header},
+        extensions={"sni_hostname": door.domain},
+    )
+
+
+async def status_of(entrance: Entrance, method: str, path: str, body: str = "") -> int:
+    """The status of that answer."""
+    return (await ask(entrance, method, path, body)).status_code
+
+
 async def until_it_ends(somebody: Participant) -> str:
     """Why a session ends that says nothing."""
     with pytest.raises((Refused, Broken)) as caught:
@@ -127,6 +148,15 @@ async def switch_lobby(actor: Participant, room: Room, on: bool) -> None:
         ),
     )
     await actor.request("set", room.address, element("query", {"xmlns": MUC_OWNER}, form))
+
+
+def presence(room: Room, nick: str, *children: str, **attributes: str) -> str:
+    to = f"{room.address}/{nick}"
+    return element("presence", {"xmlns": CLIENT, "to": to, **attributes}, *children)
+
+
+def message(to: str, *children: str, **attributes: str) -> str:
+    return element("message", {"xmlns": CLIENT, "to": to, **attributes}, *children)
 
 
 async def lose_connection(somebody: Participant) -> None:

@@ -21,8 +21,18 @@ from vestibule.access.xmpp import (
 )
 
 from .conftest import DOMAIN
-from .people import BREAKOUT, administer, bare, guest, is_in, member, owner, switch_lobby
-from .test_inside import errors_of, presence
+from .people import (
+    BREAKOUT,
+    administer,
+    bare,
+    guest,
+    is_in,
+    member,
+    owner,
+    presence,
+    switch_lobby,
+)
+from .test_inside import errors_of
 from .test_power import AV_MODERATION, switch_av_moderation
 
 COMMAND = "features/breakout-rooms/"

@@ -25,7 +25,7 @@ from vestibule.access.xmpp import (
 )
 
 from .conftest import DOMAIN, Server
-from .people import administer, bare, guest, held, member, owner, switch_lobby
+from .people import administer, bare, guest, held, member, message, owner, presence, switch_lobby
 
 JITSI = "http://jitsi.org/jitmeet"
 CROWD = 20
@@ -34,19 +34,9 @@ FEW = 8  # people, who are more than come or leave in a second, and fewer than a
 pytestmark = pytest.mark.anyio
 
 
-def presence(room: Room, nick: str, *children: str, **attributes: str) -> str:
-    return element(
-        "presence", {"xmlns": CLIENT, "to": f"{room.address}/{nick}", **attributes}, *children
-    )
-
-
 def joining(room: Room, nick: str) -> str:
     name = element("nick", {"xmlns": NICK}, "Test")
     return presence(room, nick, element("x", {"xmlns": MUC}), name)
-
-
-def message(to: str, *children: str, **attributes: str) -> str:
-    return element("message", {"xmlns": CLIENT, "to": to, **attributes}, *children)
 
 
 async def errors_of(somebody: Participant) -> list[str]:

@@ -21,7 +21,7 @@ from vestibule.access.transports import HTTP_BIND, TRANSPORTS
 from vestibule.access.xmpp import Broken, Refused, Stage, element
 
 from .conftest import DOMAIN, Server, configured
-from .people import until_it_ends
+from .people import ask, status_of, until_it_ends
 
 TOO_MANY = httpx.codes.TOO_MANY_REQUESTS
 FLOOD = Path(__file__).parents[3] / "scripts/lib/flood.py"
@@ -78,19 +78,6 @@ async def test_a_good_token_enters_from_an_address_that_was_just_turned_away(
         pass
 
 
-async def ask(entrance: Entrance, method: str, path: str, body: str = "") -> int:
-    """The status of one request that is no login."""
-    door = entrance.door
-    answer = await door.http.request(
-        method,
-        httpx.URL(scheme="https", host=door.address, port=door.port, path=path),
-        content=body,
-        headers={"Host": door.host_header},
-        extensions={"sni_hostname": door.domain},
-    )
-    return answer.status_code
-
-
 NO_LOGINS = {
     "session that there is not": (
         "POST",
@@ -115,7 +102,7 @@ NO_LOGINS = {
     "request_line", ["PUT /http-bind", "FOO /http-bind", "POST /xmpp-websocket", "PUT /a/http-bind"]
 )
 async def test_other_methods_do_not_reach_prosody(entrance: Entrance, request_line: str) -> None:
-    assert await ask(entrance, *request_line.split()) == httpx.codes.FORBIDDEN
+    assert await status_of(entrance, *request_line.split()) == httpx.codes.FORBIDDEN
 
 
 @pytest.mark.parametrize("kind", NO_LOGINS)
@@ -123,13 +110,13 @@ async def test_what_is_no_login_is_answered_as_long_as_there_is_no_flood(
     server: Server, entrance: Entrance, kind: str
 ) -> None:
     with configured(server, "login_guard_refusals", 40):  # starts anew, with nothing counted
-        assert await ask(entrance, *NO_LOGINS[kind]) != TOO_MANY
+        assert await status_of(entrance, *NO_LOGINS[kind]) != TOO_MANY
 
 
 @pytest.mark.usefixtures("flooded")
 @pytest.mark.parametrize("kind", NO_LOGINS)
 async def test_a_flood_turns_away_what_is_no_login(entrance: Entrance, kind: str) -> None:
-    assert await ask(entrance, *NO_LOGINS[kind]) == TOO_MANY
+    assert await status_of(entrance, *NO_LOGINS[kind]) == TOO_MANY
 
 
 @pytest.mark.parametrize("kind", NO_LOGINS)
@@ -138,7 +125,7 @@ async def test_what_is_no_login_makes_a_flood(
 ) -> None:
     with configured(server, "login_guard_refusals", 2):
         async with asyncio.TaskGroup() as group:
-            many = [group.create_task(ask(entrance, *NO_LOGINS[kind])) for _ in range(30)]
+            many = [group.create_task(status_of(entrance, *NO_LOGINS[kind])) for _ in range(30)]
         assert [task.result() for task in many].count(TOO_MANY) > 15
 
 
@@ -158,7 +145,7 @@ async def test_sessions_that_never_log_in_leave_room_for_guests(
 
 async def test_one_address_has_a_share_of_the_requests(server: Server, entrance: Entrance) -> None:
     with configured(server, "login_guard_requests", 2):
-        answers = [await ask(entrance, *NO_LOGINS["no document"]) for _ in range(20)]
+        answers = [await status_of(entrance, *NO_LOGINS["no document"]) for _ in range(20)]
     assert TOO_MANY not in answers[:2]
     assert TOO_MANY in answers
 
@@ -171,20 +158,8 @@ async def test_one_address_has_a_share_of_the_requests(server: Server, entrance:
 async def test_a_request_that_only_looks_like_one_of_a_session(
     entrance: Entrance, attributes: str
 ) -> None:
-    door = entrance.door
     body = f"<body xmlns='{HTTP_BIND}' xmlns:x='x' rid='1' to='{DOMAIN}' wait='30' {attributes}/>"
-    answer = await door.http.post(
-        httpx.URL(
-            scheme="https",
-            host=door.address,
-            port=door.port,
-            path="/http-bind",
-            query=b"token=x.y.z",
-        ),
-        content=body,
-        headers={"Host": door.host_header},
-        extensions={"sni_hostname": door.domain},
-    )
+    answer = await ask(entrance, "POST", "/http-bind", body, b"token=x.y.z")
     turned_away = answer.status_code == TOO_MANY
     assert turned_away or "type='terminate'" in answer.text
     assert "mechanism" not in answer.text
@@ -278,7 +253,7 @@ def test_a_flood_from_many_addresses_is_one_line(server: Server) -> None:
 
 async def test_a_long_body_costs_no_more_than_it_is_long(entrance: Entrance) -> None:
     """Half a minute for 40 kB, once."""
-    await ask(entrance, "POST", "/http-bind", f"<body {'a' * 250_000}/>")
+    await status_of(entrance, "POST", "/http-bind", f"<body {'a' * 250_000}/>")
     room = entrance.room()
     async with asyncio.timeout(10), entrance.enter(room, entrance.token(room)):
         pass
@@ -324,5 +299,5 @@ async def test_what_makes_no_session_makes_a_flood(server: Server, entrance: Ent
         configured(server, "login_guard_requests", 10_000),
     ):
         async with asyncio.timeout(10):  # bounded; they count when no session came of them
-            while await ask(entrance, "POST", "/http-bind", unknown) != TOO_MANY:
+            while await status_of(entrance, "POST", "/http-bind", unknown) != TOO_MANY:
                 pass

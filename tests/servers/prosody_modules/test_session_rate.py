@@ -8,29 +8,23 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import replace
 
 import httpx
 import pytest
 
 from vestibule.access.participant import Participant
 from vestibule.access.scene import Entrance
-from vestibule.access.transports import HTTP_BIND, BoshTransport
+from vestibule.access.transports import HTTP_BIND
 from vestibule.access.xmpp import CLIENT, PING, SMACKS, Broken, Room, element, text
 
 from .conftest import DOMAIN, Server, configured
-from .people import guest, owner, until_it_ends
+from .people import guest, owner, status_of, until_it_ends
 
 ENDLESS = 1500  # stanzas
 LARGE = 40_000  # bytes
 GROUP = {"type": "groupchat"}
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def bosh(entrance: Entrance) -> Entrance:
-    return replace(entrance, kind=BoshTransport)
 
 
 def stanza(name: str, to: str, *children: str, **attributes: str) -> str:
@@ -120,14 +114,9 @@ async def test_much_markup_before_the_login_is_not_read(way_in: Entrance) -> Non
 
 
 async def test_much_markup_without_a_session_is_not_read(bosh: Entrance) -> None:
-    door = bosh.door
-    answer = await door.http.post(
-        httpx.URL(scheme="https", host=door.address, port=door.port, path="/http-bind"),
-        content=element("body", {"xmlns": HTTP_BIND, "rid": "1"}, "<a/>" * FEW),
-        headers={"Host": door.host_header},
-        extensions={"sni_hostname": door.domain},
-    )
-    assert answer.status_code == httpx.codes.REQUEST_ENTITY_TOO_LARGE
+    body = element("body", {"xmlns": HTTP_BIND, "rid": "1"}, "<a/>" * FEW)
+    status = await status_of(bosh, "POST", "/http-bind", body)
+    assert status == httpx.codes.REQUEST_ENTITY_TOO_LARGE
 
 
 async def test_one_address_has_a_share_of_the_markup(server: Server, entrance: Entrance) -> None:

@@ -7,13 +7,12 @@ import contextlib
 import json
 import xml.etree.ElementTree as ET
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import replace
 
 import pytest
 
 from vestibule.access.participant import Participant
 from vestibule.access.scene import Entrance
-from vestibule.access.transports import BoshTransport, WebSocketTransport
+from vestibule.access.transports import WebSocketTransport
 from vestibule.access.xmpp import (
     CLIENT,
     MUC,
@@ -35,7 +34,9 @@ from .people import (
     guest,
     lose_connection,
     member,
+    message,
     owner,
+    presence,
     until_it_ends,
 )
 
@@ -48,33 +49,8 @@ SOON = 20.0  # seconds, less than a session is kept for that asks for nothing or
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def bosh(entrance: Entrance) -> Entrance:
-    """The way in from which upstream's rate_limit reads at once."""
-    return replace(entrance, kind=BoshTransport)
-
-
-@contextlib.contextmanager
-def configured(server: Server, *settings: Setting) -> Iterator[None]:
-    """For a while, modules have these options; they start anew with them."""
-    server.configure(*settings)
-    try:
-        yield
-    finally:
-        server.forget(*settings)
-
-
-def message(to: str, *children: str, **attributes: str) -> str:
-    return element("message", {"xmlns": CLIENT, "to": to, **attributes}, *children)
-
-
 def said(length: int) -> str:
     return element("body", {}, text("x" * length))
-
-
-def presence(room: Room, nick: str, *children: str, **attributes: str) -> str:
-    to = f"{room.address}/{nick}"
-    return element("presence", {"xmlns": CLIENT, "to": to, **attributes}, *children)
 
 
 async def errors_of(somebody: Participant) -> list[str]:
@@ -108,8 +84,7 @@ async def be_away(somebody: Participant, _: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def without_bounds(server: Server) -> Iterator[None]:
     """People may send what they like."""
-    with configured(
-        server,
+    with server.configured(
         *(
             Setting(host, "session_rate", f"session_rate_{option}", "1e6")
             for host in (DOMAIN, GUEST)
@@ -255,7 +230,7 @@ async def test_metadata_with_a_long_key_is_refused(nuisance: Meeting) -> None:
 
 async def test_metadata_changes_so_often(server: Server, entrance: Entrance) -> None:
     room = entrance.room()
-    with configured(server, Setting(DOMAIN, "metadata_guard", "metadata_guard_rate", "0.1")):
+    with server.configured(Setting(DOMAIN, "metadata_guard", "metadata_guard_rate", "0.1")):
         async with owner(entrance, room) as host:
             for number in range(30):
                 await host.send(change(room, "last", {"number": number}))
@@ -275,7 +250,7 @@ async def test_a_breakout_room_has_a_short_name(nuisance: Meeting) -> None:
 
 async def test_breakout_rooms_change_so_often(server: Server, entrance: Entrance) -> None:
     room = entrance.room()
-    with configured(server, Setting(BREAKOUT, "breakout_guard", "breakout_guard_burst", "5")):
+    with server.configured(Setting(BREAKOUT, "breakout_guard", "breakout_guard_burst", "5")):
         async with owner(entrance, room) as host:
             order = {"type": "features/breakout-rooms/add", "subject": "x"}
             for _ in range(10):
@@ -342,8 +317,8 @@ async def test_one_meeting_does_not_use_up_what_another_may_ask(
     """The people of one meeting share; who only names it does not count."""
     polls = f"polls.{DOMAIN}"
     room = entrance.room()
-    with configured(
-        server, Setting(polls, "component_guard", "component_guard_meeting_burst", "10")
+    with server.configured(
+        Setting(polls, "component_guard", "component_guard_meeting_burst", "10")
     ):
         async with owner(entrance, room) as host, entrance.guest(room) as outside:
             for _ in range(30):

@@ -25,7 +25,7 @@ from vestibule.access.xmpp import (
 )
 
 from .conftest import DOMAIN, Server
-from .people import guest, member, owner, switch_lobby
+from .people import guest, member, owner, status_of, switch_lobby
 
 TENANTS_MUC = f"conference.sales.{DOMAIN}"
 TRACEBACK = (
@@ -90,17 +90,6 @@ async def test_a_stream_is_not_resumed_half(entrance: Entrance, number: str | No
 # What comes before a login
 
 
-async def status_of(bosh: Entrance, body: str) -> int:
-    door = bosh.door
-    answer = await door.http.post(
-        httpx.URL(scheme="https", host=door.address, port=door.port, path="/http-bind"),
-        content=body,
-        headers={"Host": door.host_header},
-        extensions={"sni_hostname": door.domain},
-    )
-    return answer.status_code
-
-
 @pytest.mark.parametrize(
     "attributes",
     [
@@ -122,7 +111,7 @@ async def test_odd_requests_leave_no_traceback(
 ) -> None:
     began = server.host.check_output("date +%s.%N")
     body = f"<body xmlns='{HTTP_BIND}' {attributes}/>"
-    assert await status_of(entrance, body) == httpx.codes.BAD_REQUEST
+    assert await status_of(entrance, "POST", "/http-bind", body) == httpx.codes.BAD_REQUEST
     assert server.host.check_output(TRACEBACK.format(began)) == "0"
 
 

@@ -73,6 +73,10 @@ local function refuse_login(event)
 	return true;
 end
 
+for _, element in ipairs { "auth", "response" } do
+	module:hook("stanza/urn:ietf:params:xml:ns:xmpp-sasl:" .. element, refuse_login, 10000);
+end
+
 -- Whoever says yes to a login, nobody is of this host who may not log in here
 module:hook("pre-resource-bind", function (event)
 	if not is_local(event.session) then
@@ -80,10 +84,6 @@ module:hook("pre-resource-bind", function (event)
 		return false;
 	end
 end, 10000);
-
-for _, element in ipairs { "auth", "response" } do
-	module:hook("stanza/urn:ietf:params:xml:ns:xmpp-sasl:" .. element, refuse_login, 10000);
-end
 
 local function refuse_stanza(event)
 	local origin = event.origin;

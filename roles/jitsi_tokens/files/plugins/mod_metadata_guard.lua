@@ -13,12 +13,10 @@
 --   metadata_guard_burst   changes of a meeting in a row, 20
 --   metadata_guard_rate    further ones a second, 3
 local json = require "util.json";
-
 local new_throttle = require "util.throttle".create;
 
 local most_keys = module:get_option_number("metadata_guard_keys", 40);
 local most_bytes = module:get_option_number("metadata_guard_bytes", 16384);
-
 local most_in_all = module:get_option_number("metadata_guard_total", 32768);
 local burst = module:get_option_number("metadata_guard_burst", 20);
 local rate = module:get_option_number("metadata_guard_rate", 3);
