@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.parsing.dataloader import DataLoader
+
+from vestibule.model.role_variables import CHECKS, fault
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "tests/bad_inventories"
@@ -28,6 +31,13 @@ WRONG = {
     f"{subject}-{number}": {**entry, "subject": subject}
     for subject in SUBJECTS
     for number, entry in enumerate(entries(subject))
+}
+ROLES = {f"roles-{number}": entry for number, entry in enumerate(entries("roles"))}
+# What a playbook works out only a playbook knows; of the others some go the whole way
+WRONG |= {
+    host: {**entry, "subject": "roles"}
+    for number, (host, entry) in enumerate(ROLES.items())
+    if "worked out" in entry["name"] or number % 25 == 0
 }
 MINTS = {f"mint-{number}": entry for number, entry in enumerate(entries("mint"))}
 STORES = {f"store-{number}": entry for number, entry in enumerate(entries("secret_files"))}
@@ -92,6 +102,21 @@ def test_a_wrong_inventory_is_refused_by_the_name_of_its_variable(
         assert "jitsi_access_given" in explained[host]
     else:
         assert WRONG[host]["says"] in explained[host]
+
+
+@pytest.mark.parametrize("host", ROLES, ids=[entry["name"] for entry in ROLES.values()])
+def test_a_wrong_variable_of_a_role_is_refused_by_its_name(host: str, tmp_path: Path) -> None:
+    if "worked out" in ROLES[host]["name"]:
+        return
+    path = tmp_path / "host.yml"
+    path.write_text(ROLES[host]["variables"], encoding="utf-8")
+    said = fault(DataLoader().load_from_file(str(path)))
+    assert said, "It was taken."
+    assert ROLES[host]["says"] in said
+
+
+def test_every_variable_of_a_role_has_wrong_values_here() -> None:
+    assert {entry["says"] for entry in ROLES.values()} >= set(CHECKS)
 
 
 def test_there_are_enough_of_them_and_a_right_one_is_taken(explained: dict[str, str]) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 from vestibule.model import ModelError
 from vestibule.model.expressions import substitute
 from vestibule.model.features import check_names, choose, load_features, nearest, why_off
-from vestibule.model.options import check_lengths, check_list, read_options
+from vestibule.model.options import check_foreign, check_lengths, check_list, read_options
+from vestibule.model.role_variables import specs
 from vestibule.model.rules import Rules, load_rules
 from vestibule.numbers import changed_number
 from vestibule.values import type_name
@@ -78,7 +79,10 @@ def compile_model(
     ``names`` are those of all variables that are set, to find misspelt ones; ``known`` belong to
     roles. Raises ModelError with a sentence for the operator.
     """
-    check_names(load_features(folder), names, known)
+    features = load_features(folder)
+    known = [*known, *specs()]
+    check_foreign(features, known, given.get("jitsi_foreign_variables", []))
+    check_names(features, [*given, *names], known, given.get("jitsi_foreign_variables", []))
     problem = changed_number(given)
     if problem:
         raise ModelError(problem)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping
@@ -23,6 +24,7 @@ _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+:~_-]{0,99}")
 _KEY = re.compile(
     r"ssh-(ed25519|rsa|dss)|ecdsa-sha2-nistp|\S+-cert-v01@openssh\.com|.*----[- ]BEGIN "
 )
+_PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9_]{2,99}\*?")
 _MODULE = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 # What IDNA 2003, which Python has, writes otherwise than IDNA 2008, by which domains are sold
 _DEVIATIONS = "ßς\u200c\u200d"
@@ -258,6 +260,31 @@ def _check_networks(variable: str, value: Any, spec: Mapping[str, Any]) -> list[
     return list(value)
 
 
+def _check_patterns(variable: str, value: Any, spec: Mapping[str, Any]) -> list[str]:
+    for pattern in check_list(variable, value, spec):
+        if not isinstance(pattern, str) or not _PATTERN.fullmatch(pattern):
+            raise ModelError(
+                f"{variable} has {pattern!r}, which is no name of a variable. Write it whole, or"
+                f" its beginning with a * behind, e.g. {variable}: {spec['example']}."
+            )
+    return list(value)
+
+
+def check_foreign(features: Mapping[str, Any], known: Iterable[str], foreign: Any) -> None:
+    """Refuses to take variables of ours for those of others."""
+    spec = features.get("base", {}).get("options", {}).get("foreign_variables")
+    if not spec:
+        return
+    own = {f"jitsi_{option}" for each in features.values() for option in each.get("options", {})}
+    for pattern in _check_patterns("jitsi_foreign_variables", foreign, spec):
+        ours = sorted(fnmatch.filter({*own, *known}, pattern))
+        if ours:
+            raise ModelError(
+                f"jitsi_foreign_variables has {pattern}, which {ours[0]} of Vestibule fits as well."
+                " Write more of the names that are meant."
+            )
+
+
 _CHECKS: dict[str, _Check] = {
     "domain": _check_domain,
     "name": _check_name,
@@ -271,6 +298,7 @@ _CHECKS: dict[str, _Check] = {
     "host_modules": _check_host_modules,
     "host_settings": _check_host_settings,
     "versions": _check_versions,
+    "patterns": _check_patterns,
 }
 
 
