@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
+from ansible.parsing.vault import VaultLib, VaultSecret
 
 from vestibule.model.role_variables import CHECKS, fault
 
@@ -122,6 +123,48 @@ def test_every_variable_of_a_role_has_wrong_values_here() -> None:
 def test_there_are_enough_of_them_and_a_right_one_is_taken(explained: dict[str, str]) -> None:
     assert len(WRONG) >= 150
     assert "right" not in explained
+
+
+@pytest.mark.parametrize("way", ["host_vars", "group_vars", "hosts.yml", "-e", "-e @file", "vault"])
+def test_a_misspelt_name_is_found_whichever_way_it_comes(way: str, tmp_path: Path) -> None:
+    text = "prosody_log_levle: warn\n"
+    inventory = inventory_of(tmp_path, {"meet": "jitsi_domain: meet.example.org\n"})
+    (tmp_path / "group_vars/all").mkdir(parents=True)
+    more: list[str] = []
+    if way == "host_vars":
+        with (tmp_path / "host_vars/meet.yml").open("a", encoding="utf-8") as file:
+            file.write(text)
+    elif way == "group_vars":
+        (tmp_path / "group_vars/all/more.yml").write_text(text)
+    elif way == "hosts.yml":
+        hosts = {"all": {"hosts": {"meet": None}, "vars": yaml.safe_load(text)}}
+        (tmp_path / "hosts.yml").write_text(yaml.safe_dump(hosts))
+    elif way == "-e":
+        more = ["-e", "prosody_log_levle=warn"]
+    elif way == "-e @file":
+        (tmp_path / "more.yaml").write_text(text)
+        more = ["-e", f"@{tmp_path}/more.yaml"]
+    else:
+        (tmp_path / "password").write_text("a password of the vault")
+        key = [(b"default", VaultSecret(b"a password of the vault"))]
+        (tmp_path / "group_vars/all/vault.yml").write_bytes(VaultLib(key).encrypt(text))
+        more = ["--vault-password-file", str(tmp_path / "password")]
+    said = refusals("explain", inventory / "hosts.yml", *more)
+    assert "prosody_log_levle is no variable" in said["meet"]
+    assert "Did you mean prosody_log_level?" in said["meet"]
+
+
+def test_variables_of_others_are_taken(tmp_path: Path) -> None:
+    text = """
+jitsi_domain: meet.example.org
+jitsi_foreign_variables: ["prosody_exporter_*", jitsi_meet_theme]
+prosody_exporter_port: 9100
+jitsi_meet_theme: dark
+nginx_worker_connections: 5
+jibri_domain: meet.example.org
+domain: meet.example.org
+"""
+    assert refusals("explain", inventory_of(tmp_path, {"meet": text})) == {}
 
 
 @pytest.fixture(name="minted", scope="module")

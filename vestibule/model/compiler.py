@@ -9,7 +9,14 @@ from typing import Any
 
 from vestibule.model import ModelError
 from vestibule.model.expressions import substitute
-from vestibule.model.features import check_names, choose, load_features, nearest, why_off
+from vestibule.model.features import (
+    check_names,
+    choose,
+    is_foreign,
+    load_features,
+    nearest,
+    why_off,
+)
 from vestibule.model.options import check_foreign, check_lengths, check_list, read_options
 from vestibule.model.role_variables import specs
 from vestibule.model.rules import Rules, load_rules
@@ -81,8 +88,10 @@ def compile_model(
     """
     features = load_features(folder)
     known = [*known, *specs()]
-    check_foreign(features, known, given.get("jitsi_foreign_variables", []))
-    check_names(features, [*given, *names], known, given.get("jitsi_foreign_variables", []))
+    foreign = given.get("jitsi_foreign_variables", [])
+    check_foreign(features, known, foreign)
+    check_names(features, [*given, *names], known, foreign)
+    given = {name: value for name, value in given.items() if not is_foreign(name, foreign)}
     problem = changed_number(given)
     if problem:
         raise ModelError(problem)

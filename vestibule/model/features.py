@@ -152,6 +152,11 @@ def why_off(
     return off
 
 
+def is_foreign(variable: str, foreign: Iterable[str]) -> bool:
+    """Whether a variable belongs to others, by the operator's word in ``foreign``."""
+    return any(fnmatch.fnmatchcase(variable, each) for each in foreign)
+
+
 def check_names(
     features: Mapping[str, Any],
     names: Iterable[str],
@@ -166,7 +171,7 @@ def check_names(
     exist = {f"jitsi_{option}" for each in features.values() for option in each.get("options", {})}
     exist.update(known)
     for variable in names:
-        if variable in exist or any(fnmatch.fnmatchcase(variable, each) for each in foreign):
+        if variable in exist or is_foreign(variable, foreign):
             continue
         if variable.lower().startswith(PREFIXES) or difflib.get_close_matches(
             variable, exist, n=1, cutoff=_MISSPELT
