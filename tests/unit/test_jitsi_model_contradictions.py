@@ -50,6 +50,14 @@ BY_THE_INVENTORY = {
     "other_muc_prefix": settings("conference", muc_mapper_domain_prefix="meetings"),
     "empty_token": {**features("guests"), **settings("guest", allow_empty_token=True)},
     "breakout_token_verification": modules("breakout", "token_verification"),
+    "jicofo_without_verification": {
+        "jitsi_extra_jicofo": {"xmpp": {"client": {"disable-certificate-verification": True}}}
+    },
+    "jicofo_without_tls": {"jitsi_extra_jicofo": {"xmpp": {"client": {"use-tls": False}}}},
+    "jicofo_login_without_its_feature": {
+        "jitsi_features_off": ["first_is_owner"],
+        "jitsi_extra_jicofo": {"authentication": {"enabled": True}},
+    },
     "token_secret_in_the_hosts_file": settings("main", app_secret="x" * 40),
 }
 

@@ -18,6 +18,7 @@ from vestibule.model.features import (
     why_off,
 )
 from vestibule.model.options import check_foreign, check_lengths, check_list, read_options
+from vestibule.model.prosody_settings import check_module, check_setting
 from vestibule.model.role_variables import specs
 from vestibule.model.rules import Rules, load_rules
 from vestibule.numbers import changed_number
@@ -65,7 +66,7 @@ class _Merger:
             if isinstance(value, Mapping) and isinstance(target.setdefault(key, {}), dict):
                 self._setters.setdefault(here, owner)
                 self.merge(target[key], value, owner, here)
-            elif key in ("modules", "guards", "notes"):
+            elif path[0] == "prosody" and key in ("modules", "guards", "notes"):
                 entries = target.setdefault(key, [])
                 entries.extend(entry for entry in value if entry not in entries)
             elif here in self._setters:
@@ -158,6 +159,7 @@ def build_model(
 
     merger = _Merger()
     model = _merge(features, chosen, variables, merger)
+    merger.merge(model["jicofo"], options["extra_jicofo"], "jitsi_extra_jicofo", ("jicofo",))
     prosody = model["prosody"]
     hosts = {
         key: _finish_host(key, host)
@@ -178,7 +180,20 @@ def build_model(
         **model,
     }
     (rules or load_rules()).check(hosts, whole)
+    _check_extras(options, hosts)
     return whole
+
+
+def _check_extras(options: Mapping[str, Any], hosts: Mapping[str, Any]) -> None:
+    """Refuses modules and settings of the inventory that Prosody would not take."""
+    foreign = options["foreign_variables"]
+    for key, modules in options["extra_modules"].items():
+        for module in modules:
+            component = hosts[key]["kind"] == "Component"
+            check_module(f"jitsi_extra_modules.{key}", module, foreign, component=component)
+    for key, settings in options["extra_settings"].items():
+        for setting, value in settings.items():
+            check_setting(f"jitsi_extra_settings.{key}", setting, value, foreign)
 
 
 def _accounts_off(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import ipaddress
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
@@ -24,6 +25,8 @@ _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+:~_-]{0,99}")
 _KEY = re.compile(
     r"ssh-(ed25519|rsa|dss)|ecdsa-sha2-nistp|\S+-cert-v01@openssh\.com|.*----[- ]BEGIN "
 )
+_HOCON_KEY = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,99}")
+_JICOFO_LOGIN = ("jitsi_extra_jicofo.xmpp.client.password.",)
 _PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9_]{2,99}\*?")
 _MODULE = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 # What IDNA 2003, which Python has, writes otherwise than IDNA 2008, by which domains are sold
@@ -203,6 +206,33 @@ def _check_host_settings(variable: str, value: Any, spec: Mapping[str, Any]) -> 
     return hosts
 
 
+def _check_jicofo(variable: str, value: Any, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Refuses what HOCON would take for something else; ``place`` grows on the way in."""
+    if not isinstance(value, dict):
+        raise ModelError(
+            f"{variable} must be a mapping, as below jicofo in jicofo.conf, e.g. {variable}:"
+            f" {spec['example']}."
+        )
+    for key, each in value.items():
+        place = f"{variable}.{key}"
+        if not isinstance(key, str) or not _HOCON_KEY.fullmatch(key):
+            raise ModelError(
+                f"{place} is no key of jicofo.conf. Write letters, digits and hyphens, and nest"
+                f" what has dots, e.g. {variable}: {spec['example']}."
+            )
+        if f"{place}." in _JICOFO_LOGIN:
+            raise ModelError(
+                f"{place} is set by the role jicofo, from the secrets of this host. Remove it."
+            )
+        if isinstance(each, dict):
+            _check_jicofo(place, each, spec)
+        elif _has_nothing(each):
+            raise ModelError(f"{place} has no value. Give it one, or remove it.")
+        elif isinstance(each, float) and not math.isfinite(each):
+            raise ModelError(f"{place} is no number that jicofo.conf can have. Use another one.")
+    return value
+
+
 def _check_versions(variable: str, value: Any, spec: Mapping[str, Any]) -> dict[str, str]:
     if not isinstance(value, dict):
         raise ModelError(
@@ -298,6 +328,7 @@ _CHECKS: dict[str, _Check] = {
     "host_modules": _check_host_modules,
     "host_settings": _check_host_settings,
     "versions": _check_versions,
+    "jicofo": _check_jicofo,
     "patterns": _check_patterns,
 }
 
