@@ -7,7 +7,7 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 
-from vestibule.model.role_variables import fault, specs
+from vestibule.model.role_variables import WEB_PORTS, fault, specs
 
 
 def fault_of(variables: Mapping[str, Any]) -> str:
@@ -19,7 +19,7 @@ def fault_of(variables: Mapping[str, Any]) -> str:
     hosts, host = variables["hostvars"], variables["inventory_hostname"]
     raw = hosts.raw_get(host)
     given = {}
-    for name in specs():
+    for name in (*specs(), *WEB_PORTS):
         if name in raw and raw[name] is not None:
             try:
                 given[name] = hosts[host][name]

@@ -58,6 +58,13 @@ BY_THE_INVENTORY = {
         "jitsi_features_off": ["first_is_owner"],
         "jitsi_extra_jicofo": {"authentication": {"enabled": True}},
     },
+    "web_port_of_others": {"jitsi_web_port": 5280},
+    "web_proxy_port_of_others": {
+        "jitsi_web_port": 8443,
+        "jitsi_web_proxy_port": 8443,
+        "jitsi_web_trusted_proxies": ["192.0.2.7/32"],
+    },
+    "web_proxy_port_without_proxies": {"jitsi_web_proxy_port": 8081},
     "token_secret_in_the_hosts_file": settings("main", app_secret="x" * 40),
 }
 

@@ -315,6 +315,25 @@ def check_foreign(features: Mapping[str, Any], known: Iterable[str], foreign: An
             )
 
 
+def _check_proxies(variable: str, value: Any, spec: Mapping[str, Any]) -> list[str]:
+    for network in check_list(variable, value, spec):
+        try:
+            parsed = ipaddress.ip_network(network if isinstance(network, str) else "")
+        except ValueError:
+            raise ModelError(
+                f"{variable} has {network!r}, which is no network. Write its address with no bit"
+                f" set beyond the length, in quotes, e.g. {variable}: {spec['example']}."
+            ) from None
+        if parsed.prefixlen < _SHORTEST_PREFIX[parsed.version]:
+            raise ModelError(
+                f"{variable} has {network}, and everybody in it could come with any address. Name"
+                f" the proxies alone, or networks of /{_SHORTEST_PREFIX[parsed.version]} or longer."
+            )
+        if value.count(network) > 1:
+            raise ModelError(f"{variable} has {network} twice. Remove one.")
+    return list(value)
+
+
 _CHECKS: dict[str, _Check] = {
     "domain": _check_domain,
     "name": _check_name,
@@ -330,6 +349,7 @@ _CHECKS: dict[str, _Check] = {
     "versions": _check_versions,
     "jicofo": _check_jicofo,
     "patterns": _check_patterns,
+    "proxies": _check_proxies,
 }
 
 
@@ -380,7 +400,7 @@ def check_lengths(names: Mapping[str, str], accounts: Iterable[str]) -> None:
     """Refuses names that are too long for DNS, or for the certificate that a host gets."""
     certified = {names["domain"], *(account.rpartition("@")[2] for account in accounts)}
     for address in names.values():
-        host = address.rpartition("@")[2]
+        host = address.rpartition("@")[2].partition(":")[0]
         longest, place = (
             (_MAX_COMMON_NAME, "in the certificate of a host")
             if host in certified

@@ -41,6 +41,8 @@ _UNIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,99}")
 _SIZE = re.compile(r"([1-9][0-9]{0,5})([kK]?)")
 _RATE = re.compile(r"([1-9][0-9]{0,8}) ?([kmgKMG]?[bB])(?:its?|ytes?)?/s")
 _BURST = re.compile(r"([1-9][0-9]{0,3}) ?s")
+# Options of features, which the model has checked
+WEB_PORTS = ("jitsi_web_port", "jitsi_web_proxy_port")
 _PORTS_OF_OTHERS = {
     22: "SSH",
     80: "nginx",
@@ -475,7 +477,7 @@ CHECKS: Mapping[str, Check] = {
     "jitsi_tokens_archive_cache": _controller_path,
     "jitsi_tokens_extra_packages": _packages,
     "jitsi_verify_address": _form(_HOST, "192.0.2.1", "an address or a name of a host"),
-    "jitsi_verify_port": _whole(1, 65535, 443),
+    "jitsi_verify_port": _whole(0, 65535, 443),
     "jitsi_verify_certificate": _certificate,
     "jitsi_verify_report_directory": _controller_path,
     "jitsi_verify_note": _note,
@@ -539,7 +541,7 @@ def fault(given: Mapping[str, Any], without_effect: Iterable[str] = ()) -> str:
     try:
         for variable, value in known.items():
             _check(variable, value)
-        _check_together(known)
+        _check_together(given)
     except ModelError as error:
         return str(error)
     return changed_number(known)
@@ -567,7 +569,8 @@ def _check_together(given: Mapping[str, Any]) -> None:
     def now(variable: str) -> Any:
         return given.get(variable, specs()[variable].get("default"))
 
-    _check_ports({name: now(name) for name in ("prosody_c2s_port", "prosody_http_port")})
+    web = {name: given[name] for name in WEB_PORTS if given.get(name)}
+    _check_ports(web | {name: now(name) for name in ("prosody_c2s_port", "prosody_http_port")})
     if 2 * now("jitsi_web_connections_per_address") >= now("jitsi_web_worker_connections"):
         raise ModelError(
             "jitsi_web_connections_per_address is"
