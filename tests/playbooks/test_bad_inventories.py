@@ -154,6 +154,12 @@ def test_a_misspelt_name_is_found_whichever_way_it_comes(way: str, tmp_path: Pat
     assert "Did you mean prosody_log_level?" in said["meet"]
 
 
+def test_what_only_proves_finds_misspelt_names_as_well(tmp_path: Path) -> None:
+    inventory = inventory_of(tmp_path, {"meet": "jitsi_domain: meet.example.org\n"})
+    said = refusals("verify", inventory, "-c", "local", "-e", "jitsi_verify_timout=5")
+    assert "Did you mean jitsi_verify_timeout?" in said["meet"]
+
+
 def test_variables_of_others_are_taken(tmp_path: Path) -> None:
     text = """
 jitsi_domain: meet.example.org
