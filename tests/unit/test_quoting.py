@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from vestibule.model.role_variables import served_folder_fault
 from vestibule.quoting import LANGUAGES, QuotingError, quoted
 
 HOSTILE = "/srv/x; autoindex on; } server { root /"
@@ -56,6 +57,19 @@ def test_json_reads_back_and_ends_no_script() -> None:
     assert not re.search("[<\u2028]", quoted(value, "javascript"))
     with pytest.raises(QuotingError):
         quoted(float("nan"), "hocon")
+
+
+@pytest.mark.parametrize(
+    "folder",
+    ["/", "/etc", "/etc/nginx", "/var", "/home/me", "/proc/1/root", "/srv", "/srv/x", "/usr/share"],
+)
+def test_a_folder_is_not_served_with_what_nobody_may_read(folder: str) -> None:
+    assert served_folder_fault(folder, ["/srv/x/tls.key"])
+
+
+@pytest.mark.parametrize("folder", ["/usr/share/jitsi-meet", "/srv/y", "/opt/jitsi/", "/var/www/x"])
+def test_a_folder_of_the_client_is_served(folder: str) -> None:
+    assert served_folder_fault(folder, ["/srv/x/tls.key", "/etc/x"]) == ""
 
 
 def test_no_value_is_told() -> None:
