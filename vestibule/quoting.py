@@ -97,14 +97,29 @@ def to_javascript(value: object) -> str:
     return text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
+def to_tenant_javascript(value: object) -> str:
+    """A literal into which nginx puts the tenant of a path, in place of ``{tenant}``."""
+    return to_javascript(value).replace("{tenant}", '<!--# echo var="vestibule_tenant" -->')
+
+
+def to_nginx_names(value: object) -> str:
+    """Alternatives in a regular expression, all of them plain names."""
+    names = [to_nginx_part(each) for each in value] if isinstance(value, list) else []
+    if not names or not all(map(_NAME.fullmatch, names)):
+        raise QuotingError("Alternatives in nginx's configuration are a list of plain names.")
+    return "|".join(names)
+
+
 LANGUAGES: Mapping[str, Callable[[object], str]] = {
     "hocon": to_hocon,
     "javascript": to_javascript,
     "line": to_line,
     "lua_name": to_lua_name,
     "nginx": to_nginx,
+    "nginx_names": to_nginx_names,
     "nginx_part": to_nginx_part,
     "systemd": to_systemd,
+    "tenant_javascript": to_tenant_javascript,
 }
 
 

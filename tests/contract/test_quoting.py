@@ -15,8 +15,9 @@ LANGUAGES = {
     ".cfg.lua.j2": {"to_lua", "quoted lua_name", "quoted line"},
     "jicofo.conf.j2": {"quoted hocon"},
     "config.js.j2": {"quoted javascript"},
+    "tenant.js.j2": {"quoted tenant_javascript"},
     "nginx.conf.j2": {"quoted nginx"},
-    "site.conf.j2": {"quoted nginx", "quoted nginx_part", "quoted line"},
+    "site.conf.j2": {"quoted nginx", "quoted nginx_names", "quoted nginx_part", "quoted line"},
     "service.conf.j2": {"quoted systemd", "quoted line"},
     ".html.j2": {"e"},
 }

@@ -43,7 +43,9 @@ def test_a_name_in_lua_is_a_name(value: str) -> None:
         quoted(value, "lua_name")
 
 
-@pytest.mark.parametrize("language", sorted(set(LANGUAGES) - {"hocon", "javascript"}))
+@pytest.mark.parametrize(
+    "language", sorted(set(LANGUAGES) - {"hocon", "javascript", "tenant_javascript", "nginx_names"})
+)
 @pytest.mark.parametrize("value", ["a\nb", "a\0b", "a\rb", "a\u2028b", None, True, 1.5, ["a"]])
 def test_one_line_of_text_is_one_line_of_text(language: str, value: object) -> None:
     with pytest.raises(QuotingError):
@@ -70,6 +72,15 @@ def test_a_folder_is_not_served_with_what_nobody_may_read(folder: str) -> None:
 @pytest.mark.parametrize("folder", ["/usr/share/jitsi-meet", "/srv/y", "/opt/jitsi/", "/var/www/x"])
 def test_a_folder_of_the_client_is_served(folder: str) -> None:
     assert served_folder_fault(folder, ["/srv/x/tls.key", "/etc/x"]) == ""
+
+
+def test_the_tenant_is_all_that_nginx_puts_in() -> None:
+    said = quoted({"x": "{tenant}<!--# include -->"}, "tenant_javascript")
+    assert said.count("<") == 1 and '<!--# echo var="vestibule_tenant" -->' in said
+    assert quoted(["css", "libs"], "nginx_names") == "css|libs"
+    for names in (["a/b"], ["a", "b)("], "css", []):
+        with pytest.raises(QuotingError):
+            quoted(names, "nginx_names")
 
 
 def test_no_value_is_told() -> None:

@@ -36,6 +36,7 @@ _SUITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*(/[A-Za-z0-9._+-]+)*/?")
 _FINGERPRINT = re.compile(r"[0-9A-F]{40}|[0-9A-F]{64}")
 _SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
 _VERSION = re.compile(r"[0-9]{1,5}(\.[0-9]{1,5}){0,3}")
+_ORIGIN = re.compile(r"https?://(\*\.)?[a-z0-9]([a-z0-9.-]{0,252})(:[0-9]{1,5})?")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.:%-]{0,252})")
 _UNIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,99}")
 _SIZE = re.compile(r"([1-9][0-9]{0,5})([kK]?)")
@@ -411,6 +412,16 @@ def _mapping(fields: Mapping[str, Check], example: str) -> Check:
     return check
 
 
+def _origins(variable: str, value: Any) -> None:
+    for origin in _list(variable, value, "[https://intranet.example.org]"):
+        if not isinstance(origin, str) or not _ORIGIN.fullmatch(origin):
+            raise _words(
+                variable,
+                f"has {origin!r}, which is no origin of a site.",
+                f"Write scheme and name alone, e.g. {variable}: [https://intranet.example.org].",
+            )
+
+
 def _root(variable: str, value: Any) -> None:
     if value == "/":
         raise _words(variable, "is /, so nginx would serve every file of the host.", _OWN_FOLDER)
@@ -487,6 +498,8 @@ CHECKS: Mapping[str, Check] = {
     "jitsi_web_addresses": _addresses(True, '["0.0.0.0", "[::]"]'),
     "jitsi_web_certificate": _host_file_or_nothing,
     "jitsi_web_certificate_key": _host_file_or_nothing,
+    "jitsi_web_embedded_by": _origins,
+    "jitsi_web_package": _form(_PACKAGE, "jitsi-meet-web", "a name of a package", empty=True),
     "jitsi_web_root": _root,
     "jitsi_web_default_server": _truth,
     "jitsi_web_worker_connections": _whole(512, 1_000_000, 16384),
