@@ -58,7 +58,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 ansible_facts:
-  description: The one fact C(vestibule_settled).
+  description: The facts C(vestibule_settled) and C(vestibule_all_settled).
   returned: always
   type: complex
   contains:
@@ -68,6 +68,10 @@ ansible_facts:
       type: list
       elements: str
       sample: [web_certificate]
+    vestibule_all_settled:
+      description: Whether all of them are.
+      returned: always
+      type: bool
 """
 
 _MODULES: dict[str, Any] = {
@@ -122,7 +126,8 @@ def main() -> None:
     # Names alone are returned, and those would be masked that stand in what is kept from logs
     wishes = module.params.pop("wishes")
     module.no_log_values.clear()
-    facts = {"vestibule_settled": settled(module, wishes)}
+    found = settled(module, wishes)
+    facts = {"vestibule_settled": found, "vestibule_all_settled": len(found) == len(wishes)}
     module.exit_json(changed=False, ansible_facts=facts)
 
 
