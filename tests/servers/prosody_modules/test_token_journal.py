@@ -20,9 +20,9 @@ pytestmark = pytest.mark.anyio
 OTHER = "kanarienvogel-of-somebody-else-4Zx8k2Qv9LmT"
 
 
-def token(entrance: Entrance, room: Room, **changes: Any) -> str:
+def token(entrance: Entrance, room: Room, /, **changes: Any) -> str:
     """A token with these claims, in place of those that open the room."""
-    return entrance.issuer.token(**{"room": room.name, **changes})
+    return entrance.issuer.token(**{"room": room.name} | changes)
 
 
 def claims(**changes: Any) -> Callable[[Entrance, Room], str]:
@@ -44,11 +44,12 @@ def forged(secret: str = "", **header: Any) -> Callable[[Entrance, Room], str]:
 def said(server: Server, began: float, pattern: str) -> str:
     """The line of the journal since then, waited for."""
     server.host.check_output("journalctl --sync")
-    lines = server.host.check_output(f"journalctl -u prosody --since @{began:.6f} -o cat")
+    lines: str = server.host.check_output(f"journalctl -u prosody --since @{began:.6f} -o cat")
     found = [line for line in lines.splitlines() if re.search(r"Token (refused|does not)", line)]
     assert any(re.search(pattern, line) for line in found), (pattern, found)
     assert "eyJ" not in "".join(found)
-    return next(line for line in found if re.search(pattern, line))
+    (first, *_) = (line for line in found if re.search(pattern, line))
+    return first
 
 
 @pytest.mark.parametrize(
