@@ -19,15 +19,15 @@ pytestmark = pytest.mark.usefixtures("deployed")
 _BACK = "This run has put the former configuration back"
 _PROVEN = "prosody, nginx, jicofo run with it, and listen where they did before."
 _KEPT = "/var/lib/vestibule/former"
-_HOARD = "import socket, time; socket.create_server(('127.0.0.1', {0})); time.sleep(600)"
+_HOARD = "import socket, time; s = socket.create_server(('127.0.0.1', {0})); time.sleep(600)"
 
 
 @contextmanager
 def hoarded(server: Server, port: int) -> Iterator[None]:
     """Another program has this port of the loopback."""
-    server.run(f'systemd-run --quiet --unit=hoard python3 -c "{_HOARD.format(port)}"')
-    server.wait_for_listener(port)
+    run = f'systemd-run --quiet --collect --unit=hoard python3 -c "{_HOARD.format(port)}"'
     try:
+        server.run(f"{run}; sleep 1; ss -Hltn sport = {port} | grep -q .")
         yield
     finally:
         server.run("systemctl stop hoard")

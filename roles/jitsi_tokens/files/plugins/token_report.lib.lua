@@ -56,6 +56,7 @@ local function quote(value)
 end
 
 local function write(text, ...)
+	lines:update(); -- or what it saved up before comes on top
 	if not lines:poll(1) then
 		left_out = left_out + 1;
 		return;
