@@ -81,6 +81,7 @@ found:
 """
 
 _POLL = 0.2  # seconds between two looks
+_YOUNG = 60  # seconds in which a service may still be on its way
 _LOOP = 3  # restarts by systemd after which a service is taken for one that cannot start
 _TOOK = 6  # seconds in which a reload shows in new processes; nginx tries to bind for 2.5
 _TAIL = 65536  # bytes at the end of a log that are read
@@ -208,6 +209,11 @@ def steps(service: Service, state: str) -> list[str]:
     return [*needed, "restarted" if service.active == "active" else "started"]
 
 
+def is_coming(service: Service, now: float) -> bool:
+    """Whether it has just been started, by the boot of the host for example."""
+    return bool(service.processes) and now - service.started < _YOUNG
+
+
 _WORDS = {"started": "start", "restarted": "restart", "reloaded": "reload"}
 
 
@@ -232,6 +238,8 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     unit = Unit(module)
     service = unit.look()
     todo = steps(service, module.params["state"])
+    if module.params["state"] == "started" and is_coming(service, time.monotonic()):
+        todo = [step for step in todo if step == "enabled"]
     if not module.check_mode:
         refuse_impossible(service)
         if todo:

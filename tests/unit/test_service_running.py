@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from ansible.module_utils.vestibule.services import Service
 
 import service_running
-from service_running import NotUpError, describe, refuse_impossible, steps, telling
+from service_running import (
+    NotUpError,
+    describe,
+    is_coming,
+    refuse_impossible,
+    steps,
+    telling,
+)
 
 UP = Service(
     "jicofo", "loaded", "active", "running", "enabled", main=7, processes=(7,),
@@ -35,6 +44,12 @@ OFF = Service("jicofo", "loaded", "inactive", "dead", "disabled")
 )
 def test_what_has_to_be_done(service: Service, state: str, expected: list[str]) -> None:
     assert steps(service, state) == expected
+
+
+def test_what_has_just_been_started_is_left_to_come_up() -> None:
+    assert is_coming(replace(MUTE, started=100.0), now=110.0)
+    assert not is_coming(replace(MUTE, started=100.0), now=200.0)
+    assert not is_coming(replace(EXITED, started=100.0), now=110.0)
 
 
 def test_it_is_described_as_it_is() -> None:
