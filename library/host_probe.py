@@ -83,10 +83,6 @@ ansible_facts:
         Empty, as what M(look) found may be otherwise since there is a reason to ask again.
       returned: always
       type: list
-    vestibule_all_settled:
-      description: False, for the same reason.
-      returned: always
-      type: bool
     vestibule:
       description: What the host is like.
       returned: always
@@ -389,7 +385,6 @@ def main() -> None:
     except managers.PackageError as error:
         module.fail_json(msg=str(error))
     known = {**platform(module), "vestibule": facts, "vestibule_settled": []}
-    known["vestibule_all_settled"] = False
     module.exit_json(changed=refreshed, ansible_facts=known)
 
 

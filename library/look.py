@@ -57,8 +57,14 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+unsettled:
+  description: Names of the wishes that are not fulfilled, or were not looked at.
+  returned: always
+  type: list
+  elements: str
+  sample: []
 ansible_facts:
-  description: The facts C(vestibule_settled) and C(vestibule_all_settled).
+  description: The one fact C(vestibule_settled).
   returned: always
   type: complex
   contains:
@@ -68,10 +74,6 @@ ansible_facts:
       type: list
       elements: str
       sample: [web_certificate]
-    vestibule_all_settled:
-      description: Whether all of them are.
-      returned: always
-      type: bool
 """
 
 _MODULES: dict[str, Any] = {
@@ -127,8 +129,11 @@ def main() -> None:
     wishes = module.params.pop("wishes")
     module.no_log_values.clear()
     found = settled(module, wishes)
-    facts = {"vestibule_settled": found, "vestibule_all_settled": len(found) == len(wishes)}
-    module.exit_json(changed=False, ansible_facts=facts)
+    module.exit_json(
+        changed=False,
+        ansible_facts={"vestibule_settled": found},
+        unsettled=[name for name in wishes if name not in found],
+    )
 
 
 if __name__ == "__main__":
