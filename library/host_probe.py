@@ -11,7 +11,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.facts.system.distribution import Distribution
-from ansible.module_utils.vestibule import files, lua, managers, sources
+from ansible.module_utils.vestibule import files, former, lua, managers, sources
+from ansible.module_utils.vestibule import services as units
 from ansible.module_utils.vestibule.programs import program
 from ansible.module_utils.vestibule.sockets import inodes, listening
 
@@ -45,7 +46,7 @@ options:
     elements: path
     default: []
   services:
-    description: Services of systemd of which to tell whether they are active and start at boot.
+    description: Services of systemd of which to tell whether they run and start at boot.
     type: list
     elements: str
     default: [prosody, jicofo, nginx]
@@ -140,11 +141,30 @@ ansible_facts:
           returned: always
           sample: [{address: 127.0.0.1, port: 5280, process: lua5.4, pid: 812}]
         services:
-          description: Those of I(services) that are active and start at boot.
+          description: >-
+            Those of I(services) that run, have a process that lives and listens, and start at boot.
           type: list
           elements: str
           returned: always
           sample: [nginx, prosody]
+        masked:
+          description: Those of I(services) that somebody masked.
+          type: list
+          elements: str
+          returned: always
+        unit_files:
+          description: >-
+            Where those of I(services) have a unit that is not of Vestibule's making, by name. A
+            service with an init script alone has none.
+          type: dict
+          returned: always
+          sample: {nginx: /usr/lib/systemd/system/nginx.service}
+        former_kept:
+          description: >-
+            Whether a run wrote files and was cut off before it knew that they are good, so that the
+            former ones are kept.
+          type: bool
+          returned: always
         lua:
           description: The Lua that Prosody runs on, null without Prosody.
           type: dict
@@ -191,6 +211,9 @@ ansible_facts:
 """
 
 _SERVICES = ("prosody", "jicofo", "nginx")
+# The administrator's comes first, as with systemd (systemd.unit(5))
+_UNIT_FOLDERS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
+_OURS = "Made by Vestibule"
 
 
 def listeners() -> list[dict[str, Any]]:
@@ -272,28 +295,15 @@ def prosody_options(paths: list[str]) -> list[str]:
     return sorted(set().union(*found))
 
 
-def parse_units(text: str) -> list[str]:
-    """Names of the services that run and start at boot, in stanzas of ``systemctl show``."""
-    stanzas = (dict(re.findall(r"^(\w+)=(.*)$", each, re.M)) for each in text.split("\n\n"))
-    return sorted(
-        each["Id"].removesuffix(".service")
-        for each in stanzas
-        if each.get("ActiveState") == "active"
-        and each.get("UnitFileState") in ("enabled", "generated")
-    )
-
-
-def services(module: AnsibleModule) -> list[str]:
-    """Those services asked for that run now and start at boot, as far as systemd knows.
-
-    Of a service with an init script it only knows that it was started (``active (exited)``). To
-    list all units takes it a quarter of a second.
-    """
-    if module.get_bin_path("systemctl") is None or not module.params["services"]:
-        return []
-    names = [f"{name}.service" for name in module.params["services"]]
-    argv = ["systemctl", "show", "--property=Id,ActiveState,UnitFileState", "--", *names]
-    return parse_units(module.run_command(argv)[1].strip())
+def unit_files(names: list[str]) -> dict[str, str]:
+    """Unit files that packages or people brought, by service."""
+    found: dict[str, str] = {}
+    for name in names:
+        for folder in _UNIT_FOLDERS:
+            path = f"{folder}/{name}.service"
+            if os.path.isfile(path) and _OURS not in files.read(path):
+                found.setdefault(name, path)
+    return found
 
 
 def lua_of(module: AnsibleModule, script: str) -> dict[str, str] | None:
@@ -340,6 +350,7 @@ def run(module: AnsibleModule) -> tuple[bool, dict[str, Any]]:
     plugins = [places["plugins"]] if places["plugins"] else []
     modules = prosody_modules([*module.params["plugin_paths"], *plugins])
     start_script = files.read(module.get_bin_path("prosody") or "")
+    looked_at = units.look(module, module.params["services"])
     return refreshed, {
         "uid": os.geteuid(),
         "epoch": epoch,
@@ -350,7 +361,10 @@ def run(module: AnsibleModule) -> tuple[bool, dict[str, Any]]:
         "installation_cut_off": managers.installation_was_cut_off(),
         "candidates": manager.candidates(missing) if manager else {},
         "listeners": listeners(),
-        "services": services(module),
+        "services": sorted(each.name for each in looked_at if each.is_up and each.starts_at_boot),
+        "masked": sorted(each.name for each in looked_at if each.is_masked),
+        "unit_files": unit_files(module.params["services"]),
+        "former_kept": former.is_kept(),
         "lua": lua_of(module, start_script),
         # Debian has one name for all versions
         "lua_package": lua_package(module, "prosody" in packages)
