@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import httpx
 
+from ..certificates import shown
 from ..scene import Entrance, Scene
 from ..xmpp import Broken
 from .case import Case
 
 ANNOUNCED = "is announced"
+NEWEST = "is shown"
 
 
 async def read_config(entrance: Entrance) -> dict[str, Any]:
@@ -54,7 +57,29 @@ async def look_for_login_page(scene: Scene) -> str:
     return ANNOUNCED
 
 
+async def compare_certificate(scene: Scene) -> str:
+    """See whether the server shows the certificate that is in its file.
+
+    It does not where that was renewed, and nobody told the web server.
+    """
+    door, patience = scene.entrance.door, scene.entrance.patience
+    try:
+        leaf, _ = await asyncio.to_thread(
+            shown, door.domain, door.address, door.port, patience, door.trust
+        )
+    except OSError as error:
+        raise Broken(f"TLS: {error.strerror or type(error).__name__}") from None
+    return NEWEST if leaf == door.leaf else "is not shown but an older one; reload nginx"
+
+
 WEB = (
+    Case(
+        "certificate_of_the_file_is_shown",
+        "certificate that is in its file",
+        {"TLS": compare_certificate},
+        outcome=NEWEST,
+        only_over="websocket",
+    ),
     Case(
         "login_page_is_announced",
         "login page for people without a token",
