@@ -261,8 +261,26 @@ def judge(server: ssl.SSLContext, text: str, name: str, trust: str | None) -> No
 
     ``trust`` are certificates in PEM form, or None for the authorities that this system trusts.
     """
+    _connect(server, trusting(trust), text, name, trust)
+
+
+def check_own(server: ssl.SSLContext, text: str, name: str, own: dict[str, Any]) -> None:
+    """Look whether the server's own certificate is for the name, and counts. Raises Unusable."""
+    end, begin = (ssl.cert_time_to_seconds(own[each]) for each in ("notAfter", "notBefore"))
+    if end < time.time():
+        raise Unusable(f"has ended on {day(end)}", "Renew it.")
+    if begin > time.time():
+        raise Unusable("begins in the future", "Set the clock, or take one that counts now.")
+    client = trusting(blocks(text)[0])
+    client.verify_flags |= _NO_CHECK_TIME  # of what stands behind it, and may not be needed
+    _connect(server, client, text, name, text)
+
+
+def _connect(
+    server: ssl.SSLContext, client: ssl.SSLContext, text: str, name: str, trust: str | None
+) -> None:
     try:
-        handshake(server, trusting(trust), name)
+        handshake(server, client, name)
     except ssl.SSLCertVerificationError as error:
         raise unusable(error, name, text, trust) from None
 
@@ -402,12 +420,9 @@ def _look_at_files(wanted: dict[str, Any], facts: dict[str, Any], *, ours: bool)
     facts["responder"] = bool(own.get("OCSP"))
     if ours:
         if ssl.cert_time_to_seconds(own["notAfter"]) > time.time():  # else it is renewed
-            judge(server, text, wanted["name"], blocks(text)[0])
+            check_own(server, text, wanted["name"], own)
         return
-    ended = ssl.cert_time_to_seconds(own["notAfter"])
-    if ended < time.time():
-        raise Unusable(f"has ended on {day(ended)}", "Renew it.")
-    judge(server, text, wanted["name"], blocks(text)[0])
+    check_own(server, text, wanted["name"], own)
     if authority or os.path.exists(ROOTS):
         judge(server, text, wanted["name"], facts["authority"])
     elif len(blocks(text)) == 1 and own["issuer"] != own["subject"]:

@@ -1,4 +1,4 @@
-"""Certificates on a server that works: what is refused leaves it as it is, and verify sees the rest."""
+"""On a server that works: what is refused leaves it as it is, and verify sees the rest."""
 
 from __future__ import annotations
 
@@ -218,8 +218,8 @@ def test_ours_are_renewed_and_no_session_ends(server: Server, controller: Contro
     assert run.returncode == 0, run.output[-3000:]
     assert {unit: main_pid(server, unit) for unit in before} == before
     assert server.run(f"sha256sum {web}.key {AUTH}.key") == keys
-    for path, days in ((web, 800), (AUTH, 3600)):
-        server.run(f"openssl x509 -noout -checkend {days * 86400} -in {path}.crt")
+    for path, left in ((web, 800), (AUTH, 3600)):
+        server.run(f"openssl x509 -noout -checkend {left * 86400} -in {path}.crt")
     assert "signed itself, a stand-in" in run.output
     assert deploy(controller).recap["changed"] == 0
 
