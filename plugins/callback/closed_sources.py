@@ -5,11 +5,9 @@ Ansible shows the lines before a template that it cannot render, and a secret ma
 
 from __future__ import annotations
 
-from typing import Any
-
-from ansible._internal._datatag._tags import Origin
-from ansible._internal._errors._error_utils import SourceContext
 from ansible.plugins.callback import CallbackBase
+
+from vestibule.closed_sources import close
 
 DOCUMENTATION = r"""
 name: closed_sources
@@ -24,15 +22,7 @@ requirements:
 """
 
 
-def place_alone(cls: type[SourceContext], value: Any) -> SourceContext | None:
-    """Where a value was written, in place of `SourceContext.from_value`, which shows it."""
-    if value is None:
-        return None
-    origin = value if isinstance(value, Origin) else Origin.get_tag(value)
-    return cls.error("a secret may stand there", origin or Origin.UNKNOWN)
-
-
-SourceContext.from_value = SourceContext.from_origin = classmethod(place_alone)
+close()
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]  # ansible-core comes without type hints
