@@ -26,13 +26,13 @@ options:
         required: true
       directory:
         description: Where they are, as C(NAME.crt) and C(NAME.key).
-        type: path
+        type: str
       path:
         description: File with the certificate and those of the authorities in between, instead.
-        type: path
+        type: str
       key:
         description: File with its key. Without it, nothing of the certificate is judged.
-        type: path
+        type: str
       variable:
         description:
           - Variable of the operator that names I(path); with C(_key) and C(_authority) behind it
@@ -42,7 +42,7 @@ options:
         default: ""
       authority:
         description: File with the certificate of a private authority that signed it.
-        type: path
+        type: str
       address:
         description: Where a program shows the certificate.
         type: str
@@ -55,7 +55,7 @@ options:
         default: false
       java:
         description: Store of Java that should have the certificate.
-        type: path
+        type: str
 attributes:
   check_mode:
     description: Changes nothing.

@@ -53,7 +53,7 @@ options:
   paths:
     description: Paths of which to tell what stands there.
     type: list
-    elements: path
+    elements: str
     default: []
   listens:
     description: Where programs are to listen.
@@ -93,20 +93,20 @@ options:
         required: true
       directory:
         description: Where they are, as C(NAME.crt) and C(NAME.key).
-        type: path
+        type: str
       path:
         description: File with the certificate and those of the authorities in between, instead.
-        type: path
+        type: str
       key:
         description: File with its key.
-        type: path
+        type: str
       variable:
         description: Variable of the operator that names I(path), empty where we made it.
         type: str
         default: ""
       authority:
         description: File with the certificate of a private authority that signed it.
-        type: path
+        type: str
       address:
         description: Where a program shows the certificate.
         type: str
@@ -119,7 +119,7 @@ options:
         default: false
       java:
         description: Store of Java that should have the certificate.
-        type: path
+        type: str
   controller_time:
     description:
       - Time on the controller in seconds since 1970, from which C(clock_offset) follows.
@@ -497,7 +497,7 @@ def main() -> None:
             "refresh": {"type": "bool", "default": False},
             "plugin_paths": {"type": "list", "elements": "path", "default": []},
             "services": {"type": "list", "elements": "str", "default": list(_SERVICES)},
-            "paths": {"type": "list", "elements": "path", "default": []},
+            "paths": {"type": "list", "elements": "str", "default": []},
             "listens": {"type": "list", "elements": "dict", "default": [], "options": _LISTENS},
             "certificates": {
                 "type": "list",

@@ -107,6 +107,8 @@ def handshake(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> ssl.
 
 def read(path: str, remedy: str) -> bytes:
     """What a file holds. Raises Unusable."""
+    if not os.path.isabs(path):
+        raise Unusable("is no absolute path", "Write it from / on.")
     try:
         with open(path, "rb") as file:
             return file.read()
@@ -322,7 +324,7 @@ def shown(address: str, port: int, name: str, *, xmpp: bool = False) -> bytes:
                 _start_tls(plain, name)
             with client.wrap_socket(plain, server_hostname=name) as secured:
                 return secured.getpeercert(binary_form=True) or b""
-    except (OSError, ValueError):
+    except (OSError, OverflowError, ValueError):  # also for what is no port
         return b""
 
 
@@ -355,15 +357,15 @@ def in_java(path: str, certificate: bytes) -> bool | None:
 
 SPEC: dict[str, Any] = {
     "names": {"type": "list", "elements": "str", "required": True},
-    "directory": {"type": "path"},
-    "path": {"type": "path"},
-    "key": {"type": "path"},
+    "directory": {"type": "str"},
+    "path": {"type": "str"},
+    "key": {"type": "str"},
     "variable": {"type": "str", "default": ""},
-    "authority": {"type": "path"},
+    "authority": {"type": "str"},
     "address": {"type": "str"},
     "port": {"type": "int"},
     "xmpp": {"type": "bool", "default": False},
-    "java": {"type": "path"},
+    "java": {"type": "str"},
 }
 
 
