@@ -57,6 +57,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+unsettled:
+  description: Names of the wishes that are not fulfilled, or were not looked at.
+  returned: always
+  type: list
+  elements: str
+  sample: []
 ansible_facts:
   description: The one fact C(vestibule_settled).
   returned: always
@@ -131,8 +137,12 @@ def main() -> None:
     # Names alone are returned, and those would be masked that stand in what is kept from logs
     wishes = module.params.pop("wishes")
     module.no_log_values.clear()
-    facts = {"vestibule_settled": settled(module, wishes)}
-    module.exit_json(changed=False, ansible_facts=facts)
+    found = settled(module, wishes)
+    module.exit_json(
+        changed=False,
+        ansible_facts={"vestibule_settled": found},
+        unsettled=[name for name in wishes if name not in found],
+    )
 
 
 if __name__ == "__main__":
