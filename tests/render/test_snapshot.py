@@ -61,7 +61,7 @@ OTHERWISE = {
     "jitsi_web_logins_per_second": 5,
     "jitsi_web_bosh_requests_per_second": 60,
     "jitsi_web_worker_connections": 1024,
-    "__jitsi_web_responder": {"stdout": "http://ocsp.example.org"},
+    "__jitsi_web_seen": {"responder": True},
     "jitsi_tokens_source": "archive",
     "jitsi_extra_modules": {"main": ["version"]},
     "jitsi_extra_settings": {"conference": {"muc_log_by_default": False}},
