@@ -10,6 +10,7 @@ import yaml
 
 from rig.images import IMAGES
 from rig.podman import ROOT
+from vestibule.access.cases import CASES
 
 SCENARIOS = sorted(path.parent for path in (ROOT / "molecule").glob("*/molecule.yml"))
 RIG = ROOT / "rig"
@@ -57,3 +58,17 @@ def test_every_folder_of_tests_is_run_by_a_scenario() -> None:
     ]
     assert folders
     assert [name for name in folders if name not in text] == []
+
+
+def test_few_cases_have_one_for_each_feature() -> None:
+    few = set(load(RIG / "few_cases.yml")["rig_few_cases"])
+    assert few <= CASES.keys()
+    played = [
+        folder for folder in SCENARIOS if "few_cases" in (folder / "molecule.yml").read_text()
+    ]
+    assert played
+    for folder in played:
+        for feature in load(folder / "hosts.yml")["rig"]["vars"]["jitsi_features"]:
+            proves = load(ROOT / f"features/{feature}.yml")["proves"]
+            names = {each if isinstance(each, str) else each["case"] for each in proves}
+            assert few & names, feature
