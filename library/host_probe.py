@@ -160,6 +160,13 @@ ansible_facts:
           type: dict
           returned: always
           sample: {plugins: /usr/lib/jitsi-meet-prosody, jicofo: /etc/jicofo}
+        jitsi_answer:
+          description: >-
+            Domain that debconf knows for Jitsi's packages, of which their next version makes files.
+            Empty where nobody told it.
+          type: str
+          returned: always
+          sample: meet.example.org
         prosody_modules:
           description: >-
             Paths of the modules of Prosody in I(plugin_paths), in the folder of the package with
@@ -180,6 +187,7 @@ ansible_facts:
           sample: 13.0.1
 """
 
+_DEBCONF = "/var/cache/debconf/config.dat"
 _SERVICES = ("prosody", "jicofo", "nginx")
 
 
@@ -243,6 +251,13 @@ def jitsi_places(paths: list[str]) -> dict[str, str | None]:
         "plugins": folder(r"/.*/mod_auth_token\.lua"),
         "jicofo": folder(r"/etc/(.*/)?jicofo/[^/]+"),
     }
+
+
+def debconf_answer(text: str, question: str) -> str:
+    """What debconf knows, in its file of stanzas (debconf-devel(7)). Empty where it does not."""
+    asked = rf"^Name: {re.escape(question)}\n(?:\S.*\n)*?Value: (.*)$"
+    found = re.search(asked, text, re.MULTILINE)
+    return found[1].strip() if found else ""
 
 
 def prosody_modules(folders: list[str]) -> list[str]:
@@ -347,6 +362,7 @@ def run(module: AnsibleModule) -> tuple[bool, dict[str, Any]]:
         if isinstance(manager, managers.Pacman)
         else "lua",
         "jitsi": places,
+        "jitsi_answer": debconf_answer(files.read(_DEBCONF), "jitsi-videobridge/jvb-hostname"),
         "prosody_modules": modules,
         "prosody_options": prosody_options(modules),
         "prosody_version": prosody_version(start_script),
