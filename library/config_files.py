@@ -136,8 +136,8 @@ options:
       places:
         description:
           - Where files of the set are, with C(*) for anything, to find those from before they were
-            written down. Ours is what says C(Made by Vestibule), and a certificate that signs itself
-            and has no other name than its file, with its key.
+            written down. Ours is what says C(Made by Vestibule), and a certificate that signs
+            itself and has no other name than its file, with its key.
           - A place without C(*) is ours by its name.
         type: list
         elements: str

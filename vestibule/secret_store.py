@@ -115,7 +115,7 @@ def secret(store: Path, host: str, name: str, vault: VaultLib) -> str:
     return known[name]
 
 
-def kept_or_none(store: Path, host: str, name: str, vault: VaultLib) -> str:
+def kept_or_none(store: Path, _host: str, name: str, vault: VaultLib) -> str:
     """The secret, an empty text where it would be made, and what keeps it from being made."""
     known, _ = read(store, vault)
     if name in known:

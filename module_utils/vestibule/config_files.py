@@ -182,7 +182,7 @@ def apply(directories: list[Entry], files: list[Entry], check: Callable[[], None
     except BaseException as error:  # also SystemExit, by which Ansible's own helpers fail
         _take_back(steps, error)
         raise
-    for file in files:
+    for file in reversed(files):  # a link before what it leads to, and the list of all at the end
         forget(file)
     _flush_directories(files)
 
@@ -468,7 +468,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         apply_keeping(
             module,
             [wanted for wanted, _ in changes if wanted.kind == "directory"],
-            [wanted for wanted, _ in changes if wanted.kind != "directory"] + notes,
+            notes + [wanted for wanted, _ in changes if wanted.kind != "directory"],
             (lambda: None) if why_not else checker(module),
             known,
         )

@@ -36,12 +36,19 @@ def render(bodies: dict[str, bytes | None]) -> bytes:
 
 
 def read(name: str) -> dict[str, dict[str, str]]:
-    """The manifest of a set. Nothing where there is none, or none that can be read."""
-    try:
-        known = json.loads(files.read(manifest_of(name)))
-    except ValueError:
-        return {}
-    return known if isinstance(known, dict) else {}
+    """The manifest of a set, with those beside it that a run left which was cut off.
+
+    Nothing where there is none, or none that can be read.
+    """
+    folder, file = os.path.split(manifest_of(name))
+    known: dict[str, dict[str, str]] = {}
+    for each in (f".{file}.config_files-new", f".{file}.config_files-old", file):
+        try:
+            found = json.loads(files.read(os.path.join(folder, each)))
+        except ValueError:
+            continue
+        known.update(found if isinstance(found, dict) else {})
+    return known
 
 
 def find(module: AnsibleModule, name: str, places: Iterable[str]) -> dict[str, dict[str, str]]:
@@ -52,11 +59,14 @@ def find(module: AnsibleModule, name: str, places: Iterable[str]) -> dict[str, d
     key. A place without C(*) is ours by its name.
     """
     known = read(name)
+    links = {}
     for place in places:
         if "*" not in place:
             known.setdefault(place, {})
             continue
         for path, there in _at(place):
+            if os.path.islink(there):
+                links[path] = os.readlink(there)
             if path in known:
                 continue
             if path.endswith(".crt"):
@@ -64,7 +74,8 @@ def find(module: AnsibleModule, name: str, places: Iterable[str]) -> dict[str, d
                     known.update({path: {}, f"{path[:-4]}.key": {}})
             elif os.path.isfile(there) and _MADE_BY in files.read(there):
                 known[path] = {}
-    return known
+    # Also one that leads to nothing any more, as where a run was cut off
+    return {**{path: {} for path, target in links.items() if target in known}, **known}
 
 
 def _at(place: str) -> Iterable[tuple[str, str]]:
@@ -97,8 +108,9 @@ def changed_since(path: str, known: dict[str, str]) -> bool:
         return hashlib.sha256(file.read()).hexdigest() != known["sha256"]
 
 
-def keep(paths: Iterable[str], backup: str = BACKUP) -> str:
+def keep(paths: Iterable[str], backup: str | None = None) -> str:
     """Copy files with owner and mode to a new folder that root alone reads, and return it."""
+    backup = backup or BACKUP
     os.makedirs(backup, mode=0o700, exist_ok=True)
     began = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     folder, number = os.path.join(backup, began), 1
