@@ -74,8 +74,7 @@ _value:
     The model. C(features) are the names that are on, C(options) the operator's choices with their
     defaults, C(names) the addresses of this deployment, C(machines) who enters meetings and is no
     person, C(accounts) the accounts and what their passwords are called, C(accounts_off) those of
-    features that are off on hosts that there are, C(accounts_gone) those on hosts that there are
-    not, C(prosody), C(jicofo) and C(web) the
+    features that are off, C(prosody), C(jicofo) and C(web) the
     configuration of each program, C(needed_by) the features that load each Prosody module,
     C(cases) the names of the access cases that prove it. For people, C(why) says of each feature
     why it is on, C(off) of those that are on by default why they are off, C(may) maps actor and

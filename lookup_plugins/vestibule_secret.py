@@ -37,7 +37,7 @@ options:
 notes:
   - To bring a secret of your own, define the variable whose default calls this lookup.
   - To replace a secret, delete its line from the file and deploy with
-    C(jitsi_history_new_secrets=true).
+    C(jitsi_history_new_keys=true).
   - A secret has 32 characters or more. Without what it repeats, names of the server, common words
     and rows of keys, 16 of them are left, and 8 of these differ.
 """

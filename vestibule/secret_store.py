@@ -29,7 +29,7 @@ PUBLIC = ("jitsi_domain", "jitsi_token_issuer", "jitsi_token_audience")
 MODE = "vestibule_secrets"
 HEADER = """\
 # Secrets of {host}, made by Vestibule. Nothing else has a copy: keep this file.
-# To replace a secret by a new one, delete its line and deploy with jitsi_history_new_secrets=true.
+# To replace a secret by a new one, delete its line and deploy with jitsi_history_new_keys=true.
 # The last line tells that nothing is missing.
 """
 END = "# End.\n"

@@ -161,11 +161,9 @@ def build_model(
         "names": names,
         "machines": machines,
         "accounts": accounts,
+        "accounts_off": _accounts_off(features, chosen, public, prosody["hosts"]),
         **model,
     }
-    off = _accounts_off(features, chosen, public)
-    whole["accounts_off"] = [user for user in off if user.partition("@")[2] in prosody["hosts"]]
-    whole["accounts_gone"] = [user for user in off if user not in whole["accounts_off"]]
     (rules or load_rules()).check(hosts, whole)
     return whole
 
@@ -174,14 +172,16 @@ def _accounts_off(
     features: Mapping[str, Any],
     chosen: Iterable[str],
     public: Mapping[str, Any],
+    hosts: Mapping[str, Any],
 ) -> list[str]:
-    """Accounts of features that are off."""
+    """Accounts of features that are off, on hosts that are there all the same."""
     off = {name: each for name, each in features.items() if name not in chosen}
-    return [
+    users = [
         substitute(feature["names"][user], {"options": public}, f"{name}.names")
         for name, feature in off.items()
         for user in feature.get("accounts", {})
     ]
+    return [user for user in users if user.partition("@")[2] in hosts]
 
 
 def _merge(
