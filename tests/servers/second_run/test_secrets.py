@@ -62,7 +62,7 @@ def test_secrets_that_are_gone_are_a_question(
     every = ["token_secret", "focus_password", "bridge_password", "recorder_password"]
     assert all(name in said for name in [*every, "gateway_password"])
     assert f"{store(controller)}, which is not there" in said
-    assert "-e jitsi_history_new_secrets=true" in said
+    assert "-e jitsi_history_new_keys=true" in said
 
 
 def test_the_secrets_of_another_inventory_are_refused(
@@ -103,5 +103,5 @@ def test_a_key_of_the_operator_may_change(
     assert run.returncode == 0, run.output[-3000:]
     # To leave it away is no key, but the lack of one
     assert "second-run.yml: token_secret. Every link" in refused(server, controller)
-    run = controller.deploy(**ALL, jitsi_history_new_secrets=True)
+    run = controller.deploy(**ALL, jitsi_history_new_keys=True)
     assert run.returncode == 0, run.output[-3000:]
