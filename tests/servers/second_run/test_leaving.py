@@ -57,11 +57,13 @@ def kept(server: Server) -> list[str]:
     return server.run("cd /var/backups/vestibule && find . -type f | cut -d/ -f3-").splitlines()
 
 
-# Keys and certificates that were made anew, times, and what counts or remembers
+# Keys and certificates that were made anew, what lists have of them, times, and what remembers
 _FLEETING = re.compile(
-    r"^(time |content /var/lib/prosody/.*[.](crt|key|dat)$|file /var/lib/prosody/.*cron[.]dat$"
+    r"^(time |listener |content /var/cache/debconf/|(content|file) /var/lib/vestibule/files"
+    r"|content /var/lib/prosody/.*[.](crt|key|dat)$|(content|file) /var/lib/prosody/.*cron[.]dat$"
+    rf"|file /var/lib/prosody/[a-z]+%2e{OTHER.replace('.', '%2e')}$"
     r"|content /etc/vestibule/web/.*[.](crt|key)$|(content|file) /etc/ssl/certs/"
-    r"|content /usr/local/share/ca-certificates/|content /var/cache/debconf/|listener )"
+    r"|content /usr/local/share/ca-certificates/)"
 )
 
 
