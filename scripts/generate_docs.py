@@ -82,6 +82,7 @@ _SHAPE = """\
 | `prosody` | `hosts` by key, each with `settings`, `modules` and `guards`, the modules without \
 which a door is open. Each key has one owner; a host that no chosen feature names is left out |
 | `jicofo`, `web` | what goes into `jicofo.conf` and `config.js` |
+| `tenant_web` | what `config.js` says otherwise in rooms of `{tenant}` |
 | `proves` | the access cases, with `when` where they need an option or another feature |
 | `may`, `warnings` | for `explain.yml`: actor to action to yes, no or a condition; sentences |
 

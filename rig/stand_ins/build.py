@@ -256,6 +256,16 @@ def focus_for_arch(layout: AurLayout, tree: Path) -> Package:
     )  # fmt: skip
 
 
+def client_for_arch(layout: AurLayout, tree: Path) -> Package:
+    """Return the web client as a package of the AUR, its files in ``tree``."""
+    shutil.copytree(PACKAGES / "jitsi-meet-web/usr", tree / "usr")
+    return Package(
+        f"jitsi-meet{layout.suffix}", ARCH_VERSION, ARCH_DESCRIPTION, tree,
+        provides=("jitsi-meet",) if layout.suffix else (),
+        conflicts=("jitsi-meet",) if layout.suffix else (),
+    )  # fmt: skip
+
+
 def write_pacman_repository(directory: Path, layout: AurLayout, signer: Signer) -> None:
     """Build the packages of one layout into ``directory`` with a signed database of them."""
     directory.mkdir(parents=True)
@@ -267,6 +277,7 @@ def write_pacman_repository(directory: Path, layout: AurLayout, signer: Signer) 
         packages = [
             plugins_for_arch(layout, trees / "plugins"),
             focus_for_arch(layout, trees / "focus"),
+            client_for_arch(layout, trees / "client"),
             # The AUR has it, Arch's own repositories do not
             Package(
                 "lua-inspect", ARCH_VERSION, ARCH_DESCRIPTION, trees / "inspect", depends=("lua",)

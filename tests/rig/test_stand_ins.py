@@ -17,7 +17,7 @@ from rig.stand_ins import build as builder
 PROJECT = Path(__file__).resolve().parents[2]
 HOME = PROJECT / "rig/stand_ins"
 ROLES = PROJECT / "roles"
-NAMES = ["jicofo", "jitsi-meet-prosody", "jitsi-meet-tokens"]
+NAMES = ["jicofo", "jitsi-meet-prosody", "jitsi-meet-tokens", "jitsi-meet-web"]
 SUITES = ["stable", "next", "wrongly-signed"]
 HEADER = "Stand-in (test double)"
 # Prosody's own modules among those that features load
@@ -94,7 +94,7 @@ def test_index_describes_the_packages(apt: Path, suite: str) -> None:
 def test_packages_say_that_they_are_stand_ins(apt: Path, suite: str) -> None:
     entries = stanzas((apt / suite / "Packages").read_text("utf-8"))
 
-    assert [entry["Description"].split(",")[0] for entry in entries] == ["Stand-in for tests"] * 3
+    assert [entry["Description"].split(",")[0] for entry in entries] == ["Stand-in for tests"] * len(NAMES)
     assert all(entry["Version"].endswith("~standin") for entry in entries)
 
 

@@ -10,11 +10,13 @@ from typing import Any
 import httpx
 import pytest
 
+from vestibule.access import browser
 from vestibule.access.cases import CASES
 from vestibule.access.play import judge
 from vestibule.access.scene import Entrance
 from vestibule.access.tokens import Issuer
 from vestibule.access.transports import Door, WebSocketTransport
+from vestibule.access.xmpp import Broken, Room
 
 DOMAIN = "meet.example.org"
 LOGIN = "https://login.example.org/?room={room}"
@@ -73,7 +75,7 @@ def script(config: object) -> str:
             [],
             "sends guests nowhere [config.js]",
         ),
-        ([], [], "broken: config.js: no mapping [config.js]"),
+        ([], [], "broken: /config.js: no mapping [config.js]"),
     ],
 )
 def test_the_login_page_has_to_be_announced(
@@ -83,6 +85,93 @@ def test_the_login_page_has_to_be_announced(
 
 
 def test_what_is_no_configuration_is_named() -> None:
-    assert verdict("<html/>", frozenset()) == "broken: config.js: no JSON [config.js]"
+    none = verdict("<html/>", frozenset())
+    assert none == "broken: /config.js: no configuration of the client [config.js]"
+    broken = verdict("var config = {1};", frozenset())
+    assert broken == "broken: /config.js: no JSON [config.js]"
     missing = verdict("", frozenset(), status=404)
-    assert missing == "broken: config.js: HTTP status 404 [config.js]"
+    assert missing == "broken: /config.js: HTTP status 404 [config.js]"
+
+
+PAGE = f"""<html><head><base href="/"><link rel="stylesheet" href="css/all.css">
+<script>{script({"hosts": {}})}</script><script src="libs/app.js?v=1"></script></head></html>"""
+SCRIPT = {"Content-Type": "application/javascript; charset=utf-8"}
+Answer = tuple[int, dict[str, str], str]
+SITE: dict[str, Answer] = {
+    "room": (200, {"Content-Type": "text/html"}, PAGE),
+    "/css/all.css": (200, {"Content-Type": "text/css"}, ""),
+    "/libs/app.js": (200, SCRIPT, ""),
+    "/external_api.js": (200, SCRIPT, ""),
+}
+MISSING: Answer = (404, {"Content-Type": "text/html"}, "")
+
+
+def page_verdict(changes: dict[str, Answer], otherwise: Answer = MISSING) -> str:
+    """What the case says of a server with these answers; every room has the same page."""
+    site = SITE | changes
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        path = request.url.path
+        place = path if "." in path or path.count("/") > 1 else "room"
+        status, headers, content = site.get(place, otherwise)
+        return httpx.Response(status, headers=headers, text=content)
+
+    async def judged() -> str:
+        async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+            door = Door(DOMAIN, "192.0.2.1", 443, ssl.create_default_context(), http)
+            issuer = Issuer("", "vestibule", "jitsi", DOMAIN)
+            entrance = Entrance(door, WebSocketTransport, issuer, 1)
+            return (await judge(CASES["page_opens"], entrance)).got
+
+    return asyncio.run(judged())
+
+
+def page(content: str, content_type: str = "text/html") -> dict[str, Answer]:
+    return {"room": (200, {"Content-Type": content_type}, content)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, "opens, 3 ways"),
+        (page(PAGE.replace("<base", '<!--#include virtual="/head.html" --><base')),
+         "is not put together [page]"),
+        (page("<html>in words</html>"), "broken: the page: no configuration of the client [page]"),
+        (page(PAGE.replace("libs/app.js", "https://cdn.example.org/app.js")),
+         "asks another server [page]"),
+        (page(PAGE, "application/octet-stream"), "is no page [page]"),
+        ({"/css/all.css": MISSING},
+         "broken: /css/all.css: HTTP status 404, or no such file [page]"),
+        ({"/libs/app.js": SITE["room"]},
+         "broken: /libs/app.js: HTTP status 200, or no such file [page]"),
+        ({"/external_api.js": SITE["room"]}, "is no script [script that embeds meetings]"),
+    ],
+)  # fmt: skip
+def test_a_page_opens_with_all_its_files(changes: dict[str, Answer], expected: str) -> None:
+    assert page_verdict(changes) == expected
+
+
+def test_a_missing_file_is_not_the_page() -> None:
+    assert page_verdict({}, SITE["room"]) == "another file answers [file that is not there]"
+
+
+@pytest.mark.parametrize(
+    ("config", "fault"),
+    [
+        ({}, "config.js has no websocket"),
+        ({"websocket": "ws://meet.example.org/xmpp-websocket"}, "has another server for websocket"),
+        ({"websocket": "wss://meet.example.net/xmpp-websocket"}, "has another server"),
+        ({"websocket": "wss://meet.example.org:8443/xmpp-websocket"}, "has another server"),
+    ],
+)
+def test_an_address_that_leads_elsewhere_is_named(config: dict[str, str], fault: str) -> None:
+    door = Door(DOMAIN, "192.0.2.1", 443, ssl.create_default_context(), httpx.AsyncClient())
+    with pytest.raises(Broken, match=fault):
+        browser.way_in(door, config, "websocket")
+
+
+def test_paths_are_those_of_links() -> None:
+    room = Room("stand up", DOMAIN, "acme")
+    assert browser.page_path(room) == "/acme/stand%20up"
+    assert browser.config_path(room) == "/acme/config.js"
+    assert browser.config_path(Room("standup", DOMAIN)) == "/config.js"

@@ -108,11 +108,12 @@ class Participant:
         patience: float,
         query: Mapping[str, str],
         headers: Mapping[str, str],
+        path: str = "",
     ) -> AsyncIterator[Self]:
         """Somebody who has reached the server and has not said who they are. Leaves at the end."""
         try:
             async with asyncio.timeout(patience):
-                transport = await kind.connect(door, query, headers)
+                transport = await kind.connect(door, query, headers, path)
         except TimeoutError:
             raise NoAnswer("the connection", patience) from None
         participant = cls(transport, door.domain, patience)

@@ -118,6 +118,17 @@ class Entrance:
             yield participant
 
     @contextlib.asynccontextmanager
+    async def follow(self, room: Room, token: str, path: str) -> AsyncIterator[Participant]:
+        """Somebody who has come into ``room`` by the path that the client's configuration names."""
+        query = {"room": room.name, "token": token}
+        way = Participant.connect(self.kind, self.door, self.patience, query, {}, path)
+        async with way as participant:
+            await participant.login()
+            await participant.request_conference(room)
+            await participant.join(room)
+            yield participant
+
+    @contextlib.asynccontextmanager
     async def subordinate(self, room: Room, moderator: Participant) -> AsyncIterator[Participant]:
         """Somebody who is in ``room`` beside its moderator, and does not moderate it.
 

@@ -91,9 +91,12 @@ class Transport(ABC):
     @classmethod
     @abstractmethod
     async def connect(
-        cls, door: Door, query: Mapping[str, str], headers: Mapping[str, str]
+        cls, door: Door, query: Mapping[str, str], headers: Mapping[str, str], path: str = ""
     ) -> Self:
-        """A stream that is not open yet. Raises Refused on an HTTP 4xx, else Broken."""
+        """A stream that is not open yet. Raises Refused on an HTTP 4xx, else Broken.
+
+        ``path`` empty: the usual one.
+        """
 
     @abstractmethod
     async def open(self, to: str) -> None:
@@ -126,10 +129,10 @@ class WebSocketTransport(Transport):
 
     @classmethod
     async def connect(
-        cls, door: Door, query: Mapping[str, str], headers: Mapping[str, str]
+        cls, door: Door, query: Mapping[str, str], headers: Mapping[str, str], path: str = ""
     ) -> Self:
         """Connect by TCP, TLS and the WebSocket handshake."""
-        path = f"/xmpp-websocket?{urllib.parse.urlencode(query)}"
+        path = f"{path or '/xmpp-websocket'}?{urllib.parse.urlencode(query)}"
         try:
             connection = await websockets.connect(
                 f"wss://{door.host_header}{path}",
@@ -196,13 +199,15 @@ class BoshTransport(Transport):
     _REQUESTS = 2
     _HOLD = 1
 
-    def __init__(self, door: Door, query: Mapping[str, str], headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, door: Door, query: Mapping[str, str], headers: Mapping[str, str], path: str
+    ) -> None:
         self._door = door
         self._url = httpx.URL(
             scheme="https",
             host=door.address,
             port=door.port,
-            path="/http-bind",
+            path=path or "/http-bind",
             query=urllib.parse.urlencode(query).encode(),
         )
         self._headers = {
@@ -220,10 +225,10 @@ class BoshTransport(Transport):
 
     @classmethod
     async def connect(
-        cls, door: Door, query: Mapping[str, str], headers: Mapping[str, str]
+        cls, door: Door, query: Mapping[str, str], headers: Mapping[str, str], path: str = ""
     ) -> Self:
         """Only prepare: the first request opens the stream."""
-        return cls(door, query, headers)
+        return cls(door, query, headers, path)
 
     async def open(self, to: str) -> None:
         """Create the session."""

@@ -20,6 +20,7 @@ _EMPTY: Mapping[str, Any] = {
     "prosody": {},
     "jicofo": {},
     "web": {},
+    "tenant_web": {},
     "proves": [],
     "reads": {},
     "may": {},
@@ -191,7 +192,9 @@ def _merge(
     merger: _Merger,
 ) -> dict[str, Any]:
     """What the chosen features say, merged by part of the model."""
-    parts: dict[str, dict[str, Any]] = {"prosody": {}, "jicofo": {}, "web": {}}
+    parts: dict[str, dict[str, Any]] = {
+        part: {} for part in ("prosody", "jicofo", "web", "tenant_web")
+    }
     needed_by: dict[str, list[str]] = {}
     cases: list[str] = []
     may: dict[str, dict[str, Any]] = {}

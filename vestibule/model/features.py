@@ -30,6 +30,7 @@ _FEATURE_KEYS = frozenset(
         "prosody",
         "jicofo",
         "web",
+        "tenant_web",
         "proves",
         "reads",
         "may",

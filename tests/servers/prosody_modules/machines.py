@@ -50,10 +50,10 @@ class TcpTransport(Transport):
 
     @classmethod
     async def connect(
-        cls, door: Door, query: Mapping[str, str], headers: Mapping[str, str]
+        cls, door: Door, query: Mapping[str, str], headers: Mapping[str, str], path: str = ""
     ) -> Self:
         """Connect and negotiate TLS with the XMPP host named in ``query``."""
-        assert not headers
+        assert not headers and not path
         self = cls(*await asyncio.open_connection(door.address, door.port))
         await self.open(query["host"])
         features = await self.receive()

@@ -10,6 +10,7 @@ from ..participant import FOCUS_NICK
 from ..scene import Entrance, Scene, tenants_room_is_open
 from ..xmpp import Room, fresh_name
 from .case import Case, at_join, at_login
+from .web import LEADS, LEADS_NEED
 
 Spell = Callable[[str], str]
 
@@ -85,6 +86,13 @@ def enter_unlisted(sub: str = "") -> Attempt:
 
 
 TENANTS = (
+    Case(
+        "tenants_link_leads_in",
+        "tenant's token where its page leads",
+        LEADS,
+        control=tenants_room,
+        needs=LEADS_NEED,
+    ),
     Case(
         "tenant_token_enters",
         "tenant's token for the tenant's room",

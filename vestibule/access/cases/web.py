@@ -1,40 +1,24 @@
-"""The web client: whether it is told where people without a token have to go."""
+"""The web client: whether what it reads is right, and leads in."""
 
 from __future__ import annotations
 
-import json
-from typing import Any
+import asyncio
+from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import httpx
 
-from ..scene import Entrance, Scene
-from ..xmpp import Broken
+from .. import browser
+from ..attempts import ENTERED, Attempt
+from ..participant import FOCUS_NICK
+from ..scene import Scene
+from ..xmpp import Broken, Room, fresh_name
 from .case import Case
 
 ANNOUNCED = "is announced"
-
-
-async def read_config(entrance: Entrance) -> dict[str, Any]:
-    """The client's configuration: JSON, assigned to a variable. Raises Broken on anything else."""
-    door = entrance.door
-    url = httpx.URL(scheme="https", host=door.address, port=door.port, path="/config.js")
-    try:
-        answer = await door.http.get(
-            url,
-            headers={"Host": door.host_header},
-            extensions={"sni_hostname": door.domain},
-        )
-    except httpx.HTTPError as error:
-        raise Broken(f"config.js: {type(error).__name__}") from None
-    if answer.status_code != httpx.codes.OK:
-        raise Broken(f"config.js: HTTP status {answer.status_code}")
-    try:
-        config = json.loads(answer.text.partition("=")[2].strip().removesuffix(";"))
-    except ValueError:
-        raise Broken("config.js: no JSON") from None
-    if not isinstance(config, dict):
-        raise Broken("config.js: no mapping")
-    return config
+OPENS = "opens"
+_SCRIPT = ("application/javascript", "text/javascript")
+_PAGE = ("text/html",)
 
 
 async def look_for_login_page(scene: Scene) -> str:
@@ -43,7 +27,8 @@ async def look_for_login_page(scene: Scene) -> str:
     Without a place for guests it has to send them at once: it would ask them for a password that
     nobody has, again and again.
     """
-    config = await read_config(scene.entrance)
+    path = "/config.js"
+    config = browser.config_in(await browser.read(scene.entrance.door, path), path)
     if config.get("tokenAuthUrl") != scene.entrance.options["token_auth_url"]:
         return "is another one, or none"
     takes_guests = "guests" in scene.entrance.features
@@ -54,7 +39,85 @@ async def look_for_login_page(scene: Scene) -> str:
     return ANNOUNCED
 
 
+def _is_of(answer: httpx.Response, types: tuple[str, ...]) -> bool:
+    return answer.headers.get("Content-Type", "").partition(";")[0] in types
+
+
+async def open_page(scene: Scene) -> str:
+    """Open the page of a room as a browser does, with the scripts and styles that it names."""
+    door = scene.entrance.door
+    page = await browser.fetch(door, browser.page_path(scene.room))
+    if page.status_code != httpx.codes.OK or not _is_of(page, _PAGE):
+        return "is no page"
+    if "<!--#" in page.text:
+        return "is not put together"
+    browser.config_in(page.text, "the page")
+    files = [urlsplit(address) for address in browser.Files(page.text).addresses]
+    if not files:
+        return "has no scripts"
+    if any(file.netloc for file in files):
+        return "asks another server"
+    answers = await asyncio.gather(*(browser.fetch(door, file.path) for file in files))
+    for file, answer in zip(files, answers, strict=True):
+        types = ("text/css",) if file.path.endswith(".css") else _SCRIPT
+        if answer.status_code != httpx.codes.OK or not _is_of(answer, types):
+            raise Broken(f"{file.path}: HTTP status {answer.status_code}, or no such file")
+    return OPENS
+
+
+async def load_embedding_script(scene: Scene) -> str:
+    """Load the script by which other sites embed meetings."""
+    answer = await browser.fetch(scene.entrance.door, "/external_api.js")
+    found = answer.status_code == httpx.codes.OK and _is_of(answer, _SCRIPT)
+    return OPENS if found else "is no script"
+
+
+async def ask_for_missing_file(scene: Scene) -> str:
+    """Ask for a file that no client has. The page in its place would be read as a script."""
+    answer = await browser.fetch(scene.entrance.door, f"/libs/{fresh_name()}.js")
+    return OPENS if answer.status_code == httpx.codes.NOT_FOUND else "another file answers"
+
+
+def follow(path: Callable[[Room], str]) -> Attempt:
+    """Go where the configuration at this path of the room sends a browser."""
+
+    async def attempt(scene: Scene) -> str:
+        entrance, room = scene.entrance, scene.room
+        place = path(room)
+        config = browser.config_in(await browser.read(entrance.door, place), place)
+        if config.get("hosts", {}).get("muc") != room.address.partition("@")[2]:
+            raise Broken(f"{place} names another MUC")
+        way = browser.way_in(entrance.door, config, entrance.kind.name)
+        async with entrance.follow(room, entrance.token(room), way) as participant:
+            await participant.wait_for_occupant(room, FOCUS_NICK)
+            return ENTERED
+
+    return attempt
+
+
+LEADS: dict[str, Attempt] = {
+    "config.js": follow(browser.config_path),
+    "page": follow(browser.page_path),
+}
+LEADS_NEED = {"page": "web_client"}
+
 WEB = (
+    Case(
+        "page_opens",
+        "page of a room, with all its files",
+        {
+            "page": open_page,
+            "script that embeds meetings": load_embedding_script,
+            "file that is not there": ask_for_missing_file,
+        },
+        outcome=OPENS,
+    ),
+    Case(
+        "link_leads_in",
+        "valid token where the page leads",
+        LEADS,
+        needs=LEADS_NEED,
+    ),
     Case(
         "login_page_is_announced",
         "login page for people without a token",

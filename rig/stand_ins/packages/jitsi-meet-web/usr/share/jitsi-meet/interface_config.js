@@ -1,0 +1,2 @@
+// Stand-in (test double)
+var interfaceConfig = { APP_NAME: "Stand-in for tests" };

@@ -1,0 +1,2 @@
+// Stand-in (test double): keeps nothing for later
+self.addEventListener("fetch", () => {});
