@@ -39,6 +39,11 @@ options:
     type: list
     elements: path
     default: []
+  folders:
+    description: Folders of which to tell where they are in truth, behind all symbolic links.
+    type: list
+    elements: path
+    default: []
   services:
     description: Services of systemd of which to tell whether they are active and start at boot.
     type: list
@@ -167,6 +172,11 @@ ansible_facts:
           type: str
           returned: always
           sample: meet.example.org
+        real_folders:
+          description: Paths of I(folders) without symbolic links, by the path that was given.
+          type: dict
+          returned: always
+          sample: {/srv/client: /usr/share/jitsi-meet}
         prosody_modules:
           description: >-
             Paths of the modules of Prosody in I(plugin_paths), in the folder of the package with
@@ -363,6 +373,7 @@ def run(module: AnsibleModule) -> tuple[bool, dict[str, Any]]:
         else "lua",
         "jitsi": places,
         "jitsi_answer": debconf_answer(files.read(_DEBCONF), "jitsi-videobridge/jvb-hostname"),
+        "real_folders": {path: os.path.realpath(path) for path in module.params["folders"]},
         "prosody_modules": modules,
         "prosody_options": prosody_options(modules),
         "prosody_version": prosody_version(start_script),
@@ -376,6 +387,7 @@ def main() -> None:
             "candidates": {"type": "list", "elements": "str", "default": []},
             "refresh": {"type": "bool", "default": False},
             "plugin_paths": {"type": "list", "elements": "path", "default": []},
+            "folders": {"type": "list", "elements": "path", "default": []},
             "services": {"type": "list", "elements": "str", "default": list(_SERVICES)},
             "controller_time": {"type": "float"},
         },

@@ -84,6 +84,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+unsettled:
+  description: Names of the wishes that are not fulfilled, or were not looked at.
+  returned: always
+  type: list
+  elements: str
+  sample: []
 ansible_facts:
   description: The facts C(vestibule_settled) and C(vestibule_carried).
   returned: always
@@ -158,11 +164,16 @@ def main() -> None:
     # Names alone are returned, and those would be masked that stand in what is kept from logs
     wishes, secrets = module.params.pop("wishes"), module.params.pop("secrets")
     module.no_log_values.clear()
+    found = settled(module, wishes)
     facts = {
-        "vestibule_settled": settled(module, wishes),
+        "vestibule_settled": found,
         "vestibule_carried": carried_secrets.others(secrets) if secrets else [],
     }
-    module.exit_json(changed=False, ansible_facts=facts)
+    module.exit_json(
+        changed=False,
+        ansible_facts=facts,
+        unsettled=[name for name in wishes if name not in found],
+    )
 
 
 if __name__ == "__main__":

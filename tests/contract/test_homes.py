@@ -18,6 +18,7 @@ PRODUCT = (*CONTROLLER, *SHELLS, *SERVERS, "features", "playbooks", "roles")
 # What of Ansible the package needs: its client for addresses, what our modules share, and its Vault
 ANSIBLE = {
     "vestibule/numbers.py": {"ansible._internal._datatag._tags"},
+    "vestibule/set_variables.py": {"ansible.errors"},
     "vestibule/archives.py": {"ansible.module_utils.urls", "ansible.module_utils.vestibule"},
     "vestibule/secret_store.py": {"ansible", "ansible.errors", "ansible.parsing.vault"},
 }

@@ -41,7 +41,11 @@ WRITTEN = {
     "jitsi_web": "__jitsi_web_files",
 }
 # What the playbook hands on from one role to others
-HANDED_ON = {"jitsi_tokens": "jitsi_tokens_plugin_paths", "prosody": "prosody_http_listeners"}
+HANDED_ON = (
+    ("jitsi_tokens", "jitsi_tokens_plugin_paths"),
+    ("prosody", "prosody_http_listeners"),
+    ("prosody", "prosody_c2s_port"),
+)
 # No set of features changes what these do, but the operator may
 OTHERWISE = {
     "prosody_log_level": "debug",
@@ -155,7 +159,7 @@ def _written(facts: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[tup
     yield "the model", text
     # Compiled once, instead of wherever it is read
     shared["jitsi_access_model"] = json.loads(text)
-    for role, name in HANDED_ON.items():
+    for role, name in HANDED_ON:
         shared[name] = _render(_variables(role, facts) | shared, name)
     for role, expression in WRITTEN.items():
         variables = _variables(role, facts) | shared

@@ -94,7 +94,9 @@ def test_index_describes_the_packages(apt: Path, suite: str) -> None:
 def test_packages_say_that_they_are_stand_ins(apt: Path, suite: str) -> None:
     entries = stanzas((apt / suite / "Packages").read_text("utf-8"))
 
-    assert [entry["Description"].split(",")[0] for entry in entries] == ["Stand-in for tests"] * len(NAMES)
+    assert [entry["Description"].split(",")[0] for entry in entries] == [
+        "Stand-in for tests"
+    ] * len(NAMES)
     assert all(entry["Version"].endswith("~standin") for entry in entries)
 
 

@@ -75,6 +75,11 @@ def test_a_run_that_has_nothing_to_do_looks_once(controller: Controller) -> None
     assert run.returncode == 0, run.output[-3000:]
     assert run.recap["changed"] == 0
     assert 0 < run.remote_executions <= 6
+    # The tasks that it went past would have been skipped
+    asked = controller.deploy("--skip-tags=jitsi_verify", vestibule_settled=False)
+    assert asked.returncode == 0, asked.output[-3000:]
+    assert asked.recap["changed"] == 0
+    assert asked.recap["skipped"] > run.recap["skipped"]
 
 
 def test_a_refused_configuration_leaves_the_old_one_running(

@@ -5,7 +5,8 @@
 -- error and no answer at all, and all of them cost more. Then come the times. A token has to end
 -- (`exp`), and soon enough that its end means something: not in milliseconds, not in the year 9999.
 -- auth_token knows no leeway, so a token that is late or early by no more than that is signed anew with
--- times that fit, and auth_token verifies all of it as usual.
+-- times that fit, and auth_token verifies all of it as usual. So is one whose header lacks `typ`: RFC 7519
+-- lets it, and auth_token does not. With another `typ` than "JWT" it is a token for something else.
 -- After it: wildcards that the operator switched off are refused, and tenants that are not listed. Then
 -- the token is forgotten, because token_verification writes it into the log when it denies a join; the
 -- other modules only ask whether there was one. Kept for our other modules, and carried by
@@ -51,6 +52,7 @@ if module:get_option_string("signature_algorithm", "HS256") ~= "HS256"
 end
 
 local FORGOTTEN = "(verified, not kept)";
+local HEADER = '{"typ":"JWT","alg":"HS256"}';
 local END_OF_TIME = 253402300800; -- the year 10000; today in milliseconds is later
 
 -- Claims of tokens on their way through auth_token, by session.
@@ -146,6 +148,12 @@ local function time_problem(claims, now)
 	end
 end
 
+-- A token of ours with this header and these claims.
+local function signed_anew(header, text)
+	local signed = header .. "." .. to_base64url(text);
+	return signed .. "." .. signature_of(signed);
+end
+
 -- The same token with times that auth_token accepts; the token itself where it accepts those it has.
 -- Of members with one name the last one counts in cjson, so nothing is changed but what is added.
 local function with_fitting_times(token, header, text, claims, now)
@@ -158,8 +166,18 @@ local function with_fitting_times(token, header, text, claims, now)
 	if not read or read.exp ~= now + 60 or read.nbf ~= 0 then
 		return token; -- which auth_token refuses
 	end
-	local signed = header .. "." .. to_base64url(changed);
-	return signed .. "." .. signature_of(signed);
+	return signed_anew(header, changed);
+end
+
+-- The same token as auth_token takes it, which has verified nothing yet.
+local function fit_for_auth_token(token, header_part, header, text, claims, now)
+	if not secret then
+		return token;
+	elseif header.typ == nil then
+		header_part = to_base64url(HEADER);
+		token = signed_anew(header_part, text);
+	end
+	return with_fitting_times(token, header_part, text, claims, now);
 end
 
 -- A refusal and nothing; or nil, the claims and the token for auth_token to verify.
@@ -186,7 +204,7 @@ local function judge(token, now)
 	if problem then
 		return refuse("%s", problem);
 	end
-	return nil, claims, secret and with_fitting_times(token, header_part, text, claims, now) or token;
+	return nil, claims, fit_for_auth_token(token, header_part, header, text, claims, now);
 end
 
 -- Sessions of other hosts get here when they resume with a token in the URL, and auth_token asks.
