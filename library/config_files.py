@@ -117,6 +117,37 @@ options:
         when the new configuration turns out to be no good, and forget it otherwise.
     type: bool
     default: false
+  leftovers:
+    description:
+      - Take away, in the same transaction, what was put on the host for a wish that is gone. Copies
+        are kept in C(/var/backups/vestibule), and a warning names both.
+      - What a set has is written down in C(/var/lib/vestibule/files), with SHA-256 of what is no
+        secret.
+    type: dict
+    suboptions:
+      name:
+        description: Name of the set, the same whatever is wished for.
+        type: str
+        required: true
+      also:
+        description: Paths that belong to the set, and that other tasks write.
+        type: list
+        elements: str
+        default: []
+      keep:
+        description: Paths that stay, whether they belong to the set or not.
+        type: list
+        elements: str
+        default: []
+      places:
+        description:
+          - Where files of the set are, with C(*) for anything, to find those from before they were
+            written down. Ours is what says C(Made by Vestibule), and a certificate that signs
+            itself and has no other name than its file, with its key.
+          - A place without C(*) is ours by its name.
+        type: list
+        elements: str
+        default: []
   check_requires:
     description: Path without which I(check) is skipped, e.g. because the package comes later.
     type: path

@@ -278,6 +278,13 @@ ansible_facts:
           type: dict
           returned: always
           sample: {plugins: /usr/lib/jitsi-meet-prosody, jicofo: /etc/jicofo}
+        jitsi_answer:
+          description: >-
+            Domain that debconf knows for Jitsi's packages, of which their next version makes files.
+            Empty where nobody told it.
+          type: str
+          returned: always
+          sample: meet.example.org
         real_folders:
           description: Paths of I(folders) without symbolic links, by the path that was given.
           type: dict
@@ -303,6 +310,7 @@ ansible_facts:
           sample: 13.0.1
 """
 
+_DEBCONF = "/var/cache/debconf/config.dat"
 _SERVICES = ("prosody", "jicofo", "nginx")
 # The administrator's comes first, as with systemd (systemd.unit(5))
 _UNIT_FOLDERS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
@@ -411,6 +419,13 @@ def jitsi_places(paths: list[str]) -> dict[str, str | None]:
     }
 
 
+def debconf_answer(text: str, question: str) -> str:
+    """What debconf knows, in its file of stanzas (debconf-devel(7)). Empty where it does not."""
+    asked = rf"^Name: {re.escape(question)}\n(?:\S.*\n)*?Value: (.*)$"
+    found = re.search(asked, text, re.MULTILINE)
+    return found[1].strip() if found else ""
+
+
 def prosody_modules(folders: list[str]) -> list[str]:
     """Paths of files that are modules, ``mod_*.lua``."""
     return sorted(
@@ -508,6 +523,7 @@ def run(module: AnsibleModule) -> tuple[bool, dict[str, Any]]:
         if isinstance(manager, managers.Pacman)
         else "lua",
         "jitsi": places,
+        "jitsi_answer": debconf_answer(files.read(_DEBCONF), "jitsi-videobridge/jvb-hostname"),
         "real_folders": {path: os.path.realpath(path) for path in module.params["folders"]},
         "prosody_modules": modules,
         "prosody_options": prosody_options(modules),

@@ -9,6 +9,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.vestibule import (
+    carried_secrets,
     config_files,
     host_history,
     lua_libraries,
@@ -34,6 +35,32 @@ options:
         stand on what it removes.
     type: dict
     required: true
+  secrets:
+    description:
+      - Secrets of this run, an empty text where there is none yet, to compare them with those that
+        an earlier run left on the host.
+    type: dict
+    suboptions:
+      app_secret:
+        description: Key of the tokens.
+        type: str
+        required: true
+      app_secret_given:
+        description: Whether the operator gave it, who may give another one.
+        type: bool
+        required: true
+      jicofo_password:
+        description: Password of Jicofo.
+        type: str
+        required: true
+      jicofo:
+        description: Folder of Jicofo's configuration.
+        type: path
+        required: true
+      accounts:
+        description: Name of a password to C(jid) and C(password) of its account.
+        type: dict
+        required: true
 attributes:
   check_mode:
     description: Changes nothing.
@@ -64,7 +91,7 @@ unsettled:
   elements: str
   sample: []
 ansible_facts:
-  description: The one fact C(vestibule_settled).
+  description: The facts C(vestibule_settled) and C(vestibule_carried).
   returned: always
   type: complex
   contains:
@@ -74,6 +101,12 @@ ansible_facts:
       type: list
       elements: str
       sample: [web_certificate]
+    vestibule_carried:
+      description: Names of the secrets of which the host has others than this run.
+      returned: always
+      type: list
+      elements: str
+      sample: [token_secret]
 """
 
 _MODULES: dict[str, Any] = {
@@ -131,16 +164,23 @@ def main() -> None:
     """Entry point of the module."""
     module = AnsibleModule(
         # Contents of files and passwords are in it
-        argument_spec={"wishes": {"type": "dict", "required": True, "no_log": True}},
+        argument_spec={
+            "wishes": {"type": "dict", "required": True, "no_log": True},
+            "secrets": {"type": "dict", "no_log": True, "options": carried_secrets.SPEC},
+        },
         supports_check_mode=True,
     )
     # Names alone are returned, and those would be masked that stand in what is kept from logs
-    wishes = module.params.pop("wishes")
+    wishes, secrets = module.params.pop("wishes"), module.params.pop("secrets")
     module.no_log_values.clear()
     found = settled(module, wishes)
+    facts = {
+        "vestibule_settled": found,
+        "vestibule_carried": carried_secrets.others(secrets) if secrets else [],
+    }
     module.exit_json(
         changed=False,
-        ansible_facts={"vestibule_settled": found},
+        ansible_facts=facts,
         unsettled=[name for name in wishes if name not in found],
     )
 

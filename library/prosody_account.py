@@ -14,8 +14,8 @@ description:
     is started.
   - Changes go through Prosody's own Lua code, whether Prosody runs or not. Passwords travel by
     standard input.
-  - Removes the accounts in O(absent) and nothing else. Accounts and roster entries that are not
-    listed stay as they are.
+  - Removes the accounts in O(absent) and O(former) and nothing else. Accounts and roster entries
+    that are not listed stay as they are.
   - Needs Prosody 0.12 or later with C(storage = "internal") and
     C(authentication = "internal_hashed"), and root.
 options:
@@ -52,6 +52,20 @@ options:
     description: Keep the files that are changed, as M(config_files) does.
     type: bool
     default: false
+  leftovers:
+    description:
+      - Accounts as C(focus@auth.*), of which all go that are in no other option, as those of a
+        former domain.
+      - Copies of all that go are kept in C(/var/backups/vestibule).
+    type: list
+    elements: str
+    default: []
+  hosts:
+    description:
+      - Hosts that Prosody has. Accounts of others are removed without it.
+      - Without this option, it has all.
+    type: list
+    elements: str
 attributes:
   check_mode:
     description: Tells what would change and changes nothing.

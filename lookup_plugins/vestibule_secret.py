@@ -22,6 +22,8 @@ description:
     of C(vault_encrypt_identity) or else the first one. A file in clear text is encrypted by the
     first run that has a password.
   - Without a vault password, git is told to ignore the directory.
+  - Where the variable C(vestibule_secrets) is V(read), as in playbooks that only read, a missing
+    secret is an error. Where it is V(ask), it is an empty text, and nothing is written.
   - Check mode makes missing secrets as well, so that it can render what needs them.
   - A file or folder that is there and holds nothing, is cut off, or leads nowhere is an error, and
     no reason to make secrets, as a server may live with what it held. So is a secret that can be
@@ -34,7 +36,8 @@ options:
     required: true
 notes:
   - To bring a secret of your own, define the variable whose default calls this lookup.
-  - To replace a secret, delete its line from the file and deploy.
+  - To replace a secret, delete its line from the file and deploy with
+    C(jitsi_history_new_keys=true).
   - A secret has 32 characters or more. Without what it repeats, names of the server, common words
     and rows of keys, 16 of them are left, and 8 of these differ.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import fcntl
 import os
 import re
@@ -23,9 +24,12 @@ from vestibule.values import type_name
 
 SECRET_BYTES = 32
 PUBLIC = ("jitsi_domain", "jitsi_token_issuer", "jitsi_token_audience")
+# Variable that says what becomes of a secret that is not there: read refuses, ask gets an empty
+# text, and without it one is made
+MODE = "vestibule_secrets"
 HEADER = """\
 # Secrets of {host}, made by Vestibule. Nothing else has a copy: keep this file.
-# Delete a line and deploy to replace that secret by a new one.
+# To replace a secret by a new one, delete its line and deploy with jitsi_history_new_keys=true.
 # The last line tells that nothing is missing.
 """
 END = "# End.\n"
@@ -73,7 +77,8 @@ def secrets_of(
             )
     store = Path(inventory) / ".secrets" / f"{host}.yml"
     try:
-        found = [secret(store, host, name, vault) for name in names]
+        find = {"read": kept, "ask": kept_or_none}.get(str(variables.get(MODE)), secret)
+        found = [find(store, host, name, vault) for name in names]
     except OSError as error:
         raise SecretError(
             f"The secrets of {host} cannot be kept: {error.filename}: {error.strerror}. "
@@ -81,7 +86,7 @@ def secrets_of(
         ) from None
     public = [host, *(variables[name] for name in PUBLIC if isinstance(variables.get(name), str))]
     for name, value in zip(names, found, strict=True):
-        weak = weakness(value, public)
+        weak = value and weakness(value, public)
         if weak:
             raise SecretError(
                 f"{store}: {name} {weak}. Restore the file from a backup; or delete the line to "
@@ -107,6 +112,33 @@ def secret(store: Path, host: str, name: str, vault: VaultLib) -> str:
             known.setdefault(name, secrets.token_urlsafe(SECRET_BYTES))
             content = yaml.safe_dump(known, sort_keys=False, allow_unicode=True)
             write(store, HEADER.format(host=host) + content + END, vault)
+    return known[name]
+
+
+def kept_or_none(store: Path, _host: str, name: str, vault: VaultLib) -> str:
+    """The secret, an empty text where it would be made, and what keeps it from being made."""
+    known, _ = read(store, vault)
+    if name in known:
+        return known[name]
+    refuse_misspelt(store, name, known)
+    refuse_empty(store.parent)
+    folder = store.parent if store.parent.exists() else store.parent.parent
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+    return ""
+
+
+def kept(store: Path, host: str, name: str, vault: VaultLib) -> str:
+    """The secret, for those who only read."""
+    known, _ = read(store, vault)
+    if name not in known:
+        refuse_misspelt(store, name, known)
+        refuse_empty(store.parent)
+        raise SecretError(
+            f"{store} has no {name}, and only a deployment makes one. Copy the file from whoever "
+            f"deployed {host} last, where it may have the name that the host had then; or deploy "
+            "with playbooks/site.yml."
+        )
     return known[name]
 
 

@@ -6,6 +6,7 @@ import grp
 import os
 import pwd
 import re
+import shutil
 import stat
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.vestibule import former, services
+from ansible.module_utils.vestibule import former, leftovers, services
 
 HIDDEN = "(content not shown)\n"
 _BODIES = ("content", "link", "copy_of")
@@ -181,7 +182,7 @@ def apply(directories: list[Entry], files: list[Entry], check: Callable[[], None
     except BaseException as error:  # also SystemExit, by which Ansible's own helpers fail
         _take_back(steps, error)
         raise
-    for file in files:
+    for file in reversed(files):  # a link before what it leads to, and the list of all at the end
         forget(file)
     _flush_directories(files)
 
@@ -384,6 +385,51 @@ def reason_not_to_check(module: AnsibleModule) -> str:
     return ""
 
 
+def manifest(name: str, files: list[Entry], also: list[str]) -> Entry:
+    """The list of all that the set and its neighbours have, itself a file of the set."""
+    bodies = {
+        entry.path: entry.body if entry.kind == "file" and not entry.secret else None
+        for entry in files
+        if entry.kind != "absent"
+    }
+    content = leftovers.render({**dict.fromkeys(also), **bodies})
+    path = leftovers.manifest_of(name)
+    return Entry(path, "file", content, os.geteuid(), os.getegid(), 0o600)
+
+
+def without_a_wish(
+    module: AnsibleModule, files: list[Entry], known: dict[str, dict[str, str]]
+) -> list[Entry]:
+    """Entries that take away what was made for a wish that is gone."""
+    wish = module.params["leftovers"]
+    wished = {*(entry.path for entry in files), *wish["also"], *wish["keep"]}
+    gone = [Entry(path, "absent", secret=True) for path in sorted(known.keys() - wished)]
+    return [
+        entry for entry in gone if unfinished(entry) or look(entry.path).kind in ("file", "link")
+    ]
+
+
+def apply_keeping(
+    module: AnsibleModule,
+    directories: list[Entry],
+    files: list[Entry],
+    check: Callable[[], None],
+    known: dict[str, dict[str, str]],
+) -> None:
+    """`apply`, with copies of what goes for good. `known` are files that had a wish."""
+    gone = [entry.path for entry in files if entry.kind == "absent" and entry.path in known]
+    edited = [path for path in gone if leftovers.changed_since(path, known[path])]
+    folder = leftovers.keep(gone) if gone else None
+    try:
+        apply(directories, files, check)
+    except BaseException:
+        if folder:
+            shutil.rmtree(folder)
+        raise
+    if folder:
+        leftovers.tell(module, gone, folder, edited)
+
+
 def run(module: AnsibleModule) -> dict[str, Any]:
     """Compare, and where something differs, act. Returns the result of the task."""
     lenient = module.check_mode
@@ -391,9 +437,15 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         parse(option, directory=True, lenient=lenient) for option in module.params["directories"]
     ]
     files = [parse(option, directory=False, lenient=lenient) for option in module.params["files"]]
+    wish = module.params["leftovers"]
+    known = leftovers.find(module, wish["name"], wish["places"]) if wish else {}
+    notes = [manifest(wish["name"], files, wish["also"])] if wish else []
+    gone = without_a_wish(module, files, known) if wish else []
+    known = {entry.path: known[entry.path] for entry in gone}
+    files += gone
     refuse_impossible(directories, files, lenient=lenient)
 
-    cut_off = [file for file in files if unfinished(file)]
+    cut_off = [file for file in files + notes if unfinished(file)]
     if not module.check_mode:
         for file in cut_off:
             undo(file)
@@ -415,12 +467,19 @@ def run(module: AnsibleModule) -> dict[str, Any]:
 
     why_not = reason_not_to_check(module) if paths else "nothing changed"
     if paths and not module.check_mode:
+        # Alone, a list that is out of date is no reason to do anything
+        notes = [entry for entry in notes if differs(entry, look(entry.path))]
+        for entry in notes:
+            os.makedirs(os.path.dirname(entry.path), mode=0o700, exist_ok=True)
+        replaced = notes + [wanted for wanted, _ in changes if wanted.kind != "directory"]
         if module.params["keep_former"]:
-            keep_former(module, [wanted for wanted, _ in changes if wanted.kind != "directory"])
-        apply(
+            keep_former(module, replaced)
+        apply_keeping(
+            module,
             [wanted for wanted, _ in changes if wanted.kind == "directory"],
-            [wanted for wanted, _ in changes if wanted.kind != "directory"],
+            replaced,
             (lambda: None) if why_not else checker(module),
+            known,
         )
     return {**result, "checked": not why_not, "unchecked_because": why_not}
 
@@ -465,6 +524,7 @@ SPEC: dict[str, Any] = {
         },
     },
     "check_requires": {"type": "path"},
+    "leftovers": leftovers.SPEC,
     "reader": {"type": "str"},
     "product": {"type": "path"},
     "keep_former": {"type": "bool", "default": False},

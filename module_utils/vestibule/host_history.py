@@ -6,12 +6,10 @@ import glob
 import hashlib
 import os
 import re
-import shutil
-import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.vestibule import files, managers
+from ansible.module_utils.vestibule import files, leftovers, managers
 
 _TOLD = ("action", "description", "repositories")
 _CONFFILE = re.compile(r"^ (/\S+) ([0-9a-f]{32})( obsolete)?$", re.MULTILINE)
@@ -125,20 +123,6 @@ def words_for(finding: dict[str, Any]) -> str:
     return f"the entries of {' and '.join(finding['repositories'])} in {finding['path']}"
 
 
-def keep(paths: list[str], backup: str) -> str:
-    """Copy files with owner and mode to a new folder below ``backup``, and return the folder."""
-    folder = os.path.join(backup, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()))
-    os.makedirs(backup, mode=0o700, exist_ok=True)
-    os.mkdir(folder, mode=0o700)
-    for path in paths:
-        copy = folder + path
-        os.makedirs(os.path.dirname(copy), mode=0o700, exist_ok=True)
-        shutil.copy2(path, copy)
-        status = os.stat(path)
-        os.chown(copy, status.st_uid, status.st_gid)
-    return folder
-
-
 def run(module: AnsibleModule) -> dict[str, Any]:
     """Find, and where that is wanted keep copies and take away. Returns the result of the task."""
     module.run_command_environ_update = {"LC_ALL": "C", "LANGUAGE": "C"}
@@ -147,7 +131,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     changing = [each for each in findings if each["action"] != "note"]
     folder = None
     if parameters["adopt"] and changing and not module.check_mode:
-        folder = keep([each["path"] for each in changing], parameters["backup"])
+        folder = leftovers.keep([each["path"] for each in changing], parameters["backup"])
         for each in changing:
             if each["action"] == "move":
                 os.unlink(each["path"])

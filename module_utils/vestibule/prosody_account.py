@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.vestibule import former, services
+from ansible.module_utils.vestibule import former, leftovers, services
 from ansible.module_utils.vestibule.programs import interpreter, reason
 
 DATA = "/var/lib/prosody"  # Prosody's data_path, the directory of its internal storage
@@ -178,7 +178,7 @@ class _LuaReader:
         kind, word = self._kind, self._word
         self._advance()
         if kind == "string":
-            return _LUA_ESCAPE.sub(_unescape, word[1:-1])
+            return unescape(word[1:-1])
         if kind == "number":
             return int(word) if word.lstrip("-").isdigit() else float(word)
         if kind == "name" and word in _LUA_CONSTANTS:
@@ -206,6 +206,17 @@ class _LuaReader:
 def _unescape(match: re.Match[str]) -> str:
     code = match[1]
     return chr(int(code)) if code.isdigit() else _LUA_ESCAPES[code]
+
+
+def unescape(text: str) -> str:
+    """What stands between the quotes of a Lua string."""
+    return _LUA_ESCAPE.sub(_unescape, text)
+
+
+def lua_text(text: str) -> str:
+    """The same of a configuration file, whose bytes are UTF-8."""
+    literal = text.encode("utf-8", "surrogateescape").decode("latin-1")
+    return unescape(literal).encode("latin-1").decode("utf-8", "replace")
 
 
 def parse_lua_data(text: str) -> dict[Any, Any]:
@@ -383,6 +394,44 @@ def apply(
         raise AccountError(f"Prosody did not store the accounts: {said}")
 
 
+def decode(name: str) -> str:
+    """The name of a host or user in the name of its folder or file."""
+    return re.sub("%([0-9a-f]{2})", lambda found: chr(int(found[1], 16)), name)
+
+
+def left_over(patterns: list[str], wished: set[str]) -> list[Account]:
+    """Accounts like ``focus@auth.*`` that nobody wishes for, as after another domain."""
+    found = []
+    for pattern in patterns:
+        user, _, host = pattern.partition("@")
+        paths = Path(DATA).glob(str(data_file("", host, "accounts", user)).replace("%2a", "*"))
+        for path in sorted(paths):
+            jid = f"{user}@{decode(path.parent.parent.name)}"
+            if _JID.fullmatch(jid) and jid not in wished:
+                found.append(Account(*_split(jid), ""))
+    return found
+
+
+def keep_copies(module: AnsibleModule, removed: list[Account]) -> None:
+    """Copies of accounts that go, and words for it."""
+    stores = ("accounts", "roster")
+    folder = leftovers.keep(
+        str(data_file(DATA, each.host, store, each.user)) for each in removed for store in stores
+    )
+    leftovers.tell(module, [each.jid for each in removed], folder, [])
+
+
+def remove_unserved(accounts: list[Account]) -> None:
+    """Remove accounts of hosts that Prosody no longer has, so that it cannot do it itself."""
+    for each in accounts:
+        for store in ("roster", "accounts"):
+            path = data_file(DATA, each.host, store, each.user)
+            path.unlink(missing_ok=True)
+            for folder in (path.parent, path.parent.parent):
+                if folder.is_dir() and not any(folder.iterdir()):
+                    folder.rmdir()
+
+
 def run(module: AnsibleModule) -> dict[str, Any]:
     """Compares, changes what differs, and reads it back."""
     accounts = read_accounts(module.params["accounts"])
@@ -391,7 +440,10 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     unwanted = [Account(*_split(jid), "") for jid in module.params["absent"]]
     for jid in {each.jid for each in unwanted} & {each.jid for each in accounts}:
         raise AccountError(f"{jid} is in accounts and in absent. Remove it from one.")
+    unwanted += left_over(module.params["leftovers"], {each.jid for each in accounts + unwanted})
     removed = [one for one in unwanted if storage.load(one.user, one.host, "accounts")]
+    served = module.params["hosts"]
+    unserved = [one for one in removed if served is not None and one.host not in served]
 
     account_states = {each: storage.account_state(each) for each in accounts}
     roster_states = {each: storage.roster_state(each) for each in subscriptions}
@@ -413,7 +465,12 @@ def run(module: AnsibleModule) -> dict[str, Any]:
             }
             what = dict.fromkeys(map(str, touched), former.WHATEVER)
             former.keep(what, lambda: services.running(module))
-        apply(module, new_accounts, new_subscriptions, removed)
+        if removed:
+            keep_copies(module, removed)
+        remove_unserved(unserved)
+        served_ones = [one for one in removed if one not in unserved]
+        if new_accounts or new_subscriptions or served_ones:
+            apply(module, new_accounts, new_subscriptions, served_ones)
         lost = {each.jid for each in new_accounts if storage.account_state(each) != "unchanged"}
         lost |= {
             each.jid for each in new_subscriptions if storage.roster_state(each) != "unchanged"
@@ -443,6 +500,8 @@ def run(module: AnsibleModule) -> dict[str, Any]:
 SPEC: dict[str, Any] = {
     "accounts": {"type": "dict", "default": {}, "no_log": True},
     "absent": {"type": "list", "elements": "str", "default": []},
+    "leftovers": {"type": "list", "elements": "str", "default": []},
+    "hosts": {"type": "list", "elements": "str"},
     "roster": {
         "type": "list",
         "elements": "dict",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,15 @@ def play(playbook: str, inventory: Path, *arguments: str) -> subprocess.Complete
         capture_output=True,
         text=True,
     )
+
+
+def keep_secrets(inventory: Path, hosts: Iterable[str]) -> None:
+    """What deployments of these hosts would have made."""
+    (inventory / ".secrets").mkdir(mode=0o700)
+    for host in hosts:
+        path = inventory / ".secrets" / f"{host}.yml"
+        path.write_text("token_secret: 4Zx8k2Qv9LmT4rB7wYc1NfH6uKp3Jd5SgQe\n", encoding="utf-8")
+        path.chmod(0o600)
 
 
 def refusals(playbook: str, inventory: Path, *arguments: str) -> dict[str, str]:
@@ -180,7 +190,9 @@ def _minted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     )
     hosts = {host: base + entry["variables"] for host, entry in MINTS.items()}
     hosts["right"] = base + "room: standup\nlifetime: '600'\nmoderator: 'no'\ntenant: acme\n"
-    return refusals("mint", inventory_of(tmp_path_factory.mktemp("mint"), hosts))
+    inventory = inventory_of(tmp_path_factory.mktemp("mint"), hosts)
+    keep_secrets(inventory, hosts)
+    return refusals("mint", inventory)
 
 
 @pytest.mark.parametrize("host", MINTS, ids=[entry["name"] for entry in MINTS.values()])
@@ -222,10 +234,10 @@ def test_a_file_of_secrets_that_says_nothing_is_a_question(
         assert path.read_text(encoding="utf-8") == STORES[host]["content"]
 
 
-def test_a_host_without_a_file_gets_one(stores: tuple[Path, dict[str, str]]) -> None:
+def test_a_host_without_a_file_gets_none_by_minting(stores: tuple[Path, dict[str, str]]) -> None:
     folder, said = stores
-    assert "new" not in said
-    assert (folder / ".secrets/new.yml").exists()
+    assert f"{folder}/.secrets/new.yml has no token_secret, and only a deployment" in said["new"]
+    assert not (folder / ".secrets/new.yml").exists()
 
 
 @pytest.mark.parametrize("playbook", ["site", "verify", "explain", "mint"])

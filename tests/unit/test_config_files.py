@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import getpass
 import grp
+import json
 import os
 import stat
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils import basic
-from ansible.module_utils.vestibule import config_files
+from ansible.module_utils.vestibule import config_files, leftovers
 
 RunModule = Callable[..., dict[str, Any]]
 Snapshot = dict[str, tuple[str, bytes, int]]
@@ -619,3 +621,149 @@ def test_files_newer_than_what_is_made_of_them_are_a_change(
     assert (again["changed"], again["unread"]) == (True, [str(tmp_path / "a")])
     product.touch()
     assert run_module(config_files, **options)["changed"] is False
+
+
+FORMER = "a set"
+
+
+@pytest.fixture
+def left_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of configuration, and places for the manifest and for copies beside it."""
+    monkeypatch.setattr(leftovers, "MANIFESTS", str(tmp_path / "manifests"))
+    monkeypatch.setattr(leftovers, "BACKUP", str(tmp_path / "backup"))
+    (tmp_path / "etc").mkdir()
+    return tmp_path / "etc"
+
+
+def named(folder: Path, name: str, *also: Path) -> dict[str, Any]:
+    """The set for a wish of this name."""
+    return {
+        "files": [
+            file(folder / name, f"-- Made by Vestibule\n{name}\n"),
+            link(folder / f"{name}.link", str(folder / name)),
+            file(folder / "same"),
+        ],
+        "leftovers": {
+            "name": FORMER,
+            "also": [str(path) for path in also],
+            "places": [str(folder / "*")],
+        },
+    }
+
+
+def copies(folder: Path) -> dict[str, bytes]:
+    """What was kept, by name."""
+    found = (folder.parent / "backup").rglob("*")
+    return {path.name: path.read_bytes() for path in found if path.is_file()}
+
+
+@pytest.mark.parametrize("manifest", [True, False], ids=["written down", "before manifests"])
+def test_what_a_former_wish_had_goes_with_the_new_one(
+    left_over: Path, run_module: RunModule, manifest: bool
+) -> None:
+    key = left_over / "key"
+    run_module(config_files, **named(left_over, "one", key))
+    key.write_text("made by another task")
+    (left_over / "theirs").write_text("of somebody else")
+    if not manifest:
+        (left_over.parent / f"manifests/{FORMER}.json").unlink()
+        key.unlink()
+    new = named(left_over, "two")
+    foreseen = run_module(config_files, **new, _ansible_check_mode=True)
+    assert (left_over / "one").exists() and not copies(left_over)
+    check = {"argv": ["test", "!", "-e", str(left_over / "one")]}
+    result = run_module(config_files, **new, check=check)
+    assert result["checked"] and result["paths"] == foreseen["paths"]
+    assert {path.name for path in left_over.iterdir()} == {"two", "two.link", "same", "theirs"}
+    assert {"one", "one.link"} <= copies(left_over).keys()
+    assert ("key" in copies(left_over)) is manifest
+    assert stat.S_IMODE((left_over.parent / "backup").stat().st_mode) == 0o700
+    assert str(left_over / "one") in str(result["warnings"])
+    assert run_module(config_files, **new, check=BAD)["changed"] is False
+
+
+def test_a_refused_set_brings_back_what_was_to_go(left_over: Path, run_module: RunModule) -> None:
+    run_module(config_files, **named(left_over, "one"))
+    before = snapshot(left_over.parent)
+    assert run_module(config_files, **named(left_over, "two"), check=BAD)["failed"]
+    after = snapshot(left_over.parent)
+    assert after.pop(str(left_over.parent / "backup"), None)  # an empty folder
+    assert after == before
+
+
+@pytest.mark.parametrize("function", ["stage", "put_in_place", "forget"])
+@pytest.mark.parametrize("survivors", range(5))
+@pytest.mark.parametrize("next_wish", ["one", "two"])
+@pytest.mark.parametrize("manifest", [True, False], ids=["written down", "before manifests"])
+def test_a_crash_between_taking_away_and_writing_converges(
+    function: str,
+    survivors: int,
+    next_wish: str,
+    manifest: bool,
+    left_over: Path,
+    run_module: RunModule,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run_module(config_files, **named(left_over, "one"))
+    if not manifest:
+        (left_over.parent / f"manifests/{FORMER}.json").unlink()
+    with monkeypatch.context() as crash:
+        crash.setattr(config_files, function, failing_after(function, survivors, late=False))
+        crash.setattr(config_files, "_take_back", lambda steps, cause: None)
+        assert run_module(config_files, **named(left_over, "two"), check=GOOD)["failed"]
+    run_module(config_files, **named(left_over, next_wish), check=GOOD)
+    names = {next_wish, f"{next_wish}.link", "same"}
+    assert {path.name for path in left_over.iterdir()} == names
+    assert run_module(config_files, **named(left_over, next_wish))["changed"] is False
+
+
+def test_what_somebody_changed_is_named(left_over: Path, run_module: RunModule) -> None:
+    run_module(config_files, **named(left_over, "one"))
+    (left_over / "one").write_text("mine now\n")
+    said = run_module(config_files, **named(left_over, "two"))["warnings"]
+    assert f"somebody had changed {left_over / 'one'}." in str(said)
+    assert copies(left_over)["one"] == b"mine now\n"
+
+
+def test_what_is_no_longer_ours_may_be_kept(left_over: Path, run_module: RunModule) -> None:
+    run_module(config_files, **named(left_over, "one"))
+    new = named(left_over, "two")
+    new["leftovers"]["keep"] = [str(left_over / "one")]
+    run_module(config_files, **new)
+    assert (left_over / "one").exists()
+    known = (left_over.parent / f"manifests/{FORMER}.json").read_text()
+    assert "/one" not in known and "/two" in known
+
+
+def test_no_manifest_has_the_hash_of_a_secret(left_over: Path, run_module: RunModule) -> None:
+    files = [file(left_over / "key", CANARY, secret=True), file(left_over / "open", CANARY)]
+    run_module(config_files, files=files, leftovers={"name": FORMER})
+    known = json.loads((left_over.parent / f"manifests/{FORMER}.json").read_text())
+    assert known[str(left_over / "key")] == {}
+    assert known[str(left_over / "open")] != {}
+
+
+@pytest.mark.parametrize(
+    ("name", "subject", "goes"),
+    [
+        pytest.param("auth.one.example.org", "/CN=auth.one.example.org", True, id="ours"),
+        pytest.param("auth.one.example.org", "/CN=Our CA", False, id="another name"),
+        pytest.param("auth.one.example.org", "/O=We/CN=auth.one.example.org", False, id="a firm"),
+        pytest.param("localhost", "/CN=localhost", False, id="of the distribution"),
+    ],
+)
+def test_certificates_from_before_manifests_go_with_their_keys(
+    name: str, subject: str, goes: bool, left_over: Path, run_module: RunModule
+) -> None:
+    pair = {left_over / f"{name}.crt", left_over / f"{name}.key"}
+    made = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "9"]
+    places = ["-out", str(left_over / f"{name}.crt"), "-keyout", str(left_over / f"{name}.key")]
+    subprocess.run(
+        ["openssl", "req", "-x509", "-subj", subject, *made, *places],
+        check=True,
+        capture_output=True,
+    )
+    new = named(left_over, "two")
+    new["leftovers"]["places"] = [str(left_over / "*.crt")]
+    run_module(config_files, **new)
+    assert {path for path in pair if path.exists()} == (set() if goes else pair)

@@ -548,3 +548,25 @@ def test_a_run_that_was_cut_off_while_it_installed_is_told(
     assert probe(run_module)["installation_cut_off"] is False
     (bare_host / "policy-rc.d").write_text(f"#!/bin/sh\n{managers._MARK}\nexit 101\n")
     assert probe(run_module)["installation_cut_off"] is True
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        pytest.param("", "", id="no file"),
+        pytest.param("Name: jitsi-videobridge/jvb-hostname\nOwners: jicofo\n\n", "", id="no value"),
+        pytest.param(
+            "Name: jitsi-meet-prosody/jvb-hostname\nValue: old\n\n"
+            "Name: jitsi-videobridge/jvb-hostname\nTemplate: x\nValue: new\nOwners: jicofo\n\n",
+            "new",
+            id="a value",
+        ),
+        pytest.param(
+            "Name: jitsi-videobridge/jvb-hostname\nTemplate: x\n\nName: other\nValue: theirs\n",
+            "",
+            id="the value of another question",
+        ),
+    ],
+)
+def test_an_answer_is_read_of_its_question_alone(text: str, answer: str) -> None:
+    assert host_probe.debconf_answer(text, "jitsi-videobridge/jvb-hostname") == answer

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils import basic
-from ansible.module_utils.vestibule import prosody_account
+from ansible.module_utils.vestibule import leftovers, prosody_account
 from ansible.module_utils.vestibule.prosody_account import (
     AccountError,
     Storage,
@@ -292,6 +292,7 @@ def _data_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path.parent.mkdir(parents=True)
         path.write_text(text, encoding="utf-8")
     monkeypatch.setattr(prosody_account, "DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(leftovers, "BACKUP", str(tmp_path / "backup"))
     return tmp_path / "data"
 
 
@@ -396,6 +397,33 @@ def test_an_account_that_must_not_exist_is_removed(
     assert call["stdin"].splitlines()[1:] == ["remove\tfocus\tauth.m.example.org\t-"]
     again = run_module(prosody_account, absent=absent)
     assert again["changed"] is False
+
+
+def test_accounts_of_a_former_domain_go_without_its_host(
+    data_path: Path, lua: Path, run_module: RunModule
+) -> None:
+    """Prosody no longer has the host, so it is not asked; others on that host stay."""
+    theirs = data_file(str(data_path), "auth.m.example.org", "accounts", "ada")
+    theirs.write_text(ACCOUNTS["13.0.1"])
+    wish = {
+        "accounts": {"jvb@auth.m.example.org": PASSWORD},
+        "leftovers": ["focus@auth.*", "jvb@auth.*"],
+        "hosts": ["auth.new.example.org"],
+    }
+    data_file(str(data_path), "auth.m.example.org", "accounts", "jvb").write_text(
+        ACCOUNTS["13.0.1"]
+    )
+    foreseen = run_module(prosody_account, **wish, _ansible_check_mode=True)
+    result = run_module(prosody_account, **wish)
+    assert {"jid": FOCUS, "state": "removed"} in result["accounts"] == foreseen["accounts"]
+    assert calls(lua) is None
+    stores = data_path / "auth%2em%2eexample%2eorg"
+    left = {str(path.relative_to(stores)) for path in stores.rglob("*.dat")}
+    assert left == {"accounts/ada.dat", "accounts/jvb.dat"}
+    copies = {path.name for path in (data_path.parent / "backup").rglob("*.dat")}
+    assert copies == {"focus.dat"}
+    assert FOCUS in str(result["warnings"])
+    assert run_module(prosody_account, **wish)["changed"] is False
 
 
 def test_an_account_cannot_be_wanted_and_unwanted(

@@ -442,3 +442,27 @@ def test_errors_of_the_vault_are_no_tracebacks(
     monkeypatch.setattr(constants, "DEFAULT_VAULT_ENCRYPT_IDENTITY", "missing")
     with pytest.raises(AnsibleError, match="missing"):
         lookup(tmp_path, "a", vault=[PASSWORD])
+
+
+@pytest.mark.parametrize("content", [None, f"focus_password: {CANARY}\n"], ids=["none", "another"])
+def test_who_asks_gets_an_empty_text_and_who_reads_a_sentence(
+    content: str | None, tmp_path: Path
+) -> None:
+    if content:
+        put(tmp_path, content)
+    before = sorted(tmp_path.rglob("*"))
+    assert lookup(tmp_path, "token_secret", vestibule_secrets="ask") == [""]
+    with pytest.raises(AnsibleLookupError) as error:
+        lookup(tmp_path, "token_secret", vestibule_secrets="read")
+    assert f"{store(tmp_path)} has no token_secret, and only a deployment" in str(error.value)
+    assert sorted(tmp_path.rglob("*")) == before
+    made = lookup(tmp_path, "token_secret")
+    for mode in ("ask", "read"):
+        assert lookup(tmp_path, "token_secret", vestibule_secrets=mode) == made
+
+
+@pytest.mark.parametrize("mode", ["ask", "read"])
+def test_a_store_that_says_nothing_is_a_question_to_all(mode: str, tmp_path: Path) -> None:
+    (tmp_path / ".secrets").mkdir()
+    with pytest.raises(AnsibleLookupError, match=r"[.]secrets is empty[.] Mount the disk"):
+        lookup(tmp_path, "token_secret", vestibule_secrets=mode)

@@ -455,6 +455,7 @@ CHECKS: Mapping[str, Check] = {
     "jicofo_package": _form(_PACKAGE, "jicofo", "a name of a package"),
     "jicofo_trusted_certificate": _trusted,
     "jitsi_history_adopt": _truth_or_word,
+    "jitsi_history_new_keys": _truth_or_word,
     "jitsi_history_backup": _backup,
     "jitsi_lock_directory": _controller_path,
     "jitsi_tokens_repository_url": _form(

@@ -1,0 +1,76 @@
+"""Which secrets a host has from another store than the one of this run."""
+
+from __future__ import annotations
+
+import glob
+import hmac
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.vestibule import files
+from ansible.module_utils.vestibule.prosody_account import DATA, data_file, lua_text
+
+PROSODY = "/etc/prosody/conf.avail/*.secrets.cfg.lua"
+_MADE_BY = "Made by Vestibule"
+_APP_SECRET = re.compile(r'^\s*app_secret = "(.*)"$', re.MULTILINE)
+
+
+def app_secrets() -> Iterator[str]:
+    """Keys of the tokens, of whichever domain this project deployed here."""
+    for path in glob.glob(PROSODY):
+        text = files.read(path)
+        if _MADE_BY in text:
+            yield from (lua_text(found) for found in _APP_SECRET.findall(text))
+
+
+def jicofo_passwords(folder: str) -> Iterator[str]:
+    """The password that Jicofo logs in with, where this project wrote it."""
+    text = files.read(os.path.join(folder, "jicofo.conf"))
+    if _MADE_BY not in text:
+        return
+    lines = (line for line in text.splitlines() if not line.startswith("#"))
+    try:
+        yield json.loads("\n".join(lines))["jicofo"]["xmpp"]["client"]["password"]
+    except (KeyError, TypeError, ValueError):
+        return
+
+
+def has_account(jid: str) -> bool:
+    """Whether there is this account, or the one of a former domain."""
+    user, _, host = jid.partition("@")
+    anywhere = data_file("", f"{host.partition('.')[0]}.*", "accounts", user)
+    return any(Path(DATA).glob(str(anywhere).replace("%2a", "*")))
+
+
+def others(wanted: dict[str, Any]) -> list[str]:
+    """Names of the secrets that the host has, and of which this run has others or none.
+
+    Passwords of accounts are compared only where there is none: what somebody changed by hand is
+    brought back. What was given by the operator is not compared.
+    """
+    found = []
+    for name, value, given, carried in (
+        ("token_secret", wanted["app_secret"], wanted["app_secret_given"], app_secrets()),
+        ("focus_password", wanted["jicofo_password"], False, jicofo_passwords(wanted["jicofo"])),
+    ):
+        there = list(carried)
+        same = any(hmac.compare_digest(value.encode(), each.encode()) for each in there)
+        if there and not same and not given:
+            found.append(name)
+    for name, account in wanted["accounts"].items():
+        if name not in found and not account["password"] and has_account(account["jid"]):
+            found.append(name)
+    return found
+
+
+SPEC: dict[str, Any] = {
+    "app_secret": {"type": "str", "required": True, "no_log": True},
+    "app_secret_given": {"type": "bool", "required": True},
+    "jicofo_password": {"type": "str", "required": True, "no_log": True},
+    "jicofo": {"type": "path", "required": True},
+    "accounts": {"type": "dict", "required": True, "no_log": True},
+}
