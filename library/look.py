@@ -105,12 +105,21 @@ def ask(module: AnsibleModule, name: str, arguments: Any) -> dict[str, Any] | No
         return None
 
 
+def copies_any(wish: dict[str, Any], paths: set[str]) -> bool:
+    """Whether files of a wish are copies of files that an earlier wish is going to replace."""
+    return any(file.get("copy_of") in paths for file in wish.get("files", []))
+
+
 def settled(module: AnsibleModule, wishes: dict[str, dict[str, Any]]) -> list[str]:
     """Names of the wishes that are fulfilled."""
     found = []
+    replaced: set[str] = set()
     for wish, modules in wishes.items():
         ((name, arguments),) = modules.items()
         result = ask(module, name, arguments)
+        replaced.update((result or {}).get("renewed", []), (result or {}).get("created", []))
+        if copies_any(arguments, replaced):
+            continue
         if result is not None and not any(result.get(each) for each in _TELLING):
             found.append(wish)
         elif name == "host_history" and (result is None or result["in_the_way"]):
