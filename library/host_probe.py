@@ -11,9 +11,17 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.facts.system.distribution import Distribution
-from ansible.module_utils.vestibule import files, lua, managers, sources
+from ansible.module_utils.vestibule import (
+    certificates,
+    files,
+    former,
+    lua,
+    managers,
+    sockets,
+    sources,
+)
+from ansible.module_utils.vestibule import services as units
 from ansible.module_utils.vestibule.programs import program
-from ansible.module_utils.vestibule.sockets import inodes, listening
 
 DOCUMENTATION = r"""
 module: host_probe
@@ -45,10 +53,80 @@ options:
     elements: path
     default: []
   services:
-    description: Services of systemd of which to tell whether they are active and start at boot.
+    description: Services of systemd of which to tell whether they run and start at boot.
     type: list
     elements: str
     default: [prosody, jicofo, nginx]
+  paths:
+    description: Paths of which to tell what stands there.
+    type: list
+    elements: str
+    default: []
+  listens:
+    description: Where programs are to listen.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      unit:
+        description: Service of systemd that is to listen there, and may do so already.
+        type: str
+        required: true
+      processes:
+        description: Names of its processes, which count as it, however they were started.
+        type: list
+        elements: str
+        default: []
+      addresses:
+        description: Addresses of this host. What is none, such as a name, is not looked at.
+        type: list
+        elements: str
+        required: true
+      ports:
+        description: TCP ports.
+        type: list
+        elements: int
+        required: true
+  certificates:
+    description: Certificates to look at, each with the options of M(certificates).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      names:
+        description: Names of servers, of which each has a certificate.
+        type: list
+        elements: str
+        required: true
+      directory:
+        description: Where they are, as C(NAME.crt) and C(NAME.key).
+        type: str
+      path:
+        description: File with the certificate and those of the authorities in between, instead.
+        type: str
+      key:
+        description: File with its key.
+        type: str
+      variable:
+        description: Variable of the operator that names I(path), empty where we made it.
+        type: str
+        default: ""
+      authority:
+        description: File with the certificate of a private authority that signed it.
+        type: str
+      address:
+        description: Where a program shows the certificate.
+        type: str
+      port:
+        description: TCP port of that program.
+        type: int
+      xmpp:
+        description: Whether TLS has to be asked for in a stream of XMPP first.
+        type: bool
+        default: false
+      java:
+        description: Store of Java that should have the certificate.
+        type: str
   controller_time:
     description:
       - Time on the controller in seconds since 1970, from which C(clock_offset) follows.
@@ -139,12 +217,47 @@ ansible_facts:
           elements: dict
           returned: always
           sample: [{address: 127.0.0.1, port: 5280, process: lua5.4, pid: 812}]
+        in_the_way:
+          description: >-
+            By the units in I(listens), C(missing) with those of their addresses that this host does
+            not have and the reasons, and C(taken) with the sockets of other programs, as in
+            C(listeners).
+          type: dict
+          returned: always
+        kinds:
+          description: What stands at I(paths), file, directory, other, dangling or nothing.
+          type: dict
+          returned: always
+          sample: {/usr/share/jitsi-meet: directory}
+        certificates:
+          description: What M(certificates) tells of each of I(certificates), by its path.
+          type: dict
+          returned: always
         services:
-          description: Those of I(services) that are active and start at boot.
+          description: >-
+            Those of I(services) that run, have a process that lives and listens, and start at boot.
           type: list
           elements: str
           returned: always
           sample: [nginx, prosody]
+        masked:
+          description: Those of I(services) that somebody masked.
+          type: list
+          elements: str
+          returned: always
+        unit_files:
+          description: >-
+            Where those of I(services) have a unit that is not of Vestibule's making, by name. A
+            service with an init script alone has none.
+          type: dict
+          returned: always
+          sample: {nginx: /usr/lib/systemd/system/nginx.service}
+        former_kept:
+          description: >-
+            Whether a run wrote files and was cut off before it knew that they are good, so that the
+            former ones are kept.
+          type: bool
+          returned: always
         lua:
           description: The Lua that Prosody runs on, null without Prosody.
           type: dict
@@ -191,14 +304,23 @@ ansible_facts:
 """
 
 _SERVICES = ("prosody", "jicofo", "nginx")
+# The administrator's comes first, as with systemd (systemd.unit(5))
+_UNIT_FOLDERS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
+_OURS = "Made by Vestibule"
+_LISTENS: dict[str, Any] = {
+    "unit": {"type": "str", "required": True},
+    "processes": {"type": "list", "elements": "str", "default": []},
+    "addresses": {"type": "list", "elements": "str", "required": True},
+    "ports": {"type": "list", "elements": "int", "required": True},
+}
 
 
 def listeners() -> list[dict[str, Any]]:
     """The listening TCP sockets of this network namespace, by port."""
-    sockets = listening("/proc/self")
-    owners = socket_owners(set(sockets))
     found = []
-    for inode, (address, port) in sockets.items():
+    waiting = sockets.listening("/proc/self")
+    owners = socket_owners(set(waiting))
+    for inode, (address, port) in waiting.items():
         pid = owners.get(inode)
         process = files.read(f"/proc/{pid}/comm").strip() or None
         found.append({"address": address, "port": port, "process": process, "pid": pid})
@@ -211,10 +333,44 @@ def socket_owners(wanted: set[int]) -> dict[int, int]:
     for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
         if len(owners) == len(wanted):
             break
-        for inode in inodes(f"/proc/{pid}"):
+        for inode in sockets.inodes(f"/proc/{pid}"):
             if inode in wanted:
                 owners.setdefault(inode, pid)
     return owners
+
+
+def in_the_way(
+    wanted: list[dict[str, Any]], found: list[dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """What keeps programs from listening where they are told to, by their unit."""
+    answers: dict[str, dict[str, Any]] = {}
+    for each in wanted:
+        answer = answers.setdefault(each["unit"], {"missing": {}, "taken": []})
+        addresses = {text: sockets.numeric(text) for text in each["addresses"]}
+        tried = {text: sockets.why_not(address) for text, address in addresses.items() if address}
+        answer["missing"].update({text: reason for text, reason in tried.items() if reason})
+        answer["taken"] += [
+            other
+            for other in found
+            if other["port"] in each["ports"]
+            and any(sockets.overlap(other["address"], one) for one in addresses.values() if one)
+            and other["process"] not in each["processes"]
+            and sockets.unit(f"/proc/{other['pid']}") != each["unit"]
+        ]
+    return answers
+
+
+def kinds(paths: list[str]) -> dict[str, str]:
+    """What stands at paths: file, directory, other, dangling (a link to nothing) or nothing."""
+    return {path: _kind(path) for path in paths}
+
+
+def _kind(path: str) -> str:
+    if not os.path.exists(path):
+        return "dangling" if os.path.lexists(path) else "nothing"
+    if os.path.isdir(path):
+        return "directory"
+    return "file" if os.path.isfile(path) else "other"
 
 
 def refresh(
@@ -272,28 +428,15 @@ def prosody_options(paths: list[str]) -> list[str]:
     return sorted(set().union(*found))
 
 
-def parse_units(text: str) -> list[str]:
-    """Names of the services that run and start at boot, in stanzas of ``systemctl show``."""
-    stanzas = (dict(re.findall(r"^(\w+)=(.*)$", each, re.M)) for each in text.split("\n\n"))
-    return sorted(
-        each["Id"].removesuffix(".service")
-        for each in stanzas
-        if each.get("ActiveState") == "active"
-        and each.get("UnitFileState") in ("enabled", "generated")
-    )
-
-
-def services(module: AnsibleModule) -> list[str]:
-    """Those services asked for that run now and start at boot, as far as systemd knows.
-
-    Of a service with an init script it only knows that it was started (``active (exited)``). To
-    list all units takes it a quarter of a second.
-    """
-    if module.get_bin_path("systemctl") is None or not module.params["services"]:
-        return []
-    names = [f"{name}.service" for name in module.params["services"]]
-    argv = ["systemctl", "show", "--property=Id,ActiveState,UnitFileState", "--", *names]
-    return parse_units(module.run_command(argv)[1].strip())
+def unit_files(names: list[str]) -> dict[str, str]:
+    """Unit files that packages or people brought, by service."""
+    found: dict[str, str] = {}
+    for name in names:
+        for folder in _UNIT_FOLDERS:
+            path = f"{folder}/{name}.service"
+            if os.path.isfile(path) and _OURS not in files.read(path):
+                found.setdefault(name, path)
+    return found
 
 
 def lua_of(module: AnsibleModule, script: str) -> dict[str, str] | None:
@@ -340,6 +483,8 @@ def run(module: AnsibleModule) -> tuple[bool, dict[str, Any]]:
     plugins = [places["plugins"]] if places["plugins"] else []
     modules = prosody_modules([*module.params["plugin_paths"], *plugins])
     start_script = files.read(module.get_bin_path("prosody") or "")
+    looked_at = units.look(module, module.params["services"])
+    waiting = listeners()
     return refreshed, {
         "uid": os.geteuid(),
         "epoch": epoch,
@@ -349,8 +494,14 @@ def run(module: AnsibleModule) -> tuple[bool, dict[str, Any]]:
         "sources": sources.read_apt(),
         "installation_cut_off": managers.installation_was_cut_off(),
         "candidates": manager.candidates(missing) if manager else {},
-        "listeners": listeners(),
-        "services": services(module),
+        "listeners": waiting,
+        "in_the_way": in_the_way(module.params["listens"], waiting),
+        "kinds": kinds(module.params["paths"]),
+        "certificates": certificates.look(module.params["certificates"]),
+        "services": sorted(each.name for each in looked_at if each.is_up and each.starts_at_boot),
+        "masked": sorted(each.name for each in looked_at if each.is_masked),
+        "unit_files": unit_files(module.params["services"]),
+        "former_kept": former.is_kept(),
         "lua": lua_of(module, start_script),
         # Debian has one name for all versions
         "lua_package": lua_package(module, "prosody" in packages)
@@ -373,6 +524,14 @@ def main() -> None:
             "plugin_paths": {"type": "list", "elements": "path", "default": []},
             "folders": {"type": "list", "elements": "path", "default": []},
             "services": {"type": "list", "elements": "str", "default": list(_SERVICES)},
+            "paths": {"type": "list", "elements": "str", "default": []},
+            "listens": {"type": "list", "elements": "dict", "default": [], "options": _LISTENS},
+            "certificates": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": certificates.SPEC,
+            },
             "controller_time": {"type": "float"},
         },
         supports_check_mode=True,

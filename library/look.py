@@ -57,6 +57,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+unsettled:
+  description: Names of the wishes that are not fulfilled, or were not looked at.
+  returned: always
+  type: list
+  elements: str
+  sample: []
 ansible_facts:
   description: The one fact C(vestibule_settled).
   returned: always
@@ -99,12 +105,21 @@ def ask(module: AnsibleModule, name: str, arguments: Any) -> dict[str, Any] | No
         return None
 
 
+def copies_any(wish: dict[str, Any], paths: set[str]) -> bool:
+    """Whether files of a wish are copies of files that an earlier wish is going to replace."""
+    return any(file.get("copy_of") in paths for file in wish.get("files", []))
+
+
 def settled(module: AnsibleModule, wishes: dict[str, dict[str, Any]]) -> list[str]:
     """Names of the wishes that are fulfilled."""
     found = []
+    replaced: set[str] = set()
     for wish, modules in wishes.items():
         ((name, arguments),) = modules.items()
         result = ask(module, name, arguments)
+        replaced.update((result or {}).get("renewed", []), (result or {}).get("created", []))
+        if copies_any(arguments, replaced):
+            continue
         if result is not None and not any(result.get(each) for each in _TELLING):
             found.append(wish)
         elif name == "host_history" and (result is None or result["in_the_way"]):
@@ -122,8 +137,12 @@ def main() -> None:
     # Names alone are returned, and those would be masked that stand in what is kept from logs
     wishes = module.params.pop("wishes")
     module.no_log_values.clear()
-    facts = {"vestibule_settled": settled(module, wishes)}
-    module.exit_json(changed=False, ansible_facts=facts)
+    found = settled(module, wishes)
+    module.exit_json(
+        changed=False,
+        ansible_facts={"vestibule_settled": found},
+        unsettled=[name for name in wishes if name not in found],
+    )
 
 
 if __name__ == "__main__":

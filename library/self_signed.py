@@ -10,9 +10,9 @@ module: self_signed
 short_description: Create self-signed certificates, and renew them before they expire
 description:
   - Creates a key on the curve P-256 and a certificate for each name that has none.
-  - Renews a certificate that signs itself once fewer than 30 days of it remain, for the key that is
-    there. The old one stays until the new one takes its place. One that somebody else has signed
-    stays as it is, whether it has expired or not.
+  - Renews a certificate that signs itself in the last third of its life, for the key that is there,
+    so that whoever trusts the old one trusts the new one. The old one stays until the new one takes
+    its place. One that somebody else has signed stays as it is, whether it has expired or not.
   - Needs openssl on the host.
 options:
   names:

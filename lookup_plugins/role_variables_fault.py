@@ -25,9 +25,10 @@ description:
   - A variable whose value is known only later, from facts of the host, is not looked at.
 options:
   _terms:
-    description: None.
+    description: Names of the variables that were set before a playbook worked out any.
     type: list
     elements: str
+    required: true
 """
 
 EXAMPLES = r"""
@@ -36,7 +37,7 @@ EXAMPLES = r"""
     that: problem | length == 0
     fail_msg: "{{ problem }}"
   vars:
-    problem: "{{ lookup('role_variables_fault') }}"
+    problem: "{{ lookup('role_variables_fault', *set_before) }}"
 """
 
 RETURN = r"""
@@ -50,6 +51,6 @@ _raw:
 class LookupModule(LookupBase):  # type: ignore[misc]  # ansible-core comes without type hints
     """Finds what the operator set by the variables of the host."""
 
-    def run(self, _terms: list[Any], variables: Mapping[str, Any] | None = None) -> list[str]:
+    def run(self, terms: list[Any], variables: Mapping[str, Any] | None = None) -> list[str]:
         """The sentence."""
-        return [fault_of(variables or {})]
+        return [fault_of(frozenset(terms), variables or {})]

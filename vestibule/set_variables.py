@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
+import yaml
 from ansible.errors import AnsibleError
 
+from vestibule.model import beside
+from vestibule.model.features import LOADER
 from vestibule.model.role_variables import WEB_PORTS, fault, specs
 
 
-def fault_of(variables: Mapping[str, Any]) -> str:
+def fault_of(names: Collection[str], variables: Mapping[str, Any]) -> str:
     """A sentence about the first variable of a role that is not as it may be, or an empty text.
 
-    ``variables`` are those of a task. Among its hostvars are neither defaults of roles nor what a
-    playbook works out.
+    ``names`` are those that were set before the playbook worked out any, and ``variables`` those of
+    a task.
     """
     hosts, host = variables["hostvars"], variables["inventory_hostname"]
     raw = hosts.raw_get(host)
-    given = {}
+    file = beside("playbooks/vars/model.yml")
+    worked_out = yaml.load(file.read_text(encoding="utf-8"), Loader=LOADER)  # noqa: S506 — a safe loader
+    given: dict[str, Any] = {}
+    without_effect = []
     for name in (*specs(), *WEB_PORTS):
-        if name in raw and raw[name] is not None:
+        if name not in names:
+            continue
+        if name in worked_out and raw[name] == worked_out[name]:
+            without_effect.append(name)
+        elif raw[name] is None:
+            given[name] = None
+        else:
             try:
                 given[name] = hosts[host][name]
             except AnsibleError:
                 continue  # known later, when the host was asked
-        elif name in raw:
-            given[name] = None
-    return fault(given, [name for name in given if variables.get(name) != raw[name]])
+    return fault(given, without_effect)

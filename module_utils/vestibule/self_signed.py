@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
+import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-_REMAINING = 30 * 24 * 3600  # seconds
+_PART = 3  # of the time for which it is made; in the last such part a certificate is renewed
 
 
 def is_due(module: AnsibleModule, path: str) -> bool:
-    """Whether a certificate signs itself and ends within 30 days."""
-    argv = ["openssl", "x509", "-noout", "-subject", "-issuer", "-checkend", str(_REMAINING)]
-    status, output, _ = module.run_command([*argv, "-in", path])
-    names = re.findall(r"^(?:subject|issuer)=(.*)$", output, re.MULTILINE)
-    return bool(status != 0 and len(names) == 2 and names[0] == names[1])
+    """Whether a certificate signs itself and is in the last third of its life."""
+    argv = ["openssl", "x509", "-noout", "-subject", "-issuer", "-startdate", "-enddate", "-in"]
+    _, output, _ = module.run_command([*argv, path])
+    said = dict(re.findall(r"^(\w+)=(.*)$", output, re.MULTILINE))
+    if len(said) != 4 or said["subject"] != said["issuer"]:
+        return False
+    begin, end = (ssl.cert_time_to_seconds(said[each]) for each in ("notBefore", "notAfter"))
+    return end - time.time() < (end - begin) / _PART
 
 
 def command(path: str, days: int, user: str, *, renew: bool) -> list[str]:
     """The argv that writes ``path``.crt.new, for the key of the one that is renewed or a new key.
+
+    Whoever trusts the old certificate trusts one for the same key and name as well: other hosts
+    that have a copy of it, and a Java that read its store before.
 
     It runs as its user, whose links then lead nowhere else.
     """

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
+import socket
 import sys
 
 # The column C(st) of /proc/net/tcp for a listening socket (Linux: include/net/tcp_states.h).
@@ -58,3 +60,52 @@ def inodes(process: str) -> list[int]:
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         pass
     return found
+
+
+def unit(process: str) -> str:
+    """Service of systemd that ``/proc/<pid>`` belongs to, without its ending; empty for none."""
+    try:
+        with open(f"{process}/cgroup", encoding="ascii", errors="replace") as file:
+            found = re.findall(r"/([^/\n]+)\.service(?:/|$)", file.read(), re.MULTILINE)
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return ""
+    return found[-1] if found else ""
+
+
+def numeric(address: str) -> str:
+    """An address without the brackets that URLs have. Empty for what is none, such as a name."""
+    try:
+        return str(ipaddress.ip_address(0 if address == "*" else address.strip("[]")))
+    except ValueError:
+        return ""
+
+
+def why_not(address: str) -> str:
+    """Why nothing can listen on an address of this host, empty where something can.
+
+    It is tried: a host may let programs listen on addresses that it does not have yet
+    (``net.ipv4.ip_nonlocal_bind``), and may have none of IPv6.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as tried:
+            tried.bind((address, 0))
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    return ""
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether two programs with the same port would be in each other's way."""
+    first, second = ipaddress.ip_address(one), ipaddress.ip_address(other)
+    if first.version != second.version:
+        return False  # nginx and Prosody keep to the one
+    return first == second or first.is_unspecified or second.is_unspecified
+
+
+def reachable(address: str) -> str:
+    """Where programs of this host find one that listens on an address."""
+    found = ipaddress.ip_address(numeric(address) or "127.0.0.1")
+    if not found.is_unspecified:
+        return str(found)
+    return "127.0.0.1" if found.version == 4 else "::1"

@@ -6,7 +6,6 @@ file. Of the host it reads the certificate and, when a verdict is wrong, the log
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from typing import Any
 
@@ -46,6 +45,21 @@ options:
   certificate_path:
     description: File on the host with that certificate.
     type: str
+    required: true
+  self_signed:
+    description:
+      - Whether exactly that certificate is trusted, as the host signed it itself. Otherwise those
+        who sign for browsers are, or I(authority).
+    type: bool
+    required: true
+  authority:
+    description: File on the host with the root of a private authority, or empty.
+    type: str
+    required: true
+  inner_certificates:
+    description: Certificates of Prosody to look at, with the options of the module M(certificates).
+    type: list
+    elements: dict
     required: true
   cases:
     description: Names of the cases, as C(cases) of the model from P(jitsi_model#filter).
@@ -112,6 +126,9 @@ EXAMPLES = r"""
     port: 443
     certificate: ""
     certificate_path: /etc/vestibule/web/meet.example.org.crt
+    self_signed: true
+    authority: ""
+    inner_certificates: []
     cases: [no_token_refused]
     features: [base, tokens]
     options: {}
@@ -152,6 +169,9 @@ _ARGUMENTS: dict[str, Any] = {
     "port": {"type": "int", "required": True},
     "certificate": {"type": "str", "required": True},
     "certificate_path": {"type": "str", "required": True},
+    "self_signed": {"type": "bool", "required": True},
+    "authority": {"type": "str", "required": True},
+    "inner_certificates": {"type": "list", "elements": "dict", "required": True},
     "cases": {"type": "list", "elements": "str", "required": True},
     "features": {"type": "list", "elements": "str", "required": True},
     "options": {"type": "dict", "required": True},
@@ -209,14 +229,14 @@ class Host:
     def __init__(self, name: str, action: ActionModule, variables: Mapping[str, Any]) -> None:
         self.name, self._action, self._variables = name, action, variables
 
-    def read(self, path: str) -> str:
-        """The text of a file."""
-        read = self._action._execute_module(
-            "ansible.legacy.slurp", module_args={"src": path}, task_vars=self._variables
+    def certificates(self, wanted: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        """What the host tells of its certificates, by path."""
+        told = self._action._execute_module(
+            "certificates", module_args={"certificates": wanted}, task_vars=self._variables
         )
-        if read.get("failed"):
-            raise OSError(read.get("msg"))
-        return base64.b64decode(read["content"]).decode("ascii", "replace")
+        if told.get("failed"):
+            raise AnsibleActionFail(str(told.get("msg")))
+        return dict(told["certificates"])
 
     def run(self, command: str) -> Output:
         """Run a shell command."""

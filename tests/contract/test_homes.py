@@ -15,8 +15,14 @@ CONTROLLER = ("vestibule",)
 SHELLS = ("filter_plugins", "lookup_plugins", "plugins")
 SERVERS = ("library", "module_utils")
 PRODUCT = (*CONTROLLER, *SHELLS, *SERVERS, "features", "playbooks", "roles")
-# What of Ansible the package needs: its client for addresses, what our modules share, and its Vault
+# What of Ansible the package needs: its client for addresses, what our modules share, its Vault,
+# and where values were written
 ANSIBLE = {
+    "vestibule/access/certificates.py": {"ansible.module_utils.vestibule.certificates"},
+    "vestibule/closed_sources.py": {
+        "ansible._internal._datatag._tags",
+        "ansible._internal._errors._error_utils",
+    },
     "vestibule/numbers.py": {"ansible._internal._datatag._tags"},
     "vestibule/set_variables.py": {"ansible.errors"},
     "vestibule/archives.py": {"ansible.module_utils.urls", "ansible.module_utils.vestibule"},

@@ -47,6 +47,22 @@ def test_the_playbook_joins_the_wishes_of_all_roles() -> None:
     assert joined.index("jitsi_history_wishes") == min(map(joined.index, names))
 
 
+def test_the_playbook_goes_on_to_the_proof_where_no_role_has_more_to_do() -> None:
+    variables = {role.name: role / "vars/main.yml" for role in ROLES}
+    pending = {
+        f"{name}_pending"
+        for name, path in variables.items()
+        if path.exists() and f"{name}_pending" in load(path)
+    }
+    deployed = (ROOT / "playbooks/site.yml").read_text(encoding="utf-8").partition("name: Deploy\n")
+    roles = set(
+        re.findall(r"import_role: {name: (\w+), tasks_from: (?:start|configure|hold)}", deployed[2])
+    )
+    assert pending == {f"{name}_pending" for name in roles}
+    settled = load(ROOT / "playbooks/vars/model.yml")["vestibule_settled"]
+    assert set(re.findall(r"\w+_pending", settled)) == pending
+
+
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 def test_a_task_that_can_be_looked_at_has_its_wish(role: Path) -> None:
     asked = set()

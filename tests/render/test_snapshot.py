@@ -37,7 +37,8 @@ WRITTEN = {
     "prosody": "__prosody_files + __prosody_secret_files",
     "jicofo": """[{'path': __jicofo_conf,
                    'content': lookup('ansible.builtin.template',
-                                      __jicofo_templates ~ '/jicofo.conf.j2')}]""",
+                                      __jicofo_templates ~ '/jicofo.conf.j2')}]
+                 + __jicofo_unit_files[__jicofo_unit_of]""",
     "jitsi_web": "__jitsi_web_files",
 }
 # What the playbook hands on from one role to others
@@ -60,7 +61,7 @@ OTHERWISE = {
     "jitsi_web_logins_per_second": 5,
     "jitsi_web_bosh_requests_per_second": 60,
     "jitsi_web_worker_connections": 1024,
-    "__jitsi_web_responder": {"stdout": "http://ocsp.example.org"},
+    "__jitsi_web_seen": {"responder": True},
     "jitsi_tokens_source": "archive",
     "jitsi_extra_modules": {"main": ["version"]},
     "jitsi_extra_settings": {"conference": {"muc_log_by_default": False}},
@@ -68,6 +69,7 @@ OTHERWISE = {
 
 
 def _facts(family: str, distribution: str, version: str, nginx: str, jicofo: str) -> dict[str, Any]:
+    units = {"jicofo": "/usr/lib/systemd/system/jicofo.service"} if jicofo else {}
     return {
         "os_family": family,
         "distribution": distribution,
@@ -77,6 +79,7 @@ def _facts(family: str, distribution: str, version: str, nginx: str, jicofo: str
             "candidates": {},
             "apt_files": {},
             "lua_package": "lua",
+            "unit_files": units,
             "jitsi": {"jicofo": jicofo, "plugins": "/usr/share/jitsi-meet/prosody-plugins"},
         },
     }

@@ -37,6 +37,7 @@ from websockets.asyncio.server import ServerConnection
 from vestibule.access.attempts import kick
 from vestibule.access.cases import CASES, Case
 from vestibule.access.cases.owner_party import meeting
+from vestibule.access.certificates import NoCertificate
 from vestibule.access.participant import Standing
 from vestibule.access.play import FocusAbsent, attempt_once, judge, play, wait_for_focus
 from vestibule.access.scene import Entrance, Scene
@@ -46,7 +47,6 @@ from vestibule.access.transports import (
     TRANSPORTS,
     BoshTransport,
     Door,
-    NoCertificate,
     WebSocketTransport,
     front_door,
 )
@@ -858,6 +858,8 @@ def run_play(folder: Path, hosts: dict[str, dict[str, Any]], *options: str) -> t
             **os.environ,
             "ANSIBLE_INVENTORY": "hosts.yml",
             "ANSIBLE_ACTION_PLUGINS": str(ROOT / "plugins/action"),
+            "ANSIBLE_LIBRARY": str(ROOT / "library"),
+            "ANSIBLE_MODULE_UTILS": str(ROOT / "module_utils"),
             "ANSIBLE_ROLES_PATH": str(ROOT / "roles"),
             "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"),
         },

@@ -33,6 +33,7 @@ def _settled(run_module: RunModule) -> Callable[[dict[str, Any]], list[str]]:
         result = run_module(look, wishes=wishes)
         assert (result["changed"], result.get("failed", False)) == (False, False)
         names: list[str] = result["ansible_facts"]["vestibule_settled"]
+        assert sorted(names + result["unsettled"]) == sorted(wishes)
         return names
 
     return settled

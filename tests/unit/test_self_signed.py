@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import stat
-import subprocess
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible.module_utils.vestibule import self_signed
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import NameOID
 
 RunModule = Callable[..., dict[str, Any]]
 NAME = "auth.meet.example.org"
@@ -47,24 +54,54 @@ def expiry(folder: Path) -> timedelta:
     return certificate.not_valid_after_utc - certificate.not_valid_before_utc
 
 
-@pytest.mark.parametrize(("days", "due"), [(29, True), (31, False)])
-def test_a_certificate_is_renewed_in_its_last_30_days(
-    tmp_path: Path, run_module: RunModule, days: int, due: bool
-) -> None:
-    options = {"names": [NAME], "directory": str(tmp_path)}
-    run_module(self_signed, days=days, **options)
-    before = (tmp_path / f"{NAME}.crt").read_bytes()
-    told = run_module(self_signed, days=90, **options, _ansible_check_mode=True)
-    assert (told["changed"], len(told["renewed"])) == (due, due)
-    assert (tmp_path / f"{NAME}.crt").read_bytes() == before
+def made(folder: Path, begin: int, end: int, issuer: str = NAME) -> None:
+    """A certificate that is good from and to these days, counted from now."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAME)]))
+        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now + timedelta(days=begin))
+        .not_valid_after(now + timedelta(days=end))
+        .sign(key, hashes.SHA256())
+    )
+    (folder / f"{NAME}.crt").write_bytes(certificate.public_bytes(Encoding.PEM))
+    form = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / f"{NAME}.key").touch(0o600)
+    (folder / f"{NAME}.key").write_bytes(key.private_bytes(*form))
 
-    result = run_module(self_signed, days=90, **options)
+
+@pytest.mark.parametrize(
+    ("begin", "end", "due"),
+    [
+        pytest.param(-546, 274, False, id="more than a third of 820 days is left"),
+        pytest.param(-548, 272, True, id="less than a third of 820 days is left"),
+        pytest.param(-2435, 1215, True, id="less than a third of 3650 days is left"),
+        pytest.param(-900, -80, True, id="it has ended"),
+        pytest.param(0, 1, False, id="it is new, and short"),
+    ],
+)
+def test_a_certificate_is_renewed_in_the_last_third_of_its_life(
+    tmp_path: Path, run_module: RunModule, begin: int, end: int, due: bool
+) -> None:
+    options = {"names": [NAME], "directory": str(tmp_path), "days": 90}
+    made(tmp_path, begin, end)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    told = run_module(self_signed, **options, _ansible_check_mode=True)
+    assert (told["changed"], len(told["renewed"])) == (due, due)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+    result = run_module(self_signed, **options)
     assert (result["changed"], result["created"]) == (due, [])
     assert result["renewed"] == [f"{tmp_path}/{NAME}.crt"] * due
-    assert expiry(tmp_path) == timedelta(days=90 if due else days)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{NAME}.crt", f"{NAME}.key"]
+    assert expiry(tmp_path) == timedelta(days=90 if due else end - begin)
+    assert (tmp_path / f"{NAME}.key").read_bytes() == before[f"{NAME}.key"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(before)
     assert stat.S_IMODE((tmp_path / f"{NAME}.key").stat().st_mode) == 0o600
-    assert run_module(self_signed, days=90, **options)["changed"] is False
+    assert run_module(self_signed, **options)["changed"] is False
 
 
 def test_a_certificate_that_somebody_removed_gets_a_new_key(
@@ -80,7 +117,7 @@ def test_the_old_certificate_stays_where_no_new_one_can_be_made(
     tmp_path: Path, run_module: RunModule
 ) -> None:
     options = {"names": [NAME], "directory": str(tmp_path)}
-    run_module(self_signed, days=1, **options)
+    made(tmp_path, -20, 1)
     before = (tmp_path / f"{NAME}.crt").read_bytes()
     (tmp_path / f"{NAME}.key").write_text("no key")
     assert run_module(self_signed, days=90, **options)["failed"]
@@ -90,13 +127,9 @@ def test_the_old_certificate_stays_where_no_new_one_can_be_made(
 def test_a_certificate_that_somebody_else_signed_is_theirs_to_renew(
     tmp_path: Path, run_module: RunModule
 ) -> None:
-    run_module(self_signed, names=["ca.example.org"], directory=str(tmp_path), days=1)
-    argv = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={NAME}"]
-    argv += ["-CA", "ca.example.org.crt", "-CAkey", "ca.example.org.key", "-days", "1"]
-    argv += ["-keyout", f"{NAME}.key", "-out", f"{NAME}.crt"]
-    subprocess.run(argv, cwd=tmp_path, check=True, capture_output=True)
-    result = run_module(self_signed, names=[NAME], directory=str(tmp_path), days=90)
-    assert (result["changed"], expiry(tmp_path)) == (False, timedelta(days=1))
+    made(tmp_path, -89, 1, issuer="ca.example.org")
+    result = run_module(self_signed, names=[NAME], directory=str(tmp_path), days=80)
+    assert (result["changed"], expiry(tmp_path)) == (False, timedelta(days=90))
 
 
 def test_check_mode_creates_nothing(tmp_path: Path, run_module: RunModule) -> None:

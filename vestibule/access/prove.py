@@ -10,16 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from . import report
-from .cases import choose
+from . import certificates, report
+from .cases import CASES, Case, choose
 from .play import FocusAbsent, Verdict, play, play_again, wait_for_focus
 from .scene import Entrance
 from .tokens import Issuer
-from .transports import TRANSPORTS, NoCertificate, front_door
+from .transports import TRANSPORTS, front_door
 from .xmpp import AccessError
 
 # How mod_fail_closed begins its reason, and Prosody its own for a module that lacks something
 _STOPPED = ("Unguarded door", "Error initializing module")
+_COMPARES = CASES["certificate_of_the_file_is_shown"]
 Pair = tuple[Verdict, Verdict]  # a wrong one, and what came of it when it was played again
 
 
@@ -41,8 +42,8 @@ class Server(Protocol):
 
     name: str
 
-    def read(self, path: str) -> str:
-        """The text of a file. Raises OSError with the reason."""
+    def certificates(self, wanted: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        """What the module ``certificates`` tells, by path. Raises OSError with the reason."""
 
     def run(self, command: str) -> Output:
         """Run a shell command that changes nothing."""
@@ -65,9 +66,17 @@ def prove(settings: Mapping[str, Any], server: Server, screen: Screen) -> dict[s
     them. Raises ProofError where it comes to no verdicts.
     """
     started = time.monotonic()
-    verdicts, again = _verdicts(settings, server, screen)
+    cases = _cases(settings)
+    wanted = _wanted(settings)
+    seen = server.certificates(wanted) if wanted else {}
+    door, ends = _front(settings, seen)
+    if not door.leaf:  # with which one to compare is not known
+        cases = [case for case in cases if case is not _COMPARES]
+    verdicts, again = _verdicts(settings, cases, door, server, screen)
+    inner = [path for path in seen if path != settings["certificate_path"]]
+    faults = list(certificates.findings(seen, inner))
     seconds = time.monotonic() - started
-    path = Path(settings["report"])
+    path, domain = Path(settings["report"]), settings["domain"]
     report.write_json(path, verdicts)
 
     wrong = [verdict for verdict in verdicts if not verdict.ok]
@@ -76,10 +85,15 @@ def prove(settings: Mapping[str, Any], server: Server, screen: Screen) -> dict[s
         for pair in again:
             for line in report.explanation(*pair, log):
                 screen.line(line)
+    for sentence in faults:
+        screen.line(sentence, right=False)
+    ends.update({path: seen[path]["ends"] for path in inner if seen[path]["ends"]})
+    for sentence in certificates.warnings(ends, door, domain):
+        screen.warning(sentence)
     screen.line(f"{report.totals(verdicts, seconds)}; report: {path}")
     result = {
         "changed": False,
-        "failed": bool(wrong),
+        "failed": bool(wrong or faults),
         "right": len(verdicts) - len(wrong),
         "wrong": len(wrong),
         "seconds": round(seconds, 1),
@@ -87,6 +101,8 @@ def prove(settings: Mapping[str, Any], server: Server, screen: Screen) -> dict[s
     }
     if wrong:
         result["msg"] = f"{report.summary(verdicts)}. All of them: {path}"
+    elif faults:
+        result["msg"] = " ".join(faults)
     return result
 
 
@@ -97,15 +113,14 @@ def stopped_half_way(error: Exception, secret: str) -> str:
 
 
 def _verdicts(
-    settings: Mapping[str, Any], server: Server, screen: Screen
+    settings: Mapping[str, Any],
+    cases: list[Case],
+    door: certificates.Front,
+    server: Server,
+    screen: Screen,
 ) -> tuple[list[Verdict], list[Pair]]:
     """All verdicts, and the first wrong ones with what came of them when played again."""
     domain, token = settings["domain"], settings["token"]
-    try:
-        cases = choose(settings["cases"])
-    except ValueError as error:
-        raise ProofError(f"jitsi_verify_cases: {error}.") from None
-    certificate = settings["certificate"] or _certificate(settings["certificate_path"], server)
     issuer = Issuer(
         token["secret"],
         token["issuer"],
@@ -117,9 +132,9 @@ def _verdicts(
 
     async def from_the_door() -> tuple[list[Verdict], list[Pair]]:
         address, port, patience = (settings[each] for each in ("address", "port", "timeout"))
-        async with front_door(domain, address, port, certificate) as door:
+        async with front_door(domain, address, port, door.trusted, door.leaf) as opened:
             entrances = [
-                Entrance(door, kind, issuer, patience, features, settings["options"])
+                Entrance(opened, kind, issuer, patience, features, settings["options"])
                 for kind in TRANSPORTS.values()
             ]
             await wait_for_focus(entrances, settings["focus_timeout"])
@@ -134,11 +149,6 @@ def _verdicts(
 
     try:
         return asyncio.run(from_the_door())
-    except NoCertificate:
-        raise ProofError(
-            "jitsi_verify_certificate, or the file jitsi_verify_certificate_path on the host,"
-            " holds no certificate in PEM form."
-        ) from None
     except FocusAbsent as error:
         raise ProofError(
             f"Jicofo on {server.name} opens no room ({error}). Look at `journalctl -u jicofo` and"
@@ -148,9 +158,7 @@ def _verdicts(
         unit = settings["log_unit"]
         remedy = _why_stopped(unit, server) or (
             f"Look at `systemctl status nginx {unit}` on {server.name}; where both run, they may"
-            " not be configured as deployed, which playbooks/site.yml repairs. If it is TLS, nginx"
-            " shows a certificate that is for another name, expired, or not the one in"
-            " jitsi_verify_certificate_path; reload nginx, or correct that variable."
+            " not be configured as deployed, which playbooks/site.yml repairs."
         )
         raise ProofError(
             f"{domain} cannot be reached at {settings['address']} port {settings['port']}"
@@ -158,16 +166,54 @@ def _verdicts(
         ) from None
 
 
-def _certificate(path: str, server: Server) -> str:
-    """The server's certificate, read beside the door: nobody on the way can change it."""
+def _cases(settings: Mapping[str, Any]) -> list[Case]:
+    """The cases to play."""
     try:
-        return server.read(path)
-    except OSError as error:
+        return choose(settings["cases"])
+    except ValueError as error:
+        raise ProofError(f"jitsi_verify_cases: {error}.") from None
+
+
+def _wanted(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What the host is asked of its certificates, read beside the door: nobody can change it."""
+    file = {
+        "names": [settings["domain"]],
+        "path": settings["certificate_path"],
+        "variable": "jitsi_verify_certificate_path",
+        **({"authority": settings["authority"]} if settings["authority"] else {}),
+    }
+    return [*([] if settings["certificate"] else [file]), *settings["inner_certificates"]]
+
+
+def _front(
+    settings: Mapping[str, Any], seen: Mapping[str, Any]
+) -> tuple[certificates.Front, dict[str, float]]:
+    """What is known of the certificate of the front door, and when the one ends that it shows."""
+    path = settings["certificate_path"]
+    domain, address, port, patience = (
+        settings[each] for each in ("domain", "address", "port", "timeout")
+    )
+    problem = "" if settings["certificate"] else seen[path]["problem"]
+    if problem:
         raise ProofError(
-            f"The certificate cannot be read ({error}). Deploy the server first, set"
-            " jitsi_verify_certificate_path to where the host keeps it, or"
-            " jitsi_verify_certificate to its text."
+            f"{problem} Deploy the server first, set jitsi_verify_certificate_path to where the"
+            " host keeps its certificate, or jitsi_verify_certificate to its text."
+        )
+    try:
+        door = certificates.front(settings, seen)
+        trust = certificates.trusting(door.trusted)
+    except certificates.NoCertificate:
+        raise ProofError(
+            "jitsi_verify_certificate, or the file jitsi_verify_certificate_path on the host,"
+            " holds no certificate in PEM form."
         ) from None
+    try:
+        _, ends = certificates.shown(domain, address, port, patience, trust)
+    except OSError as error:
+        if said := certificates.why_refused(error, door, domain, address, port, patience):
+            raise ProofError(said) from None
+        return door, {}
+    return door, {f"The certificate that {domain} shows": ends}
 
 
 def _why_stopped(unit: str, server: Server) -> str:

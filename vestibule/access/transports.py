@@ -21,6 +21,7 @@ import httpx
 import websockets
 from websockets.asyncio.client import ClientConnection
 
+from .certificates import trusting
 from .xmpp import (
     MAX_MESSAGE,
     STREAM_ERRORS,
@@ -54,6 +55,7 @@ class Door:
     port: int
     trust: ssl.SSLContext = field(repr=False)
     http: httpx.AsyncClient = field(repr=False)
+    leaf: bytes = field(default=b"", repr=False)
 
     @property
     def host_header(self) -> str:
@@ -61,26 +63,19 @@ class Door:
         return self.domain if self.port == HTTPS else f"{self.domain}:{self.port}"
 
 
-class NoCertificate(Exception):
-    """What was given as a certificate is none."""
-
-
 @contextlib.asynccontextmanager
-async def front_door(domain: str, address: str, port: int, certificate: str) -> AsyncIterator[Door]:
+async def front_door(
+    domain: str, address: str, port: int, certificate: str | None, leaf: bytes = b""
+) -> AsyncIterator[Door]:
     """A door that accepts only servers with the PEM ``certificate``, or with one it signed.
 
-    Raises NoCertificate when that holds none.
+    None accepts those whom browsers accept. ``leaf`` is the certificate that has to be shown, in
+    DER form, where that is to be proven. Raises NoCertificate when ``certificate`` holds none.
     """
-    trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    try:
-        trust.load_verify_locations(cadata=certificate)
-    except (ssl.SSLError, TypeError, ValueError):
-        raise NoCertificate from None
-    # A certificate that others signed is trusted as it is: the operator named exactly that one
-    trust.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    trust = trusting(certificate)
     # Connections are kept for later sessions, as browsers do
     async with httpx.AsyncClient(verify=trust, trust_env=False, timeout=2 * HELD) as http:
-        yield Door(domain, address, port, trust, http)
+        yield Door(domain, address, port, trust, http, leaf)
 
 
 class Transport(ABC):

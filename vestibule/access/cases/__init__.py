@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 
 from .breakout import BREAKOUT
 from .case import Case, Refusal
+from .certificates import CERTIFICATES
 from .floods import FLOODS
 from .guests import GUESTS
 from .inside import INSIDE
@@ -49,6 +50,7 @@ GROUPS: tuple[tuple[Case, ...], ...] = (
     LIMITS,
     FLOODS,
     WEB,
+    CERTIFICATES,
 )
 CASES: Mapping[str, Case] = {case.name: case for group in GROUPS for case in group}
 
