@@ -583,7 +583,9 @@ def _check_together(given: Mapping[str, Any]) -> None:
     def now(variable: str) -> Any:
         return given.get(variable, specs()[variable].get("default"))
 
-    web = {name: given[name] for name in WEB_PORTS if given.get(name)}
+    # The model refuses what is no number, and comes later
+    web = {name: given.get(name) for name in WEB_PORTS}
+    web = {name: port for name, port in web.items() if isinstance(port, int) and port}
     _check_ports(web | {name: now(name) for name in ("prosody_c2s_port", "prosody_http_port")})
     if 2 * now("jitsi_web_connections_per_address") >= now("jitsi_web_worker_connections"):
         raise ModelError(
