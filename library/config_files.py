@@ -111,6 +111,12 @@ options:
       - File that a program makes of the files. Where it is older than one of them, the task is
         changed, so that it notifies the making that an earlier run was cut off before.
     type: path
+  keep_former:
+    description:
+      - Keep what is replaced where only root may read it, so that M(former_files) can go back to it
+        when the new configuration turns out to be no good, and forget it otherwise.
+    type: bool
+    default: false
   check_requires:
     description: Path without which I(check) is skipped, e.g. because the package comes later.
     type: path

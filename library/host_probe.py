@@ -14,11 +14,13 @@ from ansible.module_utils.facts.system.distribution import Distribution
 from ansible.module_utils.vestibule import (
     certificates,
     files,
+    former,
     lua,
     managers,
     sockets,
     sources,
 )
+from ansible.module_utils.vestibule import services as units
 from ansible.module_utils.vestibule.programs import program
 
 DOCUMENTATION = r"""
@@ -45,8 +47,13 @@ options:
     type: list
     elements: path
     default: []
+  folders:
+    description: Folders of which to tell where they are in truth, behind all symbolic links.
+    type: list
+    elements: path
+    default: []
   services:
-    description: Services of systemd of which to tell whether they are active and start at boot.
+    description: Services of systemd of which to tell whether they run and start at boot.
     type: list
     elements: str
     default: [prosody, jicofo, nginx]
@@ -227,11 +234,30 @@ ansible_facts:
           type: dict
           returned: always
         services:
-          description: Those of I(services) that are active and start at boot.
+          description: >-
+            Those of I(services) that run, have a process that lives and listens, and start at boot.
           type: list
           elements: str
           returned: always
           sample: [nginx, prosody]
+        masked:
+          description: Those of I(services) that somebody masked.
+          type: list
+          elements: str
+          returned: always
+        unit_files:
+          description: >-
+            Where those of I(services) have a unit that is not of Vestibule's making, by name. A
+            service with an init script alone has none.
+          type: dict
+          returned: always
+          sample: {nginx: /usr/lib/systemd/system/nginx.service}
+        former_kept:
+          description: >-
+            Whether a run wrote files and was cut off before it knew that they are good, so that the
+            former ones are kept.
+          type: bool
+          returned: always
         lua:
           description: The Lua that Prosody runs on, null without Prosody.
           type: dict
@@ -252,6 +278,11 @@ ansible_facts:
           type: dict
           returned: always
           sample: {plugins: /usr/lib/jitsi-meet-prosody, jicofo: /etc/jicofo}
+        real_folders:
+          description: Paths of I(folders) without symbolic links, by the path that was given.
+          type: dict
+          returned: always
+          sample: {/srv/client: /usr/share/jitsi-meet}
         prosody_modules:
           description: >-
             Paths of the modules of Prosody in I(plugin_paths), in the folder of the package with
@@ -273,6 +304,9 @@ ansible_facts:
 """
 
 _SERVICES = ("prosody", "jicofo", "nginx")
+# The administrator's comes first, as with systemd (systemd.unit(5))
+_UNIT_FOLDERS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
+_OURS = "Made by Vestibule"
 _LISTENS: dict[str, Any] = {
     "unit": {"type": "str", "required": True},
     "processes": {"type": "list", "elements": "str", "default": []},
@@ -394,28 +428,15 @@ def prosody_options(paths: list[str]) -> list[str]:
     return sorted(set().union(*found))
 
 
-def parse_units(text: str) -> list[str]:
-    """Names of the services that run and start at boot, in stanzas of ``systemctl show``."""
-    stanzas = (dict(re.findall(r"^(\w+)=(.*)$", each, re.M)) for each in text.split("\n\n"))
-    return sorted(
-        each["Id"].removesuffix(".service")
-        for each in stanzas
-        if each.get("ActiveState") == "active"
-        and each.get("UnitFileState") in ("enabled", "generated")
-    )
-
-
-def services(module: AnsibleModule) -> list[str]:
-    """Those services asked for that run now and start at boot, as far as systemd knows.
-
-    Of a service with an init script it only knows that it was started (``active (exited)``). To
-    list all units takes it a quarter of a second.
-    """
-    if module.get_bin_path("systemctl") is None or not module.params["services"]:
-        return []
-    names = [f"{name}.service" for name in module.params["services"]]
-    argv = ["systemctl", "show", "--property=Id,ActiveState,UnitFileState", "--", *names]
-    return parse_units(module.run_command(argv)[1].strip())
+def unit_files(names: list[str]) -> dict[str, str]:
+    """Unit files that packages or people brought, by service."""
+    found: dict[str, str] = {}
+    for name in names:
+        for folder in _UNIT_FOLDERS:
+            path = f"{folder}/{name}.service"
+            if os.path.isfile(path) and _OURS not in files.read(path):
+                found.setdefault(name, path)
+    return found
 
 
 def lua_of(module: AnsibleModule, script: str) -> dict[str, str] | None:
@@ -462,6 +483,7 @@ def run(module: AnsibleModule) -> tuple[bool, dict[str, Any]]:
     plugins = [places["plugins"]] if places["plugins"] else []
     modules = prosody_modules([*module.params["plugin_paths"], *plugins])
     start_script = files.read(module.get_bin_path("prosody") or "")
+    looked_at = units.look(module, module.params["services"])
     waiting = listeners()
     return refreshed, {
         "uid": os.geteuid(),
@@ -476,13 +498,17 @@ def run(module: AnsibleModule) -> tuple[bool, dict[str, Any]]:
         "in_the_way": in_the_way(module.params["listens"], waiting),
         "kinds": kinds(module.params["paths"]),
         "certificates": certificates.look(module.params["certificates"]),
-        "services": services(module),
+        "services": sorted(each.name for each in looked_at if each.is_up and each.starts_at_boot),
+        "masked": sorted(each.name for each in looked_at if each.is_masked),
+        "unit_files": unit_files(module.params["services"]),
+        "former_kept": former.is_kept(),
         "lua": lua_of(module, start_script),
         # Debian has one name for all versions
         "lua_package": lua_package(module, "prosody" in packages)
         if isinstance(manager, managers.Pacman)
         else "lua",
         "jitsi": places,
+        "real_folders": {path: os.path.realpath(path) for path in module.params["folders"]},
         "prosody_modules": modules,
         "prosody_options": prosody_options(modules),
         "prosody_version": prosody_version(start_script),
@@ -496,6 +522,7 @@ def main() -> None:
             "candidates": {"type": "list", "elements": "str", "default": []},
             "refresh": {"type": "bool", "default": False},
             "plugin_paths": {"type": "list", "elements": "path", "default": []},
+            "folders": {"type": "list", "elements": "path", "default": []},
             "services": {"type": "list", "elements": "str", "default": list(_SERVICES)},
             "paths": {"type": "list", "elements": "str", "default": []},
             "listens": {"type": "list", "elements": "dict", "default": [], "options": _LISTENS},

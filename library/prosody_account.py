@@ -48,6 +48,10 @@ options:
     type: list
     elements: str
     default: []
+  keep_former:
+    description: Keep the files that are changed, as M(config_files) does.
+    type: bool
+    default: false
 attributes:
   check_mode:
     description: Tells what would change and changes nothing.

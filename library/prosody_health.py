@@ -70,7 +70,9 @@ problems:
   returned: always
   contains:
     kind:
-      description: C(inactive), C(module_failed), C(configuration), C(listener) or C(traceback).
+      description: >-
+        C(inactive), C(module_failed), C(configuration), C(listener), C(traceback), or C(error) for
+        any other line of that level.
       type: str
     line:
       description: The log line, or a sentence.
@@ -79,6 +81,11 @@ later:
   description: Errors of the same kinds after the start-up, the last ones only.
   type: list
   elements: dict
+  returned: always
+warned:
+  description: What Prosody warned of while it started.
+  type: list
+  elements: str
   returned: always
 unread:
   description: Files of O(sources) that were written after Prosody started.

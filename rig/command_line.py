@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Sequence
 
-from rig.images import IMAGES, Builder, available_images
+from rig.images import IMAGES, Builder, available_images, stocked
 from rig.podman import ROOT, Podman, RigError, say
 from rig.servers import Servers
 from rig.stand_ins.build import build
@@ -33,6 +33,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     action = actions.add_parser("up", help="boot a server and print its address")
     action.add_argument("name", type=host_name)
     action.add_argument("--image", choices=sorted(IMAGES), default="debian13")
+    action.add_argument(
+        "--stocked", action="store_true", help="which has what the stand-ins depend on"
+    )
     action = actions.add_parser("serve", help="serve stand-ins of Jitsi's packages on a server")
     action.add_argument("name", type=host_name)
     action = actions.add_parser("down", help="remove a server")
@@ -61,7 +64,8 @@ def main() -> int:
                 case "image":
                     Builder(podman).build(images[options.image])
                 case "up":
-                    print(servers.up(options.name, images[options.image]))
+                    image = images[options.image]
+                    print(servers.up(options.name, stocked(image) if options.stocked else image))
                 case "serve":
                     build(STAND_INS)
                     servers.serve(options.name, STAND_INS / "repositories.tar")

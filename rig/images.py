@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shlex
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rig.podman import CONTAINER_PREFIX, ROOT, Podman, confinement, say
@@ -156,6 +156,31 @@ IMAGES = {
         ),
     )
 }
+
+
+# What the stand-ins of Jitsi's packages depend on, beside what a play installs for them: as many
+# packages again as a deployment has. Servers of the tests come with them; those of the bench and
+# the demo, which measure and show a fresh server, get them with the stand-ins.
+STOCK = ("jq", "python3-slixmpp", "ruby-hocon")
+
+
+def stocked(image: Image) -> Image:
+    """The same system, which has what the stand-ins need.
+
+    The facsimile of Arch has it anyway, and the images of a registry are taken as they are.
+    """
+    if image.name == "archlinux" or isinstance(image.origin, Registry):
+        return image
+    name = f"{image.name}-stocked"
+    if isinstance(image.origin, Image):
+        return replace(image, name=name, origin=stocked(image.origin))
+    script = (
+        "export DEBIAN_FRONTEND=noninteractive\napt-get -qq update\n"
+        f"apt-get -qq install --yes --no-install-recommends {' '.join(STOCK)} > /dev/null\n"
+        # A fresh server has not asked for the lists yet
+        "apt-get clean\nrm -rf /var/lib/apt/lists/*"
+    )
+    return Image(name, image.system, image, script)
 
 
 def from_registry(image: Image) -> Image:

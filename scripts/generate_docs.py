@@ -128,8 +128,8 @@ def _default(value: Any) -> str:
 
 def _kind(spec: dict[str, Any]) -> str:
     limits = f" {spec['min']} to {spec['max']}" if "min" in spec else ""
-    lists = dict.fromkeys(["labels", "networks"], "list")
-    names = lists | dict.fromkeys(["host_modules", "host_settings", "versions"], "map")
+    lists = dict.fromkeys(["labels", "networks", "patterns", "proxies"], "list")
+    names = lists | dict.fromkeys(["host_modules", "host_settings", "jicofo", "versions"], "map")
     return f"{names.get(spec['type'], spec['type'])}{limits}"
 
 

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.vestibule import former, services
 
 HIDDEN = "(content not shown)\n"
 _BODIES = ("content", "link", "copy_of")
@@ -365,6 +366,12 @@ def unread_files(module: AnsibleModule, files: list[Entry]) -> list[str]:
     return [path for path in there if os.lstat(path).st_mtime > started]
 
 
+def keep_former(module: AnsibleModule, files: list[Entry]) -> None:
+    """Keep what these files replace, until it is known that they are good."""
+    wanted = {file.path: former.digest_of(file.kind, file.body) for file in files}
+    former.keep(wanted, lambda: services.running(module))
+
+
 def reason_not_to_check(module: AnsibleModule) -> str:
     """Why the check of the task is not run although something changed. Empty when it is."""
     if module.params["check"] is None:
@@ -408,6 +415,8 @@ def run(module: AnsibleModule) -> dict[str, Any]:
 
     why_not = reason_not_to_check(module) if paths else "nothing changed"
     if paths and not module.check_mode:
+        if module.params["keep_former"]:
+            keep_former(module, [wanted for wanted, _ in changes if wanted.kind != "directory"])
         apply(
             [wanted for wanted, _ in changes if wanted.kind == "directory"],
             [wanted for wanted, _ in changes if wanted.kind != "directory"],
@@ -458,6 +467,7 @@ SPEC: dict[str, Any] = {
     "check_requires": {"type": "path"},
     "reader": {"type": "str"},
     "product": {"type": "path"},
+    "keep_former": {"type": "bool", "default": False},
 }
 
 

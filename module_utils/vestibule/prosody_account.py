@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.vestibule import former, services
 from ansible.module_utils.vestibule.programs import interpreter, reason
 
 DATA = "/var/lib/prosody"  # Prosody's data_path, the directory of its internal storage
@@ -403,6 +404,15 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     new_subscriptions = [each for each, state in roster_states.items() if state != "unchanged"]
     changed = bool(new_accounts or new_subscriptions or removed)
     if changed and not module.check_mode:
+        if module.params["keep_former"]:
+            touched = {data_file(DATA, each.host, "accounts", each.user) for each in new_accounts}
+            touched |= {data_file(DATA, each.host, "accounts", each.user) for each in removed}
+            touched |= {
+                data_file(DATA, each.host, "roster", each.user)
+                for each in [*new_subscriptions, *removed]
+            }
+            what = dict.fromkeys(map(str, touched), former.WHATEVER)
+            former.keep(what, lambda: services.running(module))
         apply(module, new_accounts, new_subscriptions, removed)
         lost = {each.jid for each in new_accounts if storage.account_state(each) != "unchanged"}
         lost |= {
@@ -442,6 +452,7 @@ SPEC: dict[str, Any] = {
             "contact": {"type": "str", "required": True},
         },
     },
+    "keep_former": {"type": "bool", "default": False},
 }
 
 

@@ -49,6 +49,11 @@ _MEANING = {
         "Prosody runs, but its code failed while it started.",
         "Look for the module that the lines name, then restart Prosody.",
     ),
+    "error": (
+        "Prosody runs, but logged errors while it started: it goes on with something else than was"
+        " asked for.",
+        "Correct what the lines name, e.g. the setting of that module, then restart Prosody.",
+    ),
 }
 
 # Kind of problem by source and beginning of a line that Prosody 0.12 or 13, or Jitsi's plugins, log
@@ -72,6 +77,29 @@ _ERRORS = [
         ("request", r"\S+", r"Traceback\[\w+\]"),
     )
 ]
+# Errors that a connection causes, whenever it comes, and that say nothing about the configuration:
+# source, beginning of the text. All others before the first connection count.
+_HARMLESS = [
+    (re.compile(source), re.compile(text))
+    for source, text in (
+        # The session of somebody
+        (r"(c2s|s2s|bosh|websocket|conn|jcp)[\da-f-]+", r""),
+        # A token for another room, or none
+        (r"\S+:token_verification", r"Token .* not allowed to join"),
+        (r"\S+", r"Unable to get name of the MUC room"),
+        # Stanzas that do not belong there
+        (r"\S+:muc_(domain_mapper|filter_access)", r""),
+        (r"\S+:component", r"Second component attempted to connect"),
+        # Messages of Jitsi's own kind that somebody wrote wrongly, or that come too late
+        (
+            r"\S+",
+            r"(Error|error) (en|de)coding|Invalid (JSON|poll)|Poll |Too many polls|skip sending",
+        ),
+        (r"\S+", r"Occupant |Cannot retrieve poll|Error missing required field|Bad actor"),
+        (r"\S+", r"No main room ?\(|Main room not found|Room not found|Error (broad|enqueu)"),
+    )
+]
+_SESSION = re.compile(r"(c2s|s2s|bosh|websocket|conn)[\da-f-]+")
 _RECORD = re.compile(r"(\S+)\s+(debug|info|warn|error)\t(.*)")  # source, level, text
 _GREETING = "Hello and welcome to Prosody"
 _TOKEN = re.compile(r"eyJ[\w-]*(?:\.[\w-]*){0,2}")
@@ -217,12 +245,27 @@ def classify(record: Record) -> str | None:
     return "traceback" if record.has_stack else None
 
 
+def is_unknown_error(record: Record) -> bool:
+    """Whether it is an error of which nobody knows that it says nothing about the configuration."""
+    return record.level == "error" and not any(
+        source.fullmatch(record.source) and text.match(record.text) for source, text in _HARMLESS
+    )
+
+
 def judge_log(records: Iterable[Record], end: int) -> tuple[list[Problem], list[Problem]]:
-    """Problems of the start-up, which ended at ``end``, and errors that came later."""
+    """Problems of the start-up, which ended at ``end``, and errors that came later.
+
+    Prosody loads everything before it serves anybody, so errors of no known kind belong to the
+    start until the first session: whoever comes then can cause some.
+    """
     problems: list[Problem] = []
     later: list[Problem] = []
+    served = False
     for record in records:
+        served = served or bool(_SESSION.fullmatch(record.source))
         kind = classify(record)
+        if kind is None and not served and record.time <= end and is_unknown_error(record):
+            kind = "error"
         if kind == "request":
             later.append(Problem("traceback", record.line))
         elif kind:
@@ -238,7 +281,13 @@ def judge_listeners(found: set[str], wanted: set[str]) -> list[Problem]:
     ]
 
 
-def render_message(problems: list[Problem]) -> str:
+def warnings(records: Iterable[Record], end: int) -> list[str]:
+    """What Prosody warned of while it started, which may explain an error."""
+    lines = [each.line for each in records if each.level == "warn" and each.time <= end]
+    return list(dict.fromkeys(lines))[:_SHOWN]
+
+
+def render_message(problems: list[Problem], warned: Iterable[str] = ()) -> str:
     """The message for people: what it means, the lines, what to do."""
     kinds = [kind for kind in _MEANING if any(each.kind == kind for each in problems)]
     # The last lines of a unit that is down come last: the errors before them are the reason
@@ -248,6 +297,7 @@ def render_message(problems: list[Problem]) -> str:
     if len(lines) > _SHOWN:
         message.append(f"  … and {len(lines) - _SHOWN} more")
     message += [_MEANING[kind][1] for kind in kinds]
+    message += [f"It also warned:  {line}" for line in warned]
     message.append(f"The whole log: journalctl --unit={_UNIT}")
     return "\n".join(message)
 
@@ -386,10 +436,10 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     if unit.load == "not-found":
         if not module.check_mode:
             raise HealthError(f"There is no unit {_UNIT}. Install Prosody first.")
-        return {"problems": [], "later": [], "unread": [], "listeners": []}
+        return {"problems": [], "later": [], "warned": [], "unread": [], "listeners": []}
     unread = newer_files(params["sources"], unit.started_at) if unit.active == "active" else []
     if unread:
-        return {"problems": [], "later": [], "unread": unread, "listeners": []}
+        return {"problems": [], "later": [], "warned": [], "unread": unread, "listeners": []}
 
     ready = wait_until_ready(host, http, 0 if module.check_mode else _PATIENCE)
     unit = host.unit()
@@ -397,9 +447,12 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     problems: list[Problem] = []
     later: list[Problem] = []
     found: set[str] = set()
+    warned: list[str] = []
     if unit.invocation:
         greeting = params["greeting"] and unit.active == "active"
-        problems, later = judge_start(host.start_log(unit, end), end, greeting)
+        log = host.start_log(unit, end)
+        problems, later = judge_start(log, end, greeting)
+        warned = warnings(read_records(each for each in log if not each.by_systemd), end)
         later += judge_log(read_records(host.later_log(unit, end)), end)[1]
     if unit.active == "active":
         found = host.listeners(unit)
@@ -413,6 +466,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     return {
         "problems": [{"kind": each.kind, "line": each.line} for each in problems],
         "later": [{"kind": each.kind, "line": each.line} for each in later[-_SHOWN:]],
+        "warned": warned,
         "unread": [],
         "listeners": sorted(found),
     }
@@ -443,7 +497,7 @@ def main() -> None:
             f" {result['later'][-1]['line']}"
         )
     if problems and module.check_mode:
-        module.warn(render_message(problems))
+        module.warn(render_message(problems, result["warned"]))
     elif problems:
-        module.fail_json(msg=render_message(problems), **result)
+        module.fail_json(msg=render_message(problems, result["warned"]), **result)
     module.exit_json(changed=False, **result)

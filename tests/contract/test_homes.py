@@ -24,6 +24,7 @@ ANSIBLE = {
         "ansible._internal._errors._error_utils",
     },
     "vestibule/numbers.py": {"ansible._internal._datatag._tags"},
+    "vestibule/set_variables.py": {"ansible.errors"},
     "vestibule/archives.py": {"ansible.module_utils.urls", "ansible.module_utils.vestibule"},
     "vestibule/secret_store.py": {"ansible", "ansible.errors", "ansible.parsing.vault"},
 }

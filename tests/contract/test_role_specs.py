@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from vestibule.model.role_variables import CHECKS
+
 ROLES = sorted(each.parent for each in (Path(__file__).parents[2] / "roles").glob("*/tasks"))
 IDS = [role.name for role in ROLES]
 _TYPES = {"str": str, "int": int, "bool": bool, "list": list, "dict": dict, "float": float}
@@ -25,6 +27,20 @@ def _defaults(role: Path) -> dict[str, Any]:
         (role / "defaults/main.yml").read_text(encoding="utf-8")
     )
     return content
+
+
+def test_what_an_operator_may_set_has_a_check() -> None:
+    """Unless its choices are all that can be said of it, or a playbook works it out."""
+    playbook = ROLES[0].parents[1] / "playbooks/vars/model.yml"
+    worked_out = set(yaml.safe_load(playbook.read_text(encoding="utf-8")))
+    free = {
+        name
+        for role in ROLES
+        for name, spec in _spec(role).items()
+        if name not in worked_out and "choices" not in spec
+    }
+    assert len(free) > 40
+    assert free == set(CHECKS)
 
 
 def test_there_are_roles() -> None:

@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.parsing.vault import VaultLib, VaultSecret
+
+from vestibule.model.role_variables import CHECKS, fault
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "tests/bad_inventories"
@@ -28,6 +32,13 @@ WRONG = {
     f"{subject}-{number}": {**entry, "subject": subject}
     for subject in SUBJECTS
     for number, entry in enumerate(entries(subject))
+}
+ROLES = {f"roles-{number}": entry for number, entry in enumerate(entries("roles"))}
+# What a playbook works out only a playbook knows; of the others some go the whole way
+WRONG |= {
+    host: {**entry, "subject": "roles"}
+    for number, (host, entry) in enumerate(ROLES.items())
+    if "worked out" in entry["name"] or number % 25 == 0
 }
 MINTS = {f"mint-{number}": entry for number, entry in enumerate(entries("mint"))}
 STORES = {f"store-{number}": entry for number, entry in enumerate(entries("secret_files"))}
@@ -94,9 +105,72 @@ def test_a_wrong_inventory_is_refused_by_the_name_of_its_variable(
         assert WRONG[host]["says"] in explained[host]
 
 
+@pytest.mark.parametrize("host", ROLES, ids=[entry["name"] for entry in ROLES.values()])
+def test_a_wrong_variable_of_a_role_is_refused_by_its_name(host: str, tmp_path: Path) -> None:
+    if "worked out" in ROLES[host]["name"]:
+        return
+    path = tmp_path / "host.yml"
+    path.write_text(ROLES[host]["variables"], encoding="utf-8")
+    said = fault(DataLoader().load_from_file(str(path)))
+    assert said, "It was taken."
+    assert ROLES[host]["says"] in said
+
+
+def test_every_variable_of_a_role_has_wrong_values_here() -> None:
+    assert {entry["says"] for entry in ROLES.values()} >= set(CHECKS)
+
+
 def test_there_are_enough_of_them_and_a_right_one_is_taken(explained: dict[str, str]) -> None:
     assert len(WRONG) >= 150
     assert "right" not in explained
+
+
+@pytest.mark.parametrize("way", ["host_vars", "group_vars", "hosts.yml", "-e", "-e @file", "vault"])
+def test_a_misspelt_name_is_found_whichever_way_it_comes(way: str, tmp_path: Path) -> None:
+    text = "prosody_log_levle: warn\n"
+    inventory = inventory_of(tmp_path, {"meet": "jitsi_domain: meet.example.org\n"})
+    (tmp_path / "group_vars/all").mkdir(parents=True)
+    more: list[str] = []
+    if way == "host_vars":
+        with (tmp_path / "host_vars/meet.yml").open("a", encoding="utf-8") as file:
+            file.write(text)
+    elif way == "group_vars":
+        (tmp_path / "group_vars/all/more.yml").write_text(text)
+    elif way == "hosts.yml":
+        hosts = {"all": {"hosts": {"meet": None}, "vars": yaml.safe_load(text)}}
+        (tmp_path / "hosts.yml").write_text(yaml.safe_dump(hosts))
+    elif way == "-e":
+        more = ["-e", "prosody_log_levle=warn"]
+    elif way == "-e @file":
+        (tmp_path / "more.yaml").write_text(text)
+        more = ["-e", f"@{tmp_path}/more.yaml"]
+    else:
+        (tmp_path / "password").write_text("a password of the vault")
+        key = [(b"default", VaultSecret(b"a password of the vault"))]
+        (tmp_path / "group_vars/all/vault.yml").write_bytes(VaultLib(key).encrypt(text))
+        more = ["--vault-password-file", str(tmp_path / "password")]
+    said = refusals("explain", inventory / "hosts.yml", *more)
+    assert "prosody_log_levle is no variable" in said["meet"]
+    assert "Did you mean prosody_log_level?" in said["meet"]
+
+
+def test_what_only_proves_finds_misspelt_names_as_well(tmp_path: Path) -> None:
+    inventory = inventory_of(tmp_path, {"meet": "jitsi_domain: meet.example.org\n"})
+    said = refusals("verify", inventory, "-c", "local", "-e", "jitsi_verify_timout=5")
+    assert "Did you mean jitsi_verify_timeout?" in said["meet"]
+
+
+def test_variables_of_others_are_taken(tmp_path: Path) -> None:
+    text = """
+jitsi_domain: meet.example.org
+jitsi_foreign_variables: ["prosody_exporter_*", jitsi_meet_theme]
+prosody_exporter_port: 9100
+jitsi_meet_theme: dark
+nginx_worker_connections: 5
+jibri_domain: meet.example.org
+domain: meet.example.org
+"""
+    assert refusals("explain", inventory_of(tmp_path, {"meet": text})) == {}
 
 
 @pytest.fixture(name="minted", scope="module")

@@ -200,6 +200,28 @@ def test_another_site_may_be_the_default_one(rendered: Path) -> None:
     assert text.count("ssl_stapling on;") == 1  # its certificate names who confirms it
 
 
+def test_a_proxy_in_front_says_who_comes_and_another_port_is_in_every_link(rendered: Path) -> None:
+    text = (rendered / "proxied-site.conf").read_text(encoding="utf-8")
+    servers = text.split("\nserver {")[1:]
+    assert len(servers) == 3
+    for server in servers:
+        assert "set_real_ip_from 192.0.2.7;\n    set_real_ip_from 2001:db8::/64;" in server
+        assert "real_ip_header X-Forwarded-For;" in server
+    assert "return 301 https://meet.example.org:8443$vestibule_path;" in servers[0]
+    assert ":443" not in text
+    # What browsers keep for the domain would send them to 443
+    assert "Strict-Transport-Security" not in text
+    assert [server.count(":8081;") for server in servers] == [0, 0, 2]
+    assert "if ($vestibule_plain_stranger) {\n        return 403;" in servers[2]
+    assert "    2001:db8::/64 1;" in text.split("geo $realip_remote_addr")[1]
+    assert 'root "/srv/the client";' in text
+
+
+def test_nobody_says_who_comes_where_no_proxy_is_trusted(rendered: Path) -> None:
+    text = (rendered / "site.conf").read_text(encoding="utf-8")
+    assert "real_ip" not in text and "geo " not in text
+
+
 def test_limits_are_the_numbers_that_were_asked_for(rendered: Path) -> None:
     text = (rendered / "guest-site.conf").read_text(encoding="utf-8")
     assert "limit_conn vestibule_held 77;" in text

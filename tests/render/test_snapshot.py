@@ -37,11 +37,16 @@ WRITTEN = {
     "prosody": "__prosody_files + __prosody_secret_files",
     "jicofo": """[{'path': __jicofo_conf,
                    'content': lookup('ansible.builtin.template',
-                                      __jicofo_templates ~ '/jicofo.conf.j2')}]""",
+                                      __jicofo_templates ~ '/jicofo.conf.j2')}]
+                 + __jicofo_unit_files[__jicofo_unit_of]""",
     "jitsi_web": "__jitsi_web_files",
 }
 # What the playbook hands on from one role to others
-HANDED_ON = {"jitsi_tokens": "jitsi_tokens_plugin_paths", "prosody": "prosody_http_listeners"}
+HANDED_ON = (
+    ("jitsi_tokens", "jitsi_tokens_plugin_paths"),
+    ("prosody", "prosody_http_listeners"),
+    ("prosody", "prosody_c2s_port"),
+)
 # No set of features changes what these do, but the operator may
 OTHERWISE = {
     "prosody_log_level": "debug",
@@ -64,6 +69,7 @@ OTHERWISE = {
 
 
 def _facts(family: str, distribution: str, version: str, nginx: str, jicofo: str) -> dict[str, Any]:
+    units = {"jicofo": "/usr/lib/systemd/system/jicofo.service"} if jicofo else {}
     return {
         "os_family": family,
         "distribution": distribution,
@@ -73,6 +79,7 @@ def _facts(family: str, distribution: str, version: str, nginx: str, jicofo: str
             "candidates": {},
             "apt_files": {},
             "lua_package": "lua",
+            "unit_files": units,
             "jitsi": {"jicofo": jicofo, "plugins": "/usr/share/jitsi-meet/prosody-plugins"},
         },
     }
@@ -155,7 +162,7 @@ def _written(facts: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[tup
     yield "the model", text
     # Compiled once, instead of wherever it is read
     shared["jitsi_access_model"] = json.loads(text)
-    for role, name in HANDED_ON.items():
+    for role, name in HANDED_ON:
         shared[name] = _render(_variables(role, facts) | shared, name)
     for role, expression in WRITTEN.items():
         variables = _variables(role, facts) | shared

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from rig.command_line import host_name, parse_arguments
-from rig.images import IMAGES, Image, Registry, Suite, available_images
-from rig.podman import Podman, RigError, cgroups_are_unified, limit_within, mounts_at
+from rig.images import IMAGES, STOCK, Image, Registry, Suite, available_images, stocked
+from rig.podman import ROOT, Podman, RigError, cgroups_are_unified, limit_within, mounts_at
 from rig.servers import ssh_config
 
 UNIFIED = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"
@@ -101,6 +101,28 @@ def test_what_changes_below_or_in_a_file_changes_the_image(tmp_path: Path) -> No
 def test_each_image_is_found_by_its_own_name() -> None:
     assert IMAGES
     assert all(name == image.name for name, image in IMAGES.items())
+
+
+@pytest.mark.parametrize("name", sorted(IMAGES.keys() - {"archlinux"}))
+def test_a_stocked_server_is_the_same_system_with_more(name: str) -> None:
+    image = IMAGES[name]
+    more = stocked(image)
+    assert more.label == image.label
+    assert more.tag.partition(":")[0] != image.tag.partition(":")[0]
+    layer = more.origin if image.facsimile_of else more
+    assert isinstance(layer, Image)
+    assert [each for each in STOCK if each not in layer.script] == []
+
+
+def test_images_that_are_taken_as_they_are() -> None:
+    assert stocked(IMAGES["archlinux"]) == IMAGES["archlinux"]
+    assert [i for i in available_images("registry").values() if stocked(i) != i] == []
+
+
+def test_the_stand_ins_depend_on_what_is_in_stock() -> None:
+    text = (ROOT / "rig/stand_ins/packages/jicofo/DEBIAN/control").read_text("utf-8")
+    (depends,) = (line for line in text.splitlines() if line.startswith("Depends:"))
+    assert [name for name in STOCK if name not in depends.split(", ")] == []
 
 
 def test_whatever_is_not_debian_is_called_a_facsimile() -> None:

@@ -10,6 +10,8 @@ import yaml
 
 from rig.images import IMAGES
 from rig.podman import ROOT
+from vestibule.access.cases import CASES
+from vestibule.model.compiler import compile_model
 
 SCENARIOS = sorted(path.parent for path in (ROOT / "molecule").glob("*/molecule.yml"))
 RIG = ROOT / "rig"
@@ -57,3 +59,30 @@ def test_every_folder_of_tests_is_run_by_a_scenario() -> None:
     ]
     assert folders
     assert [name for name in folders if name not in text] == []
+
+
+def test_few_cases_have_one_for_each_feature() -> None:
+    few = set(load(RIG / "few_cases.yml")["rig_few_cases"])
+    assert few <= CASES.keys()
+    played = [
+        folder for folder in SCENARIOS if "few_cases" in (folder / "molecule.yml").read_text()
+    ]
+    assert played
+    for folder in played:
+        for feature in load(folder / "hosts.yml")["rig"]["vars"]["jitsi_features"]:
+            proves = load(ROOT / f"features/{feature}.yml")["proves"]
+            names = {each if isinstance(each, str) else each["case"] for each in proves}
+            assert few & names, feature
+
+
+def test_the_servers_of_the_modules_play_what_their_platforms_play_nowhere_else() -> None:
+    cases = {}
+    for name in ("modules", "guests", "debian12"):
+        wanted = load(ROOT / f"molecule/{name}/hosts.yml")["rig"]["vars"]
+        cases[name] = set(compile_model(wanted, (), (), "")["cases"])
+    executor = load(ROOT / "molecule/modules/molecule.yml")["ansible"]["executor"]
+    variables = executor["args"]["ansible_playbook"][-1].removeprefix("--extra-vars=")
+    assert cases["guests"] == cases["debian12"]
+    assert (
+        set(yaml.safe_load(variables)["jitsi_verify_cases"]) == cases["modules"] - cases["guests"]
+    )

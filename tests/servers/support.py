@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from rig.podman import CONTAINER_PREFIX, Podman
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -123,6 +125,10 @@ class Deployment:
         return {name: int(count) for name, count in re.findall(r"(\w+)=(\d+)", recap[1])}
 
 
+def _hosts_in(inventory: Path) -> set[str]:
+    return set(yaml.safe_load(inventory.read_text(encoding="utf-8"))["rig"]["hosts"])
+
+
 @dataclass(frozen=True)
 class Controller:
     """Where deployments start: a home and a place for temporary files that are theirs alone."""
@@ -180,6 +186,13 @@ class Controller:
             check=False,
         )
         return Deployment(done.returncode, done.stdout, time.monotonic() - began)
+
+    @classmethod
+    def of(cls, host: str, folder: Path) -> Controller:
+        """The operator whose inventory has this server."""
+        inventories = (ROOT / "molecule").glob("*/hosts.yml")
+        (scenario,) = (path.parent.name for path in inventories if host in _hosts_in(path))
+        return cls(folder, scenario)
 
     def deploy(self, *flags: str, **variables: Any) -> Deployment:
         """Run ``site.yml`` for the domain of the tests. A variable that is None is not given."""

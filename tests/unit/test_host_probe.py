@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import time
 from collections.abc import Callable
@@ -316,25 +317,97 @@ def test_check_mode_tells_the_same(run_module: RunModule) -> None:
     assert facts["uid"] == os.geteuid()
 
 
-def test_services_are_those_that_run_and_start_at_boot(
-    bare_host: Path, run_module: RunModule
-) -> None:
-    """As systemctl of systemd 257 prints them, nothing but the name of one that is not there."""
-    shown = [
-        ("nginx", "active", "enabled"),
-        ("jicofo", "active", "generated"),
-        ("prosody", "inactive", "enabled"),
-        ("cron", "active", "disabled"),
-        ("gone", "inactive", ""),
-    ]
+def show_units(folder: Path, units: list[dict[str, object]]) -> Path:
+    """A systemctl that knows these units, as systemd 257 prints them."""
     stanzas = [
-        f"Id={name}.service\nActiveState={active}\nUnitFileState={enabled}\n"
-        for name, active, enabled in shown
+        "".join(f"{name}={value}\n" for name, value in unit.items() if value != "")
+        for unit in units
     ]
-    systemctl = program(bare_host, "systemctl", "\n".join(stanzas))
-    assert probe(run_module, services=["nginx", "gone"])["services"] == ["jicofo", "nginx"]
-    (call,) = Path(f"{systemctl}.calls").read_text().splitlines()
+    return program(folder, "systemctl", "\n".join(stanzas))
+
+
+@pytest.fixture(name="own_group")
+def _own_group() -> str:
+    """The control group that the tests run in."""
+    return Path("/proc/self/cgroup").read_text().splitlines()[-1].rpartition(":")[2]
+
+
+def test_services_are_those_that_serve_and_start_at_boot(
+    bare_host: Path, run_module: RunModule, own_group: str
+) -> None:
+    """Of those that systemd calls active, some have no process, or one that serves nobody."""
+    gone = 2**22 + 1  # Linux has no such process
+    shown = [
+        ("nginx", "active", "enabled", os.getpid()),
+        ("jicofo", "active", "generated", os.getpid()),
+        ("prosody", "inactive", "enabled", os.getpid()),
+        ("cron", "active", "disabled", os.getpid()),
+        ("killed", "active", "enabled", gone),
+    ]
+    units: list[dict[str, object]] = [
+        {
+            "Id": f"{name}.service",
+            "ActiveState": active,
+            "UnitFileState": enabled,
+            "ControlGroup": own_group,
+            "MainPID": pid,
+        }
+        for name, active, enabled, pid in shown
+    ]
+    # An init script that has ended, as systemd sees it
+    units.append({**units[1], "Id": "exited.service", "ControlGroup": "", "MainPID": 0})
+    units.append({"Id": "gone.service", "ActiveState": "inactive"})
+    systemctl = show_units(bare_host, units)
+    with socket.create_server(("127.0.0.1", 0)):
+        assert probe(run_module, services=["nginx", "gone"])["services"] == ["jicofo", "nginx"]
+    call = Path(f"{systemctl}.calls").read_text().splitlines()[0]
     assert call.endswith(" -- nginx.service gone.service")
+
+
+def test_a_halted_process_serves_nobody(
+    bare_host: Path, run_module: RunModule, own_group: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)):
+        child = os.fork()
+        if not child:
+            time.sleep(60)
+            os._exit(0)
+        try:
+            unit: dict[str, object] = {
+                "Id": "nginx.service",
+                "ActiveState": "active",
+                "UnitFileState": "enabled",
+                "ControlGroup": own_group,
+                "MainPID": child,
+            }
+            show_units(bare_host, [unit])
+            assert probe(run_module, services=["nginx"])["services"] == ["nginx"]
+            os.kill(child, signal.SIGSTOP)
+            os.waitpid(child, os.WUNTRACED)
+            assert probe(run_module, services=["nginx"])["services"] == []
+        finally:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+
+def test_masked_services_are_told(bare_host: Path, run_module: RunModule) -> None:
+    show_units(bare_host, [{"Id": "nginx.service", "LoadState": "masked"}])
+    assert probe(run_module, services=["nginx"])["masked"] == ["nginx"]
+
+
+def test_units_that_are_not_ours_are_told(
+    run_module: RunModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = [tmp_path / "etc", tmp_path / "usr"]
+    for folder in folders:
+        folder.mkdir()
+    monkeypatch.setattr(host_probe, "_UNIT_FOLDERS", tuple(map(str, folders)))
+    (folders[0] / "jicofo.service").write_text("# Made by Vestibule, role jicofo.\n")
+    assert probe(run_module)["unit_files"] == {}
+    (folders[1] / "jicofo.service").write_text("[Unit]\n")
+    assert probe(run_module)["unit_files"] == {"jicofo": str(folders[1] / "jicofo.service")}
+    (folders[0] / "jicofo.service").write_text("[Unit]\n")
+    assert probe(run_module)["unit_files"] == {"jicofo": str(folders[0] / "jicofo.service")}
 
 
 def test_modules_of_prosody_are_found_below_folders(

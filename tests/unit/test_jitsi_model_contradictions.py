@@ -50,6 +50,21 @@ BY_THE_INVENTORY = {
     "other_muc_prefix": settings("conference", muc_mapper_domain_prefix="meetings"),
     "empty_token": {**features("guests"), **settings("guest", allow_empty_token=True)},
     "breakout_token_verification": modules("breakout", "token_verification"),
+    "jicofo_without_verification": {
+        "jitsi_extra_jicofo": {"xmpp": {"client": {"disable-certificate-verification": True}}}
+    },
+    "jicofo_without_tls": {"jitsi_extra_jicofo": {"xmpp": {"client": {"use-tls": False}}}},
+    "jicofo_login_without_its_feature": {
+        "jitsi_features_off": ["first_is_owner"],
+        "jitsi_extra_jicofo": {"authentication": {"enabled": True}},
+    },
+    "web_port_of_others": {"jitsi_web_port": 5280},
+    "web_proxy_port_of_others": {
+        "jitsi_web_port": 8443,
+        "jitsi_web_proxy_port": 8443,
+        "jitsi_web_trusted_proxies": ["192.0.2.7/32"],
+    },
+    "web_proxy_port_without_proxies": {"jitsi_web_proxy_port": 8081},
     "token_secret_in_the_hosts_file": settings("main", app_secret="x" * 40),
 }
 

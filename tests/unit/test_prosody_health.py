@@ -170,6 +170,39 @@ def test_the_same_fault_is_a_problem_until_the_start_is_over() -> None:
         assert (len(problems), len(later)) == expected
 
 
+LIMITS = 'mod_limits  error\tError parsing rate for c2s: "lots", using default rate (3000 bytes/s)'
+
+
+def test_an_error_that_nobody_knows_counts_until_somebody_is_served() -> None:
+    problems, later = judge_log(read_records(entries(LIMITS)), end=30)
+    assert (problems, later) == ([Problem("error", " ".join(LIMITS.split()))], [])
+    served = entries("c2s55d6b6f20670  info\tClient connected", LIMITS)
+    assert judge_log(read_records(served), end=30) == ([], [])
+    assert "goes on with something else than was asked for" in render_message(problems)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "c2s55d6b6f20670  error\tanything",
+        "conference.m.example.org:token_verification  error\tToken (verified, not kept) not allowed"
+        " to join: a@conference.m.example.org/b err: nil reason: Room and token mismatched",
+        "internal.auth.m.example.org:muc_filter_access  error\tFiltering unauthorized presence: x",
+        "polls.m.example.org:polls_component  error\tPoll payload too large, discarding.",
+    ],
+)
+def test_an_error_that_a_client_causes_is_harmless(line: str) -> None:
+    assert judge_log(read_records(entries(line)), end=30) == ([], [])
+
+
+def test_warnings_of_the_start_stand_below_its_errors() -> None:
+    log = read_records(entries("a  warn\tdeprecated", "a  info\tfine", moment=1))
+    assert prosody_health.warnings(log, end=30) == ["a warn deprecated"]
+    assert prosody_health.warnings(log, end=0) == []
+    message = render_message([Problem("error", "x")], ["a warn deprecated"])
+    assert "It also warned:  a warn deprecated" in message
+
+
 def test_a_stack_belongs_to_the_line_before_it() -> None:
     log = entries("a  info\tfine", "b  error\tfailed", *STACK, "raw words", "c  info\tfine")
     records = read_records(log)

@@ -9,8 +9,17 @@ from typing import Any
 
 from vestibule.model import ModelError
 from vestibule.model.expressions import substitute
-from vestibule.model.features import check_names, choose, load_features, nearest, why_off
-from vestibule.model.options import check_lengths, check_list, read_options
+from vestibule.model.features import (
+    check_names,
+    choose,
+    is_foreign,
+    load_features,
+    nearest,
+    why_off,
+)
+from vestibule.model.options import check_foreign, check_lengths, check_list, read_options
+from vestibule.model.prosody_settings import check_module, check_setting
+from vestibule.model.role_variables import specs
 from vestibule.model.rules import Rules, load_rules
 from vestibule.numbers import changed_number
 from vestibule.values import type_name
@@ -58,7 +67,7 @@ class _Merger:
             if isinstance(value, Mapping) and isinstance(target.setdefault(key, {}), dict):
                 self._setters.setdefault(here, owner)
                 self.merge(target[key], value, owner, here)
-            elif key in ("modules", "guards", "notes"):
+            elif path[0] == "prosody" and key in ("modules", "guards", "notes"):
                 entries = target.setdefault(key, [])
                 entries.extend(entry for entry in value if entry not in entries)
             elif here in self._setters:
@@ -79,7 +88,12 @@ def compile_model(
     ``names`` are those of all variables that are set, to find misspelt ones; ``known`` belong to
     roles. Raises ModelError with a sentence for the operator.
     """
-    check_names(load_features(folder), names, known)
+    features = load_features(folder)
+    known = [*known, *specs()]
+    foreign = given.get("jitsi_foreign_variables", [])
+    check_foreign(features, known, foreign)
+    check_names(features, [*given, *names], known, foreign)
+    given = {name: value for name, value in given.items() if not is_foreign(name, foreign)}
     problem = changed_number(given)
     if problem:
         raise ModelError(problem)
@@ -146,6 +160,7 @@ def build_model(
 
     merger = _Merger()
     model = _merge(features, chosen, variables, merger)
+    merger.merge(model["jicofo"], options["extra_jicofo"], "jitsi_extra_jicofo", ("jicofo",))
     prosody = model["prosody"]
     hosts = {
         key: _finish_host(key, host)
@@ -166,7 +181,20 @@ def build_model(
         **model,
     }
     (rules or load_rules()).check(hosts, whole)
+    _check_extras(options, hosts)
     return whole
+
+
+def _check_extras(options: Mapping[str, Any], hosts: Mapping[str, Any]) -> None:
+    """Refuses modules and settings of the inventory that Prosody would not take."""
+    foreign = options["foreign_variables"]
+    for key, modules in options["extra_modules"].items():
+        for module in modules:
+            component = hosts[key]["kind"] == "Component"
+            check_module(f"jitsi_extra_modules.{key}", module, foreign, component=component)
+    for key, settings in options["extra_settings"].items():
+        for setting, value in settings.items():
+            check_setting(f"jitsi_extra_settings.{key}", setting, value, foreign)
 
 
 def _accounts_off(

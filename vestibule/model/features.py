@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import fnmatch
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,10 @@ from vestibule.model import ModelError, beside
 # The C loader parses ten times faster, and every worker of Ansible parses anew.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+# With these begin the names of all variables of ours
+PREFIXES = ("jicofo_", "jitsi_", "prosody_", "vestibule_")
+# A name so near to one of ours is meant to be it, though its prefix is another one
+_MISSPELT = 0.9
 ALWAYS_ON = ("base", "tokens")
 _FEATURE_KEYS = frozenset(
     {
@@ -148,13 +153,32 @@ def why_off(
     return off
 
 
-def check_names(features: Mapping[str, Any], names: Iterable[str], known: Iterable[str]) -> None:
-    """Refuses a variable that neither a feature nor a role (``known``) has."""
+def is_foreign(variable: str, foreign: Iterable[str]) -> bool:
+    """Whether a variable belongs to others, by the operator's word in ``foreign``."""
+    return any(fnmatch.fnmatchcase(variable, each) for each in foreign)
+
+
+def check_names(
+    features: Mapping[str, Any],
+    names: Iterable[str],
+    known: Iterable[str],
+    foreign: Iterable[str] = (),
+) -> None:
+    """Refuses a variable with a prefix of ours that neither a feature nor a role (``known``) has.
+
+    So is one that only lacks the right prefix. ``foreign`` are names, or beginnings with a ``*``,
+    of variables that belong to others.
+    """
     exist = {f"jitsi_{option}" for each in features.values() for option in each.get("options", {})}
     exist.update(known)
     for variable in names:
-        if variable not in exist:
+        if variable in exist or is_foreign(variable, foreign):
+            continue
+        if variable.lower().startswith(PREFIXES) or difflib.get_close_matches(
+            variable, exist, n=1, cutoff=_MISSPELT
+        ):
             raise ModelError(
                 f"{variable} is no variable of Vestibule.{nearest(variable, sorted(exist))}"
-                " Correct it or remove it; docs/variables.md lists them all."
+                " Correct it or remove it; docs/variables.md lists them all. If it belongs to"
+                " another role, name it in jitsi_foreign_variables."
             )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
 from vestibule.model.features import ALWAYS_ON
+from vestibule.model.prosody_settings import table
 
 # Prosody's own modules that features load; 0.12 and 13 both have them (prosody: plugins/).
 _PROSODY = frozenset(
@@ -67,4 +68,16 @@ def sentence(missing: Mapping[str, Iterable[str]], source: str) -> str:
         f"{source} lacks Prosody modules that the features need: {listed}. Jitsi's plugins of"
         " August 2026 have them all: upgrade jitsi-meet-prosody, or set jitsi_tokens_source:"
         f" archive with newer plugins{choice}."
+    )
+
+
+def extra_modules_fault(extra: Iterable[str], files: Iterable[str], host: str) -> str:
+    """The sentence for modules that the operator adds and nobody has. Empty where all are there."""
+    there = {module_of(path) for path in files}.union(table()["modules"])
+    missing = sorted(set(extra) - there)
+    if not missing:
+        return ""
+    return (
+        f"jitsi_extra_modules names {', '.join(missing)}, and {host} has no such module of Prosody."
+        f" Put mod_{missing[0]}.lua into /usr/local/lib/prosody/modules there first, or remove it."
     )

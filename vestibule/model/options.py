@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fnmatch
 import ipaddress
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
@@ -23,6 +25,9 @@ _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+:~_-]{0,99}")
 _KEY = re.compile(
     r"ssh-(ed25519|rsa|dss)|ecdsa-sha2-nistp|\S+-cert-v01@openssh\.com|.*----[- ]BEGIN "
 )
+_HOCON_KEY = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,99}")
+_JICOFO_LOGIN = ("jitsi_extra_jicofo.xmpp.client.password.",)
+_PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9_]{2,99}\*?")
 _MODULE = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 # What IDNA 2003, which Python has, writes otherwise than IDNA 2008, by which domains are sold
 _DEVIATIONS = "ßς\u200c\u200d"
@@ -201,6 +206,33 @@ def _check_host_settings(variable: str, value: Any, spec: Mapping[str, Any]) -> 
     return hosts
 
 
+def _check_jicofo(variable: str, value: Any, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Refuses what HOCON would take for something else; ``place`` grows on the way in."""
+    if not isinstance(value, dict):
+        raise ModelError(
+            f"{variable} must be a mapping, as below jicofo in jicofo.conf, e.g. {variable}:"
+            f" {spec['example']}."
+        )
+    for key, each in value.items():
+        place = f"{variable}.{key}"
+        if not isinstance(key, str) or not _HOCON_KEY.fullmatch(key):
+            raise ModelError(
+                f"{place} is no key of jicofo.conf. Write letters, digits and hyphens, and nest"
+                f" what has dots, e.g. {variable}: {spec['example']}."
+            )
+        if f"{place}." in _JICOFO_LOGIN:
+            raise ModelError(
+                f"{place} is set by the role jicofo, from the secrets of this host. Remove it."
+            )
+        if isinstance(each, dict):
+            _check_jicofo(place, each, spec)
+        elif _has_nothing(each):
+            raise ModelError(f"{place} has no value. Give it one, or remove it.")
+        elif isinstance(each, float) and not math.isfinite(each):
+            raise ModelError(f"{place} is no number that jicofo.conf can have. Use another one.")
+    return value
+
+
 def _check_versions(variable: str, value: Any, spec: Mapping[str, Any]) -> dict[str, str]:
     if not isinstance(value, dict):
         raise ModelError(
@@ -258,6 +290,50 @@ def _check_networks(variable: str, value: Any, spec: Mapping[str, Any]) -> list[
     return list(value)
 
 
+def _check_patterns(variable: str, value: Any, spec: Mapping[str, Any]) -> list[str]:
+    for pattern in check_list(variable, value, spec):
+        if not isinstance(pattern, str) or not _PATTERN.fullmatch(pattern):
+            raise ModelError(
+                f"{variable} has {pattern!r}, which is no name of a variable. Write it whole, or"
+                f" its beginning with a * behind, e.g. {variable}: {spec['example']}."
+            )
+    return list(value)
+
+
+def check_foreign(features: Mapping[str, Any], known: Iterable[str], foreign: Any) -> None:
+    """Refuses to take variables of ours for those of others."""
+    spec = features.get("base", {}).get("options", {}).get("foreign_variables")
+    if not spec:
+        return
+    own = {f"jitsi_{option}" for each in features.values() for option in each.get("options", {})}
+    for pattern in _check_patterns("jitsi_foreign_variables", foreign, spec):
+        ours = sorted(fnmatch.filter({*own, *known}, pattern))
+        if ours:
+            raise ModelError(
+                f"jitsi_foreign_variables has {pattern}, which {ours[0]} of Vestibule fits as well."
+                " Write more of the names that are meant."
+            )
+
+
+def _check_proxies(variable: str, value: Any, spec: Mapping[str, Any]) -> list[str]:
+    for network in check_list(variable, value, spec):
+        try:
+            parsed = ipaddress.ip_network(network if isinstance(network, str) else "")
+        except ValueError:
+            raise ModelError(
+                f"{variable} has {network!r}, which is no network. Write its address with no bit"
+                f" set beyond the length, in quotes, e.g. {variable}: {spec['example']}."
+            ) from None
+        if parsed.prefixlen < _SHORTEST_PREFIX[parsed.version]:
+            raise ModelError(
+                f"{variable} has {network}, and everybody in it could come with any address. Name"
+                f" the proxies alone, or networks of /{_SHORTEST_PREFIX[parsed.version]} or longer."
+            )
+        if value.count(network) > 1:
+            raise ModelError(f"{variable} has {network} twice. Remove one.")
+    return list(value)
+
+
 _CHECKS: dict[str, _Check] = {
     "domain": _check_domain,
     "name": _check_name,
@@ -271,6 +347,9 @@ _CHECKS: dict[str, _Check] = {
     "host_modules": _check_host_modules,
     "host_settings": _check_host_settings,
     "versions": _check_versions,
+    "jicofo": _check_jicofo,
+    "patterns": _check_patterns,
+    "proxies": _check_proxies,
 }
 
 
@@ -321,7 +400,7 @@ def check_lengths(names: Mapping[str, str], accounts: Iterable[str]) -> None:
     """Refuses names that are too long for DNS, or for the certificate that a host gets."""
     certified = {names["domain"], *(account.rpartition("@")[2] for account in accounts)}
     for address in names.values():
-        host = address.rpartition("@")[2]
+        host = address.rpartition("@")[2].partition(":")[0]
         longest, place = (
             (_MAX_COMMON_NAME, "in the certificate of a host")
             if host in certified

@@ -7,9 +7,9 @@ beside this file.
 
 from __future__ import annotations
 
+import os
 import select
 import sys
-from pathlib import Path
 
 PAUSE = 0.02  # seconds
 
@@ -17,13 +17,22 @@ PAUSE = 0.02  # seconds
 def look() -> set[bytes]:
     """Command lines and environments of the processes that are there now."""
     found = set()
-    for process in Path("/proc").glob("[0-9]*"):
+    for process in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208 — as fast as can be
         for kind in ("cmdline", "environ"):
             try:
-                found.add((process / kind).read_bytes())
+                found.add(read(f"/proc/{process}/{kind}"))
             except OSError:  # it has ended, or is not ours to look at
                 continue
     return found
+
+
+def read(path: str) -> bytes:
+    """A file of the kernel's, by system calls alone: a third of the time that Path takes."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return b"".join(iter(lambda: os.read(descriptor, 1 << 17), b""))
+    finally:
+        os.close(descriptor)
 
 
 def main() -> None:

@@ -6,10 +6,11 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
-from tests.servers.support import DOMAIN, Controller, Server, differences
+from tests.servers.support import DOMAIN, Controller, Deployment, Server, differences
 
 from .conftest import BRIEF
 
@@ -22,6 +23,8 @@ _OURS = (
     "/etc/jitsi/jicofo/jicofo.conf",
     "/etc/nginx/",
     "/etc/prosody/",
+    "/etc/systemd/system/jicofo.service",
+    "/etc/systemd/system/nginx.service.d/",
     "/etc/systemd/system/prosody.service.d/",
     "/etc/vestibule/",
     "/usr/local/share/",
@@ -102,24 +105,59 @@ def test_a_refused_configuration_leaves_the_old_one_running(
     assert start_of(server) == began
 
 
+# Ends the connection of a run that tries this library after it wrote a word into a file
+_TRAP = """
+if os.execute("grep -qs {word} {file}") then os.execute("pkill -KILL sshd-session") end
+error("not there")
+"""
+
+
+def cut_off(
+    server: Server, controller: Controller, word: str, file: str, **variables: Any
+) -> Deployment:
+    """A run that loses its server between writing a configuration and the restart."""
+    library = "/usr/share/lua/5.2/basexx.lua"
+    server.run(f"mv {library} {library}.away")
+    server.run(f"cat > {library}", stdin=_TRAP.format(word=word, file=file))
+    try:
+        cut = controller.deploy(**variables)
+    finally:
+        server.run(f"mv {library}.away {library}")
+    assert cut.recap["unreachable"] == 1, cut.output[-3000:]
+    return cut
+
+
 def test_a_run_that_was_cut_off_is_completed_by_the_next(
     server: Server, controller: Controller
 ) -> None:
-    """Cut off between writing the configuration and the restart, by a library that is gone."""
-    library = "/usr/share/lua/5.2/basexx.lua"
     began = start_of(server)
-    server.run(f"mv {library} {library}.away")
-    cut = controller.deploy(jitsi_token_issuer="renamed")
-    server.run(f"mv {library}.away {library}")
-
-    assert cut.returncode != 0
-    assert "these Lua libraries do not load in Lua 5.4" in cut.messages[-1]
-    assert "basexx" in cut.messages[-1]
+    cut_off(server, controller, "renamed", _HOSTS_FILE, jitsi_token_issuer="renamed")
     assert start_of(server) == began
+    # For the case that the next one fails; secrets are among it
+    assert server.run("stat --format=%a:%U /var/lib/vestibule/former") == "700:root\n"
 
     run = controller.deploy(jitsi_token_issuer="renamed", **BRIEF)
     assert run.returncode == 0, run.output[-3000:]
     assert start_of(server) != began
+    assert server.run("ls /var/lib/vestibule/former", ok=(2,)) == ""
+
+
+def test_a_run_that_fails_before_a_start_changes_nothing_that_runs(
+    server: Server, controller: Controller
+) -> None:
+    """Files are what they were, so that a crash later on does not bring up the new ones."""
+    library = "/usr/share/lua/5.2/basexx.lua"
+    before, began = our_files(server), start_of(server)
+    server.run(f"mv {library} {library}.away")
+    run = controller.deploy(jitsi_token_issuer="unproven")
+    server.run(f"mv {library}.away {library}")
+
+    assert run.returncode != 0
+    assert "these Lua libraries do not load in Lua 5.4" in run.messages[-1]
+    assert "basexx" in run.messages[-1]
+    assert "put the former configuration back" in run.messages[-1]
+    assert differences(before, our_files(server)) == []
+    assert start_of(server) == began
 
 
 def test_jicofo_reads_what_a_run_that_was_cut_off_wrote(
@@ -128,16 +166,12 @@ def test_jicofo_reads_what_a_run_that_was_cut_off_wrote(
     def jicofo_started() -> str:
         return server.run("systemctl show --property=ActiveEnterTimestampMonotonic jicofo")
 
-    library = "/usr/share/lua/5.2/basexx.lua"
     settings = json.loads(server.run("grep -v '^#' /etc/jitsi/jicofo/jicofo.conf"))["jicofo"]
     del settings["xmpp"]["client"]["password"]
     changed = {**settings, "language": "eo"}
     began = jicofo_started()
-    server.run(f"mv {library} {library}.away")
-    cut = controller.deploy(jicofo_settings=changed)
-    server.run(f"mv {library}.away {library}")
-
-    assert cut.returncode != 0
+    written = "/etc/jitsi/jicofo/jicofo.conf"
+    cut_off(server, controller, "language", written, jicofo_settings=changed)
     assert '"language": "eo"' in server.run("cat /etc/jitsi/jicofo/jicofo.conf")
     assert jicofo_started() == began
 
@@ -300,7 +334,7 @@ def test_an_opened_door_fails_the_proof(
 def test_an_opened_door_is_closed_again(server: Server, controller: Controller) -> None:
     before = our_files(server)
     with edited(server, "s/allow_empty_token = false/allow_empty_token = true/"):
-        run = controller.deploy()
+        run = controller.deploy(jitsi_verify_cases=["valid_token_enters", "no_token_refused"])
 
         assert run.returncode == 0, run.output[-3000:]
         assert differences(before, our_files(server)) == []

@@ -181,7 +181,7 @@ def test_a_site_for_other_names_stays(adopted: Deployment, servers: dict[str, Se
 
 def test_the_next_run_finds_nothing(adopted: Deployment, controller: Controller) -> None:
     assert adopted.returncode == 0
-    again = controller.deploy()
+    again = controller.deploy("--skip-tags=jitsi_verify")  # whose cases would meet the same doors
     assert again.returncode == 0, again.output[-6000:]
     for host in HOSTS:
         assert again.recap_of(host)["changed"] == 0

@@ -150,6 +150,21 @@ async def test_a_leeway_forgives_no_signature(entrance: Entrance, seconds: int) 
     assert await log_in(entrance, room, forged) == "Invalid typ"
 
 
+@pytest.mark.parametrize("seconds", [3600, -20])
+async def test_a_token_that_leaves_out_its_type_is_taken(entrance: Entrance, seconds: int) -> None:
+    """RFC 7519, section 5.1, lets it, and many libraries do."""
+    room = entrance.room()
+    claims = entrance.issuer.claims(room=room.name, exp=from_now(seconds))
+    secret = entrance.issuer.secret
+    assert not await log_in(entrance, room, forge({"alg": "HS256"}, claims, secret))
+    assert await log_in(entrance, room, forge({"alg": "HS256"}, claims, secret + "x")) == (
+        "Invalid signature"
+    )
+    for kind in (None, "at+jwt", "", 5):
+        forged = forge({"alg": "HS256", "typ": kind}, claims, secret)
+        assert await log_in(entrance, room, forged) == "Invalid typ"
+
+
 async def test_what_has_to_be_understood_is_refused(entrance: Entrance) -> None:
     room = entrance.room()
     claims, secret = entrance.issuer.claims(room=room.name), entrance.issuer.secret

@@ -5,7 +5,8 @@
 -- error and no answer at all, and all of them cost more. Then come the times. A token has to end
 -- (`exp`), and soon enough that its end means something: not in milliseconds, not in the year 9999.
 -- auth_token knows no leeway, so a token that is late or early by no more than that is signed anew with
--- times that fit, and auth_token verifies all of it as usual.
+-- times that fit, and auth_token verifies all of it as usual. So is one whose header lacks `typ`: RFC 7519
+-- lets it, and auth_token does not. With another `typ` than "JWT" it is a token for something else.
 -- After it: wildcards that the operator switched off are refused, and tenants that are not listed. Then
 -- the token is forgotten, because token_verification writes it into the log when it denies a join; the
 -- other modules only ask whether there was one. Kept for our other modules, and carried by
@@ -13,6 +14,7 @@
 --   session.token_guard_features   features in the token, as others change those of auth_token
 --   session.token_guard_door       which rooms the token opens, equal for tokens that open the same
 --   session.token_guard_owner      whether it makes an owner
+-- Why a token does not count is written into the log: the claim, what is expected, and what came.
 --
 -- What is judged is what auth_token reads: the same JSON parser, and base64url in its only canonical
 -- form. With another `signature_algorithm` than HS256, or keys from a server, the signature is
@@ -26,7 +28,8 @@
 --   token_guard_wildcard_sub    whether the sub claim may be "*", true
 --   token_guard_tenants         names that the sub claim may have besides the domain and "*"; empty
 --                               for any
--- As auth_token has them: app_secret, signature_algorithm, asap_key_server, cache_keys_url.
+-- As auth_token has them: app_id, app_secret, signature_algorithm, asap_key_server, cache_keys_url,
+-- asap_accepted_issuers, asap_accepted_audiences.
 local encodings = require "util.encodings";
 local hashes = require "util.hashes";
 local json = require "cjson.safe".new();
@@ -35,6 +38,7 @@ local base64, valid_utf8 = encodings.base64, encodings.utf8.valid;
 json.decode_invalid_numbers(false); -- NaN and Infinity are no JSON
 
 local is_token_owner = module:require "token_owner";
+local report = module:require "token_report";
 
 local max_bytes = module:get_option_number("token_guard_max_bytes", 8192);
 local max_lifetime = module:get_option_number("token_guard_max_lifetime", 86400);
@@ -50,7 +54,11 @@ if module:get_option_string("signature_algorithm", "HS256") ~= "HS256"
 	secret, leeway = nil, 0;
 end
 
+local issuers = module:get_option_array("asap_accepted_issuers", { module:get_option_string("app_id") });
+local audiences = module:get_option_array("asap_accepted_audiences", { "*" });
+
 local FORGOTTEN = "(verified, not kept)";
+local HEADER = '{"typ":"JWT","alg":"HS256"}';
 local END_OF_TIME = 253402300800; -- the year 10000; today in milliseconds is later
 
 -- Claims of tokens on their way through auth_token, by session.
@@ -62,6 +70,46 @@ end
 
 local function refuse(reason, ...)
 	return { res = false, error = "not-allowed", reason = reason:format(...) };
+end
+
+-- A refusal whose reason says less to its reader than the log does to the operator.
+local function refuse_and_tell(reason, detail, ...)
+	local refusal = refuse("%s", reason);
+	refusal.detail = detail:format(...);
+	return refusal;
+end
+
+local function tell(session, problem)
+	local room = session.jitsi_web_query_room;
+	report.write("Token refused%s: %s", room and (" on the way to the room " .. report.quote(room)) or "", problem);
+end
+
+local function contains(accepted, value)
+	for _, each in ipairs(accepted) do
+		if each == "*" or each == value then
+			return true;
+		end
+	end
+end
+
+local function one_of(accepted)
+	return report.quote(#accepted == 1 and accepted[1] or accepted);
+end
+
+-- Which claim auth_token will refuse, what it expects and what came; or nil.
+local function claim_problem(header, claims)
+	if header.typ ~= "JWT" and (header.typ ~= nil or not secret) then
+		return ("typ in its header is %s, expected \"JWT\""):format(report.quote(header.typ));
+	elseif claims.iss == nil or not contains(issuers, claims.iss) then
+		return ("its iss claim is %s, expected %s"):format(report.quote(claims.iss), one_of(issuers));
+	elseif claims.aud == nil or not contains(audiences, claims.aud) then
+		local hint = type(claims.aud) == "table" and " as one string" or "";
+		return ("its aud claim is %s, expected %s%s"):format(report.quote(claims.aud), one_of(audiences), hint);
+	elseif claims.room == nil then
+		return "its room claim is missing, expected the name of the room";
+	elseif claims.sub == nil then
+		return ("its sub claim is missing, expected %s or a tenant"):format(report.quote(module.host));
+	end
 end
 
 local function to_base64url(text)
@@ -146,6 +194,12 @@ local function time_problem(claims, now)
 	end
 end
 
+-- A token of ours with this header and these claims.
+local function signed_anew(header, text)
+	local signed = header .. "." .. to_base64url(text);
+	return signed .. "." .. signature_of(signed);
+end
+
 -- The same token with times that auth_token accepts; the token itself where it accepts those it has.
 -- Of members with one name the last one counts in cjson, so nothing is changed but what is added.
 local function with_fitting_times(token, header, text, claims, now)
@@ -158,35 +212,46 @@ local function with_fitting_times(token, header, text, claims, now)
 	if not read or read.exp ~= now + 60 or read.nbf ~= 0 then
 		return token; -- which auth_token refuses
 	end
-	local signed = header .. "." .. to_base64url(changed);
-	return signed .. "." .. signature_of(signed);
+	return signed_anew(header, changed);
 end
 
--- A refusal and nothing; or nil, the claims and the token for auth_token to verify.
+-- The same token as auth_token takes it, which has verified nothing yet.
+local function fit_for_auth_token(token, header_part, header, text, claims, now)
+	if not secret then
+		return token;
+	elseif header.typ == nil then
+		header_part = to_base64url(HEADER);
+		token = signed_anew(header_part, text);
+	end
+	return with_fitting_times(token, header_part, text, claims, now);
+end
+
+-- A refusal and nothing; or nil, the claims, the header, and the token for auth_token to verify.
 local function judge(token, now)
 	if #token > max_bytes then
-		return refuse("Token too long");
+		return refuse_and_tell("Token too long", "it has %d bytes, at most %d are taken", #token, max_bytes);
 	end
 	local header_part, claims_part, signature = token:match("^([%w_-]+)%.([%w_-]+)%.([%w_-]+)$");
 	local header = header_part and object_of(text_of(header_part));
 	-- `crit` names what a reader has to understand (RFC 7515, section 4.1.11), and here is nobody who does
 	if not header or type(header.alg) ~= "string" or header.crit ~= nil then
-		return refuse("Invalid token");
+		return refuse_and_tell("Invalid token", "it is no JWT with an alg and without crit in its header");
 	elseif secret and header.alg ~= "HS256" then
-		return refuse("Invalid or incorrect alg");
+		return refuse_and_tell("Invalid or incorrect alg",
+			"alg in its header is %s, expected \"HS256\"", report.quote(header.alg));
 	elseif secret and not hashes.equals(signature_of(header_part .. "." .. claims_part), signature) then
-		return refuse("Invalid signature");
+		return refuse_and_tell("Invalid signature", "it was not signed with the key of this server, or was changed");
 	end
 	local text = text_of(claims_part);
 	local claims = object_of(text);
 	if not claims or breaks_xml(text) then
-		return refuse("Invalid token");
+		return refuse_and_tell("Invalid token", "its claims are no object in JSON that XML could carry");
 	end
 	local problem = type_problem(claims) or time_problem(claims, now);
 	if problem then
 		return refuse("%s", problem);
 	end
-	return nil, claims, secret and with_fitting_times(token, header_part, text, claims, now) or token;
+	return nil, claims, header, fit_for_auth_token(token, header_part, header, text, claims, now);
 end
 
 -- Sessions of other hosts get here when they resume with a token in the URL, and auth_token asks.
@@ -202,8 +267,13 @@ module:hook_global("pre-jitsi-authentication-fetch-key", function (session)
 	elseif session.host ~= module.host then
 		return refuse("Tokens are for %s", module.host);
 	end
-	local refusal;
-	refusal, judged[session], session.auth_token = judge(token, os.time());
+	local refusal, header;
+	refusal, judged[session], header, session.auth_token = judge(token, os.time());
+	local problem = refusal and (refusal.detail or refusal.reason)
+		or not refusal and claim_problem(header, judged[session]);
+	if problem then
+		tell(session, problem);
+	end
 	return refusal;
 end, 1000);
 
@@ -229,13 +299,16 @@ module:hook_global("post-jitsi-authentication", function (session)
 	local context = claims.context or {};
 	local regex = context.room and context.room.regex;
 	if not wildcard_room and (claims.room == "*" or regex == true or regex == "true") then
+		tell(session, "its room claim is a wildcard, and token_guard_wildcard_room is off");
 		return refuse("room claim may not be a wildcard");
 	end
 	if not wildcard_sub and claims.sub == "*" then
+		tell(session, "its sub claim is a wildcard, and token_guard_wildcard_sub is off");
 		return refuse("sub claim may not be a wildcard");
 	end
 	local sub = claims.sub:lower();
 	if not tenants:empty() and sub ~= "*" and sub ~= module.host and not tenants:contains(sub) then
+		tell(session, ("its sub claim is %s, which is no tenant of this server"):format(report.quote(claims.sub)));
 		return refuse("sub claim names no tenant of this server");
 	end
 	session.token_guard_features = context.features;

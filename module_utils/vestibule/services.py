@@ -1,0 +1,139 @@
+"""Services as they are: their processes and where these listen, beside what systemd believes."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.vestibule import files, sockets
+
+_PROPERTIES = (
+    "Id",
+    "LoadState",
+    "ActiveState",
+    "SubState",
+    "UnitFileState",
+    "MainPID",
+    "ControlGroup",
+    "NRestarts",
+    "Result",
+    "ExecMainStartTimestampMonotonic",
+)
+_AT_BOOT = ("enabled", "generated", "static", "alias")
+_HALTED = "TtZX"  # stopped by a signal or a debugger, or dead (proc(5))
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service, looked at from both sides."""
+
+    name: str
+    load: str = "not-found"
+    active: str = "inactive"
+    sub: str = "dead"
+    unit_file: str = ""
+    result: str = ""
+    restarts: int = 0
+    started: float = 0.0  # seconds of the monotonic clock
+    main: int = 0
+    processes: tuple[int, ...] = ()
+    listeners: frozenset[str] = frozenset()
+
+    @property
+    def is_masked(self) -> bool:
+        """Whether somebody made sure that nothing starts it."""
+        return self.load == "masked"
+
+    @property
+    def starts_at_boot(self) -> bool:
+        """Whether it comes with the host."""
+        return self.unit_file in _AT_BOOT
+
+    @property
+    def is_up(self) -> bool:
+        """Whether systemd calls it active, its processes live, and one of them listens."""
+        return self.active == "active" and bool(self.processes) and bool(self.listeners)
+
+
+def spell(address: str, port: int) -> str:
+    """Address and port in one text: ``127.0.0.1:5222``, ``[::1]:5222``."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def parse_units(text: str) -> list[dict[str, str]]:
+    """The stanzas of ``systemctl show``."""
+    return [dict(re.findall(r"^(\w+)=(.*)$", each, re.M)) for each in text.split("\n\n")]
+
+
+def look(module: AnsibleModule, names: Iterable[str]) -> list[Service]:
+    """These services, in the order in which systemd tells of them."""
+    systemctl = module.get_bin_path("systemctl")
+    units = [f"{name}.service" for name in names]
+    if systemctl is None or not units:
+        return []
+    argv = [systemctl, "show", f"--property={','.join(_PROPERTIES)}", "--", *units]
+    stanzas = parse_units(module.run_command(argv)[1].strip())
+    groups = processes()
+    return [_service(each, groups) for each in stanzas if each.get("Id")]
+
+
+def processes() -> dict[str, list[int]]:
+    """Processes that are not halted, by the control group that systemd has them in."""
+    found: dict[str, list[int]] = {}
+    for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
+        try:
+            lines = files.read(f"/proc/{pid}/cgroup").splitlines()
+            state = files.read(f"/proc/{pid}/stat").rpartition(") ")[2][:1]
+        except OSError:  # it ended meanwhile
+            continue
+        if lines and state and state not in _HALTED:
+            # The one hierarchy of version 2, or systemd's own of version 1
+            found.setdefault(lines[-1].rpartition(":")[2], []).append(pid)
+    return found
+
+
+def _service(unit: dict[str, str], groups: dict[str, list[int]]) -> Service:
+    main = int(unit.get("MainPID") or 0)
+    group = unit.get("ControlGroup", "")
+    alive = [pid for path, pids in groups.items() if _below(path, group) for pid in pids]
+    if main and main not in alive:  # whatever it left behind serves nobody
+        alive = []
+    return Service(
+        name=unit["Id"].removesuffix(".service"),
+        load=unit.get("LoadState", ""),
+        active=unit.get("ActiveState", ""),
+        sub=unit.get("SubState", ""),
+        unit_file=unit.get("UnitFileState", ""),
+        result=unit.get("Result", ""),
+        restarts=int(unit.get("NRestarts") or 0),
+        started=int(unit.get("ExecMainStartTimestampMonotonic") or 0) / 1e6,
+        main=main,
+        processes=tuple(alive),
+        listeners=listeners(alive),
+    )
+
+
+def _below(path: str, group: str) -> bool:
+    return bool(group) and f"{path}/".startswith(f"{group}/")
+
+
+def listeners(pids: Iterable[int]) -> frozenset[str]:
+    """Where these processes take TCP connections."""
+    found: set[str] = set()
+    for pid in pids:
+        try:
+            open_ones = sockets.listening(f"/proc/{pid}")
+        except OSError:  # it ended meanwhile
+            continue
+        own = open_ones.keys() & set(sockets.inodes(f"/proc/{pid}"))
+        found |= {spell(*open_ones[inode]) for inode in own}
+    return frozenset(found)
+
+
+def running(module: AnsibleModule) -> dict[str, list[str]]:
+    """Where each service of the stack that is up listens."""
+    found = look(module, ("prosody", "jicofo", "nginx"))
+    return {each.name: sorted(each.listeners) for each in found if each.is_up}

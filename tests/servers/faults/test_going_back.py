@@ -1,0 +1,112 @@
+"""A configuration that only fails at the start is taken back, and the server is what it was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.servers.support import Controller, Server, differences
+
+from .test_faults import our_files
+from .test_staying_alive import _PORTS, listens
+
+pytestmark = pytest.mark.usefixtures("deployed")
+
+_BACK = "This run has put the former configuration back"
+_PROVEN = "prosody, nginx, jicofo run with it, and listen where they did before."
+_KEPT = "/var/lib/vestibule/former"
+_HOARD = "import socket, time; s = socket.create_server(('127.0.0.1', {0})); time.sleep(600)"
+
+
+@contextmanager
+def hoarded(server: Server, port: int) -> Iterator[None]:
+    """Another program has this port of the loopback."""
+    run = f'systemd-run --quiet --collect --unit=hoard python3 -c "{_HOARD.format(port)}"'
+    try:
+        server.run(f"{run}; sleep 1; ss -Hltn sport = {port} | grep -q .")
+        yield
+    finally:
+        server.run("systemctl stop hoard")
+
+
+def is_as_before(server: Server, before: dict[str, str]) -> None:
+    """Files, services and the place for what is kept are what they were."""
+    assert differences(before, our_files(server)) == []
+    assert [name for name in _PORTS if not listens(server, name)] == []
+    assert server.run(f"ls {_KEPT}", ok=(2,)) == ""
+
+
+@pytest.mark.parametrize(
+    ("said", "variables"),
+    [
+        pytest.param(
+            "Error parsing rate for c2s",
+            {"prosody_limits": {"c2s": {"rate": "lots"}}},
+            id="a limit that is none",
+        ),
+        pytest.param(
+            "Unable to load module 'no_such_module'",
+            {"prosody_modules": ["fail_closed", "no_such_module"]},
+            id="a module that there is not",
+        ),
+        pytest.param(
+            "does not listen on 192.0.2.1:5222",
+            {"prosody_interfaces": ["192.0.2.1"]},
+            id="an address of another host",
+        ),
+    ],
+)
+def test_what_prosody_cannot_use_is_taken_back(
+    server: Server, controller: Controller, said: str, variables: dict[str, Any]
+) -> None:
+    before = our_files(server)
+    run = controller.deploy("--skip-tags=jitsi_verify", **variables)
+    assert run.returncode != 0
+    assert said in run.messages[-1]
+    assert _BACK in run.messages[-1]
+    assert _PROVEN in run.messages[-1]
+    is_as_before(server, before)
+
+
+def test_a_port_that_somebody_took_is_taken_back(server: Server, controller: Controller) -> None:
+    before = our_files(server)
+    with hoarded(server, 5299):
+        run = controller.deploy("--skip-tags=jitsi_verify", prosody_c2s_port=5299)
+    assert run.returncode != 0
+    assert _PROVEN in run.messages[-1]
+    is_as_before(server, before)
+
+
+def test_what_jicofo_cannot_use_is_taken_back(server: Server, controller: Controller) -> None:
+    before = our_files(server)
+    settings = json.loads(server.run("grep -v '^#' /etc/jitsi/jicofo/jicofo.conf"))["jicofo"]
+    del settings["xmpp"]["client"]["password"]
+    settings["rest"] = {**settings.get("rest", {}), "host": "127.0.0.1", "port": 443}
+    run = controller.deploy("--skip-tags=jitsi_verify", jicofo_settings=settings)
+    assert run.returncode != 0
+    assert "jicofo ends again after each start." in run.messages[-1]
+    assert _PROVEN in run.messages[-1]
+    is_as_before(server, before)
+
+
+def test_what_nginx_refuses_though_its_test_passed_is_taken_back(
+    server: Server, controller: Controller
+) -> None:
+    """A port of a site of somebody else's is taken, which nginx's own test lets through."""
+    site = "/etc/nginx/conf.d/somebodys.conf"
+    before = our_files(server)
+    with hoarded(server, 8443):
+        server.run(f"cat > {site}", stdin="server { listen 127.0.0.1:8443; }\n")
+        try:
+            run = controller.deploy("--skip-tags=jitsi_verify", jitsi_web_header_size="6k")
+        finally:
+            server.run(f"rm {site}")
+    assert run.returncode != 0
+    assert "nginx keeps its former configuration, as it cannot use the new one." in run.messages[-1]
+    assert "bind() to 127.0.0.1:8443 failed" in run.messages[-1]
+    assert _PROVEN in run.messages[-1]
+    is_as_before(server, before)

@@ -1,0 +1,40 @@
+"""What the operator set, by whichever way: files of the inventory, ``-e``, a vault."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import yaml
+from ansible.errors import AnsibleError
+
+from vestibule.model import beside
+from vestibule.model.features import LOADER
+from vestibule.model.role_variables import WEB_PORTS, fault, specs
+
+
+def fault_of(names: Collection[str], variables: Mapping[str, Any]) -> str:
+    """A sentence about the first variable of a role that is not as it may be, or an empty text.
+
+    ``names`` are those that were set before the playbook worked out any, and ``variables`` those of
+    a task.
+    """
+    hosts, host = variables["hostvars"], variables["inventory_hostname"]
+    raw = hosts.raw_get(host)
+    file = beside("playbooks/vars/model.yml")
+    worked_out = yaml.load(file.read_text(encoding="utf-8"), Loader=LOADER)  # noqa: S506 — a safe loader
+    given: dict[str, Any] = {}
+    without_effect = []
+    for name in (*specs(), *WEB_PORTS):
+        if name not in names:
+            continue
+        if name in worked_out and raw[name] == worked_out[name]:
+            without_effect.append(name)
+        elif raw[name] is None:
+            given[name] = None
+        else:
+            try:
+                given[name] = hosts[host][name]
+            except AnsibleError:
+                continue  # known later, when the host was asked
+    return fault(given, without_effect)
