@@ -25,7 +25,8 @@ options:
   language:
     description:
       - C(nginx) is a parameter of a directive, C(nginx_part) a part of one, C(systemd) an argument
-        of a command in a unit, C(lua_name) a name in Lua, C(line) the rest of a line, as of a
+        of a command in a unit, C(plain) a word in the middle of
+        one, C(lua_name) a name in Lua, C(line) the rest of a line, as of a
         comment, C(hocon) and C(javascript) are whole values, C(tenant_javascript) as well, with
         the tenant that nginx knows in it, and C(nginx_names) alternatives of an expression.
     type: str

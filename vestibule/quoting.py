@@ -110,6 +110,14 @@ def to_nginx_names(value: object) -> str:
     return "|".join(names)
 
 
+def to_plain(value: object) -> str:
+    """A word that no language takes for more."""
+    text = _text(value, "the middle of a command")
+    if not _PLAIN_ARGUMENT.fullmatch(text):
+        raise QuotingError("A word in the middle of a command has to be plain.")
+    return text
+
+
 LANGUAGES: Mapping[str, Callable[[object], str]] = {
     "hocon": to_hocon,
     "javascript": to_javascript,
@@ -118,6 +126,7 @@ LANGUAGES: Mapping[str, Callable[[object], str]] = {
     "nginx": to_nginx,
     "nginx_names": to_nginx_names,
     "nginx_part": to_nginx_part,
+    "plain": to_plain,
     "systemd": to_systemd,
     "tenant_javascript": to_tenant_javascript,
 }

@@ -18,6 +18,7 @@ LANGUAGES = {
     "tenant.js.j2": {"quoted tenant_javascript"},
     "nginx.conf.j2": {"quoted nginx"},
     "site.conf.j2": {"quoted nginx", "quoted nginx_names", "quoted nginx_part", "quoted line"},
+    ".service.j2": {"quoted plain"},
     "service.conf.j2": {"quoted systemd", "quoted line"},
     ".html.j2": {"e"},
 }
