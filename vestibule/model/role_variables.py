@@ -498,6 +498,7 @@ CHECKS: Mapping[str, Check] = {
     "jitsi_web_addresses": _addresses(True, '["0.0.0.0", "[::]"]'),
     "jitsi_web_certificate": _host_file_or_nothing,
     "jitsi_web_certificate_key": _host_file_or_nothing,
+    "jitsi_web_certificate_authority": _host_file_or_nothing,
     "jitsi_web_embedded_by": _origins,
     "jitsi_web_package": _form(_PACKAGE, "jitsi-meet-web", "a name of a package", empty=True),
     "jitsi_web_root": _root,
