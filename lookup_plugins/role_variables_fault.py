@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ansible.plugins.lookup import LookupBase
@@ -11,7 +11,7 @@ try:
     from vestibule.set_variables import fault_of
 except ModuleNotFoundError:
     # The filter jitsi_model, which is asked next, says what is wrong
-    def fault_of(_: Mapping[str, Any]) -> str:
+    def fault_of(names: Collection[str], variables: Mapping[str, Any]) -> str:  # noqa: ARG001 — as above
         """Nothing, where nothing can be said."""
         return ""
 

@@ -19,6 +19,7 @@ LANGUAGES = {
     "nginx.conf.j2": {"quoted nginx"},
     "site.conf.j2": {"quoted nginx", "quoted nginx_names", "quoted nginx_part", "quoted line"},
     ".service.j2": {"quoted plain"},
+    "jicofo.service.j2": {"quoted plain"},
     "service.conf.j2": {"quoted systemd", "quoted line"},
     ".html.j2": {"e"},
 }
