@@ -50,19 +50,22 @@ def others(wanted: dict[str, Any]) -> list[str]:
     """Names of the secrets that the host has, and of which this run has others or none.
 
     Passwords of accounts are compared only where there is none: what somebody changed by hand is
-    brought back. What was given by the operator is not compared.
+    brought back. What was given by the operator is not compared, and accounts that others made, as
+    Jitsi's packages do, are theirs.
     """
-    found = []
+    found, is_ours = [], False
     for name, value, given, carried in (
         ("token_secret", wanted["app_secret"], wanted["app_secret_given"], app_secrets()),
         ("focus_password", wanted["jicofo_password"], False, jicofo_passwords(wanted["jicofo"])),
     ):
         there = list(carried)
+        is_ours = is_ours or bool(there)
         same = any(hmac.compare_digest(value.encode(), each.encode()) for each in there)
         if there and not same and not given:
             found.append(name)
     for name, account in wanted["accounts"].items():
-        if name not in found and not account["password"] and has_account(account["jid"]):
+        lacks = is_ours and not account["password"] and name not in found
+        if lacks and has_account(account["jid"]):
             found.append(name)
     return found
 

@@ -101,6 +101,9 @@ def test_what_others_configured_is_no_store(host: Path, run_module: RunModule) -
     put_key(host, "of another hand", mark="by hand")
     (host / "jicofo.conf").write_text('{"jicofo": {"xmpp": {"client": {"password": "x"}}}}')
     assert carried(run_module, host) == []
+    # Jitsi's packages make accounts as well
+    accounts = {"bridge_password": {"jid": JVB, "password": ""}}
+    assert carried(run_module, host, accounts=accounts) == []
 
 
 def test_a_fresh_host_has_none(tmp_path: Path, host: Path, run_module: RunModule) -> None:
