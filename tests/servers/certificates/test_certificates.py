@@ -64,7 +64,8 @@ def ended(server: Server) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def root_is_a_file(server: Server) -> Iterator[dict[str, Any]]:
-    yield {"jitsi_web_root": f"{FOLDER}/chain.pem"}
+    server.run("touch /srv/page")
+    yield {"jitsi_web_root": "/srv/page"}
 
 
 @contextmanager
