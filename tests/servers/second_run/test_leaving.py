@@ -158,6 +158,7 @@ def test_features_and_certificates_go_and_come_back(
     given = {
         "jitsi_web_certificate": f"{theirs}.crt",
         "jitsi_web_certificate_key": f"{theirs}.key",
+        "jitsi_web_certificate_authority": f"{theirs}.crt",
     }
     succeeds(controller.deploy(**FEW, **given))
     assert traces(server, f"gateway.{DOMAIN}") == []
