@@ -61,6 +61,11 @@ renewed:
   type: list
   elements: str
   returned: success
+closed:
+  description: Paths of the keys that others could read, and no longer can.
+  type: list
+  elements: str
+  returned: success
 """
 
 if __name__ == "__main__":

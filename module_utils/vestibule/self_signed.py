@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import ssl
+import stat
 import time
 from typing import Any
 
@@ -44,6 +45,11 @@ def command(path: str, days: int, user: str, *, renew: bool) -> list[str]:
     ]
 
 
+def is_open(key: str) -> bool:
+    """Whether users who are neither owner nor in the group of a key have a right on it."""
+    return os.path.exists(key) and os.stat(key).st_mode & stat.S_IRWXO != 0
+
+
 def run(module: AnsibleModule) -> dict[str, Any]:
     """Create and renew what has to be. Returns the result of the task."""
     directory = module.params["directory"]
@@ -58,12 +64,19 @@ def run(module: AnsibleModule) -> dict[str, Any]:
             argv = command(path, module.params["days"], module.params["user"], renew=renew)
             module.run_command(argv, check_rc=True)
             os.replace(f"{path}.crt.new", f"{path}.crt")
+    opened = [key for key in (f"{path}.key" for path in paths) if is_open(key)]
+    for key in [] if module.check_mode else opened:
+        os.chmod(key, stat.S_IMODE(os.stat(key).st_mode) & ~stat.S_IRWXO)
     created, renewed = [[f"{path}.crt" for path in group] for group in (missing, due)]
     return {
-        "changed": bool(created or renewed),
+        "changed": bool(created or renewed or opened),
         "created": created,
         "renewed": renewed,
-        "diff": {"before": "", "after": "".join(f"{path}\n" for path in created + renewed)},
+        "closed": opened,
+        "diff": {
+            "before": "",
+            "after": "".join(f"{path}\n" for path in created + renewed + opened),
+        },
     }
 
 

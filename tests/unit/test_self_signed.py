@@ -45,6 +45,18 @@ def test_what_is_there_stays(tmp_path: Path, run_module: RunModule) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [f"{NAME}.crt"]
 
 
+def test_a_key_that_others_could_read_is_closed(tmp_path: Path, run_module: RunModule) -> None:
+    arguments = {"names": [NAME], "directory": str(tmp_path), "days": 10}
+    run_module(self_signed, **arguments)
+    key = tmp_path / f"{NAME}.key"
+    key.chmod(0o644)
+    assert run_module(self_signed, _ansible_check_mode=True, **arguments)["closed"] == [str(key)]
+    assert stat.S_IMODE(key.stat().st_mode) == 0o644
+    assert run_module(self_signed, **arguments)["changed"] is True
+    assert stat.S_IMODE(key.stat().st_mode) == 0o640
+    assert run_module(self_signed, **arguments)["changed"] is False
+
+
 def expiry(folder: Path) -> timedelta:
     """Time for which the certificate is made, which knows the key beside it."""
     pem = (folder / f"{NAME}.crt").read_bytes()
