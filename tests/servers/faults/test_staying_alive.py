@@ -78,7 +78,9 @@ _HALT = "kill -STOP $(systemctl show -P MainPID {0})"
     [
         pytest.param("prosody", "systemctl stop {0}", "started", id="prosody stopped"),
         pytest.param("jicofo", "systemctl stop {0}", "started", id="jicofo stopped"),
-        pytest.param("nginx", "systemctl disable --now {0}", "started", id="nginx disabled"),
+        pytest.param(
+            "nginx", "systemctl disable --now {0}", r"enabled\n +- started", id="nginx disabled"
+        ),
         pytest.param("jicofo", "systemctl disable {0}", "enabled", id="jicofo not at boot"),
         pytest.param("prosody", _HALT, "restarted", id="prosody halted"),
         pytest.param("jicofo", _HALT, "restarted", id="jicofo halted"),
@@ -97,7 +99,8 @@ def test_the_next_run_says_and_mends_it(
     assert server.run(f"systemctl is-enabled {name}").strip() == "enabled"
 
 
-@pytest.mark.parametrize("name", _PORTS)
+# A unit of ours in /etc, as Jicofo's, takes the place of a mask
+@pytest.mark.parametrize("name", ["prosody", "nginx"])
 def test_a_masked_service_is_refused_before_anything_changes(
     server: Server, controller: Controller, name: str
 ) -> None:
