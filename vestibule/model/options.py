@@ -6,7 +6,7 @@ import fnmatch
 import ipaddress
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 from vestibule.model import ModelError
@@ -266,7 +266,10 @@ def _check_url(variable: str, value: Any, _spec: Mapping[str, Any]) -> str:
     return str(value)
 
 
-def _check_networks(variable: str, value: Any, spec: Mapping[str, Any]) -> list[str]:
+def _networks(
+    variable: str, value: Any, spec: Mapping[str, Any], too_wide: str
+) -> Iterator[tuple[str, ipaddress.IPv4Network | ipaddress.IPv6Network]]:
+    """The networks of a list, as written and as read. ``too_wide`` says why one may not be wide."""
     for network in check_list(variable, value, spec):
         try:
             parsed = ipaddress.ip_network(network if isinstance(network, str) else "")
@@ -275,18 +278,24 @@ def _check_networks(variable: str, value: Any, spec: Mapping[str, Any]) -> list[
                 f"{variable} has {network!r}, which is no network. Write its address with no bit"
                 f" set beyond the length, in quotes, e.g. {variable}: {spec['example']}."
             ) from None
+        yield network, parsed
+        if parsed.prefixlen < _SHORTEST_PREFIX[parsed.version]:
+            raise ModelError(
+                f"{variable} has {network}, {too_wide} of /{_SHORTEST_PREFIX[parsed.version]} or"
+                " longer."
+            )
+        if value.count(network) > 1:
+            raise ModelError(f"{variable} has {network} twice. Remove one.")
+
+
+def _check_networks(variable: str, value: Any, spec: Mapping[str, Any]) -> list[str]:
+    too_wide = "from where too many could try passwords. Name smaller networks,"
+    for network, parsed in _networks(variable, value, spec, too_wide):
         if parsed.is_loopback:
             raise ModelError(
                 f"{variable} has {network}, which is this server itself, where proxies bring in"
                 " everybody. Name the address that it has in the network instead."
             )
-        if parsed.prefixlen < _SHORTEST_PREFIX[parsed.version]:
-            raise ModelError(
-                f"{variable} has {network}, from where too many could try passwords. Name smaller"
-                f" networks, of /{_SHORTEST_PREFIX[parsed.version]} or longer."
-            )
-        if value.count(network) > 1:
-            raise ModelError(f"{variable} has {network} twice. Remove one.")
     return list(value)
 
 
@@ -316,21 +325,11 @@ def check_foreign(features: Mapping[str, Any], known: Iterable[str], foreign: An
 
 
 def _check_proxies(variable: str, value: Any, spec: Mapping[str, Any]) -> list[str]:
-    for network in check_list(variable, value, spec):
-        try:
-            parsed = ipaddress.ip_network(network if isinstance(network, str) else "")
-        except ValueError:
-            raise ModelError(
-                f"{variable} has {network!r}, which is no network. Write its address with no bit"
-                f" set beyond the length, in quotes, e.g. {variable}: {spec['example']}."
-            ) from None
-        if parsed.prefixlen < _SHORTEST_PREFIX[parsed.version]:
-            raise ModelError(
-                f"{variable} has {network}, and everybody in it could come with any address. Name"
-                f" the proxies alone, or networks of /{_SHORTEST_PREFIX[parsed.version]} or longer."
-            )
-        if value.count(network) > 1:
-            raise ModelError(f"{variable} has {network} twice. Remove one.")
+    too_wide = (
+        "and everybody in it could come with any address. Name the proxies alone, or networks"
+    )
+    for _ in _networks(variable, value, spec, too_wide):
+        pass
     return list(value)
 
 

@@ -54,43 +54,23 @@ _PORTS_OF_OTHERS = {
     8888: "Jicofo",
     9090: "a bridge's WebSockets",
 }
+# Of the system, and nobody's place for anything else
+_SYSTEM = (
+    *("/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/run", "/sbin"),
+    *("/sys", "/usr/bin", "/usr/lib", "/usr/sbin", "/var/log", "/var/run"),
+    *("/tmp", "/var/tmp"),  # noqa: S108 — nothing is written there
+)
 # Nobody's business, with what is above them. None of them is where a web client belongs.
 _NOT_SERVED = (
-    *("/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib32", "/lib64", "/proc", "/root"),
-    *(
-        "/run",
-        "/sbin",
-        "/sys",
-        f"/{'tmp'}",
-        "/usr/bin",
-        "/usr/lib",
-        "/usr/local/bin",
-        "/usr/local/etc",
-    ),
-    *("/usr/local/lib", "/usr/local/share/vestibule", "/usr/sbin", "/var/backups", "/var/cache"),
-    *("/var/lib", "/var/log", "/var/mail", "/var/run", "/var/spool"),
-    *("/tmp", "/var/tmp"),  # noqa: S108 — nothing is written there
+    *_SYSTEM,
+    *("/home", "/root", "/usr/local/bin", "/usr/local/etc", "/usr/local/lib"),
+    *("/usr/local/share/vestibule", "/var/backups", "/var/cache", "/var/lib", "/var/mail"),
+    "/var/spool",
 )
 # Not themselves, as everything else is below them as well
 _TOO_WIDE = frozenset({"/media", "/mnt", "/opt", "/srv", "/usr/local/share", "/usr/share"})
 _TOP = frozenset({"/home", "/opt", "/root", "/srv", "/usr", "/var"})
-_NO_BACKUPS = (
-    *(
-        "/bin",
-        "/boot",
-        "/dev",
-        "/etc",
-        "/lib",
-        "/lib32",
-        "/lib64",
-        "/proc",
-        "/run",
-        "/sbin",
-        "/sys",
-    ),
-    *("/tmp", "/var/run", "/var/tmp"),  # noqa: S108 — nothing is written there
-    *("/usr/bin", "/usr/lib", "/usr/sbin", "/var/lib/prosody", "/var/log"),
-)
+_NO_BACKUPS = (*_SYSTEM, "/var/lib/prosody")
 _SESSIONS = ("c2s", "s2sin", "s2sout", "component")
 
 Check = Callable[[str, Any], None]
