@@ -129,13 +129,8 @@ def read(path: str, remedy: str) -> bytes:
 def certificates_in(path: str) -> str:
     """The text of a file with a chain. Raises Unusable."""
     remedy = "Put the certificate chain there in PEM form, or name the file that has it."
-    content = read(path, remedy)
-    if content[:1] == b"\x30":
-        if content[4:7] == b"\x02\x01\x03":
-            raise Unusable("is PKCS #12", _unpack(path))
-        remedy = f"Convert it: openssl x509 -inform DER -in {path} -out FILE, then add the chain."
-        raise Unusable("is in DER form, not PEM", remedy)
-    text = content.decode("ascii", "replace")
+    convert = f"openssl x509 -inform DER -in {path} -out FILE, then add the chain"
+    text = _text(path, remedy, convert).decode("ascii", "replace")
     if blocks(text):
         return text
     if "CERTIFICATE REQUEST-----" in text:
@@ -159,12 +154,7 @@ def check_key(path: str) -> None:
 
 def _check_key(path: str) -> None:
     remedy = "Put the key of the certificate there in PEM form, or name the file that has it."
-    content = read(path, remedy)
-    if content[:1] == b"\x30":
-        if content[4:7] == b"\x02\x01\x03":
-            raise Unusable("is PKCS #12", _unpack(path))
-        remedy = f"Convert it: openssl pkey -inform DER -in {path} -out FILE."
-        raise Unusable("is in DER form, not PEM", remedy)
+    content = _text(path, remedy, f"openssl pkey -inform DER -in {path} -out FILE")
     if b"ENCRYPTED" in content:
         remedy = f"Take the passphrase off: openssl pkey -in {path} -out FILE, with mode 0600."
         raise Unusable("is encrypted, and nobody is there to type its passphrase", remedy)
@@ -176,11 +166,18 @@ def _check_key(path: str) -> None:
         raise Unusable("holds no key in PEM form", remedy)
 
 
-def _unpack(path: str) -> str:
-    return (
-        f"Convert it: openssl pkcs12 -in {path} -nokeys -out CHAIN, and"
-        f" openssl pkcs12 -in {path} -nocerts -noenc -out KEY."
-    )
+def _text(path: str, remedy: str, convert: str) -> bytes:
+    """What a file holds that is not ASN.1, which ``convert`` makes PEM of. Raises Unusable."""
+    content = read(path, remedy)
+    if content[:1] != b"\x30":
+        return content
+    if content[4:7] == b"\x02\x01\x03":
+        unpack = (
+            f"Convert it: openssl pkcs12 -in {path} -nokeys -out CHAIN, and"
+            f" openssl pkcs12 -in {path} -nocerts -noenc -out KEY."
+        )
+        raise Unusable("is PKCS #12", unpack)
+    raise Unusable("is in DER form, not PEM", f"Convert it: {convert}.")
 
 
 def serving(path: str, key: str) -> ssl.SSLContext:
@@ -291,6 +288,8 @@ def unusable(
     error: ssl.SSLCertVerificationError, name: str, text: str, trust: str | None
 ) -> Unusable:
     """What a client's refusal of a chain comes to (OpenSSL: x509_vfy.h)."""
+    if error.verify_code in (2, 20, 21):
+        return without_way(text, trust)
     if error.verify_code == 62:
         return Unusable(f"is not for {name}", f"Get one that has {name} as subjectAltName.")
     if error.verify_code == 10:
@@ -299,18 +298,20 @@ def unusable(
         return Unusable("begins in the future", "Set the clock, or take one that counts now.")
     if error.verify_code in (18, 19):
         return Unusable("is signed by nobody whom clients know", _PRIVATE)
-    if error.verify_code in (2, 20, 21):
-        where = f" {_PRIVATE}" if trust is None else ""
-        if len(blocks(text)) > 1:
-            remedy = f"Append the missing authorities in between.{where}"
-            return Unusable("has a chain that leads to nobody whom clients know", remedy)
-        return Unusable(
-            "holds the server's certificate without its chain, so that telephones and Java refuse"
-            " it",
-            "Name the file with all of them (fullchain.pem), or append those of the authorities in"
-            f" between.{where}",
-        )
     return Unusable(f"no client takes ({error.verify_message})", "Replace it.")
+
+
+def without_way(text: str, trust: str | None) -> Unusable:
+    """What is wrong with a chain that leads to no authority."""
+    where = f" {_PRIVATE}" if trust is None else ""
+    if len(blocks(text)) > 1:
+        remedy = f"Append the missing authorities in between.{where}"
+        return Unusable("has a chain that leads to nobody whom clients know", remedy)
+    return Unusable(
+        "holds the server's certificate without its chain, so that telephones and Java refuse it",
+        "Name the file with all of them (fullchain.pem), or append those of the authorities in"
+        f" between.{where}",
+    )
 
 
 def shown(address: str, port: int, name: str, *, xmpp: bool = False) -> bytes:
@@ -428,9 +429,7 @@ def _look_at_files(wanted: dict[str, Any], facts: dict[str, Any], *, ours: bool)
     if authority or os.path.exists(ROOTS):
         judge(server, text, wanted["name"], facts["authority"])
     elif len(blocks(text)) == 1 and own["issuer"] != own["subject"]:
-        code = ssl.SSLCertVerificationError()
-        code.verify_code = 20
-        raise unusable(code, wanted["name"], text, None)
+        raise without_way(text, None)
 
 
 def _authority(path: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import certifi
 from ansible.module_utils.vestibule.certificates import Unusable, blocks, day, der, unusable
+from ansible.module_utils.vestibule.certificates import trusting as trusting_text
 
 SOON = 30 * 86400  # seconds before a certificate ends
 _STAND_IN = (
@@ -33,18 +34,15 @@ def trusting(certificates: str | None) -> ssl.SSLContext:
     It takes names where browsers take them, and fetches nothing that a server does not send. Raises
     NoCertificate.
     """
+    if certificates is not None:
+        try:
+            return trusting_text(certificates)
+        except (ssl.SSLError, TypeError, ValueError):
+            raise NoCertificate from None
     trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     trust.hostname_checks_common_name = False
-    if certificates is None:
-        trust.load_verify_locations(certifi.where())
-        trust.load_default_certs()  # with those whom this organisation trusts
-        return trust
-    try:
-        trust.load_verify_locations(cadata=certificates)
-    except (ssl.SSLError, TypeError, ValueError):
-        raise NoCertificate from None
-    # A certificate that others signed is trusted as it is: the operator named exactly that one
-    trust.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    trust.load_verify_locations(certifi.where())
+    trust.load_default_certs()  # with those whom this organisation trusts
     return trust
 
 
