@@ -49,11 +49,6 @@ options:
     type: list
     elements: str
     default: []
-  known:
-    description: Names that belong to roles and are no misspellings.
-    type: list
-    elements: str
-    default: []
   problem_only:
     description: >-
       Return the sentence of the error, or an empty text, instead of the model. For assert, whose
@@ -74,11 +69,12 @@ _value:
     The model. C(features) are the names that are on, C(options) the operator's choices with their
     defaults, C(names) the addresses of this deployment, C(machines) who enters meetings and is no
     person, C(accounts) the accounts and what their passwords are called, C(accounts_off) those of
-    features that are off, C(prosody), C(jicofo) and C(web) the
-    configuration of each program, C(needed_by) the features that load each Prosody module,
-    C(cases) the names of the access cases that prove it. For people, C(why) says of each feature
-    why it is on, C(off) of those that are on by default why they are off, C(may) maps actor and
-    action to yes, no or a condition in words, and C(warnings) are sentences.
+    features that are off, C(prosody), C(jicofo) and C(web) the configuration of each program,
+    C(tenant_web) what the last one says otherwise in rooms of a tenant, C(needed_by) the features
+    that load each Prosody module, C(cases) the names of the access cases that prove it. For people,
+    C(why) says of each feature why it is on, C(off) of those that are on by default why they are
+    off, C(may) maps actor and action to yes, no or a condition in words, and C(warnings) are
+    sentences.
   type: dict
 """
 
@@ -87,12 +83,11 @@ def jitsi_model(
     given: Mapping[str, Any],
     features: str = "",
     names: Iterable[str] = (),
-    known: Iterable[str] = (),
     problem_only: bool = False,
 ) -> dict[str, Any] | str:
     """Ansible's shell around `vestibule.model.compiler`."""
     try:
-        model = compile_model(given, names, known, str(features))
+        model = compile_model(given, names, str(features))
     except ModelError as error:
         if problem_only:
             return str(error)

@@ -314,7 +314,6 @@ _DEBCONF = "/var/cache/debconf/config.dat"
 _SERVICES = ("prosody", "jicofo", "nginx")
 # The administrator's comes first, as with systemd (systemd.unit(5))
 _UNIT_FOLDERS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
-_OURS = "Made by Vestibule"
 _LISTENS: dict[str, Any] = {
     "unit": {"type": "str", "required": True},
     "processes": {"type": "list", "elements": "str", "default": []},
@@ -449,7 +448,7 @@ def unit_files(names: list[str]) -> dict[str, str]:
     for name in names:
         for folder in _UNIT_FOLDERS:
             path = f"{folder}/{name}.service"
-            if os.path.isfile(path) and _OURS not in files.read(path):
+            if os.path.isfile(path) and files.MADE_BY not in files.read(path):
                 found.setdefault(name, path)
     return found
 

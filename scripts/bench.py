@@ -282,7 +282,7 @@ def measure_model(repeats: int) -> dict[str, float]:
             "jitsi_domain": "meet.example.org",
             "jitsi_features": ["guests", "affiliation", "owner_party", "lobby", "lobby_always"],
         }
-        compile_model(given, names=(), known=(), folder="")
+        compile_model(given, names=(), folder="")
         print(time.process_time() - began)
     """
     say("a model")

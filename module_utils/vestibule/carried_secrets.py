@@ -15,7 +15,6 @@ from ansible.module_utils.vestibule import files
 from ansible.module_utils.vestibule.prosody_account import DATA, data_file, lua_text
 
 PROSODY = "/etc/prosody/conf.avail/*.secrets.cfg.lua"
-_MADE_BY = "Made by Vestibule"
 _APP_SECRET = re.compile(r'^\s*app_secret = "(.*)"$', re.MULTILINE)
 
 
@@ -23,14 +22,14 @@ def app_secrets() -> Iterator[str]:
     """Keys of the tokens, of whichever domain this project deployed here."""
     for path in glob.glob(PROSODY):
         text = files.read(path)
-        if _MADE_BY in text:
+        if files.MADE_BY in text:
             yield from (lua_text(found) for found in _APP_SECRET.findall(text))
 
 
 def jicofo_passwords(folder: str) -> Iterator[str]:
     """The password that Jicofo logs in with, where this project wrote it."""
     text = files.read(os.path.join(folder, "jicofo.conf"))
-    if _MADE_BY not in text:
+    if files.MADE_BY not in text:
         return
     lines = (line for line in text.splitlines() if not line.startswith("#"))
     try:

@@ -8,6 +8,8 @@ import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
 
+MADE_BY = "Made by Vestibule"  # stands at the head of each file of ours
+
 
 def read(path: str) -> str:
     """What a file holds, with its line breaks as they are. Nothing where there is none."""

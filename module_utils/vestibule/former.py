@@ -13,8 +13,10 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
+
+from ansible.module_utils.vestibule import files
 
 PLACE = "/var/lib/vestibule/former"
 WHATEVER = "*"  # in place of a digest, where a program writes what nobody foresees
@@ -113,7 +115,7 @@ def _copy(path: str) -> str:
 def _write(path: str, body: bytes) -> None:
     """For root alone, whole, and on disk before anything else is done."""
     new = f"{path}.new"
-    _unlink([new])
+    files.remove(new)
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(body)
         file.flush()
@@ -124,9 +126,3 @@ def _write(path: str, body: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
-
-
-def _unlink(paths: Iterable[str]) -> None:
-    for path in paths:
-        if os.path.lexists(path):
-            os.unlink(path)

@@ -17,7 +17,6 @@ from ansible.module_utils.vestibule import files
 
 MANIFESTS = "/var/lib/vestibule/files"
 BACKUP = "/var/backups/vestibule"
-_MADE_BY = "Made by Vestibule"
 _BESIDE = re.compile(r"^\.(.+)\.config_files-(?:old|new)$")
 
 
@@ -72,7 +71,7 @@ def find(module: AnsibleModule, name: str, places: Iterable[str]) -> dict[str, d
             if path.endswith(".crt"):
                 if _own_certificate(module, path, there):
                     known.update({path: {}, f"{path[:-4]}.key": {}})
-            elif os.path.isfile(there) and _MADE_BY in files.read(there):
+            elif os.path.isfile(there) and files.MADE_BY in files.read(there):
                 known[path] = {}
     # Also one that leads to nothing any more, as where a run was cut off
     return {**{path: {} for path, target in links.items() if target in known}, **known}

@@ -123,11 +123,15 @@ def _below(path: str, group: str) -> bool:
 def listeners(pids: Iterable[int]) -> frozenset[str]:
     """Where these processes take TCP connections."""
     found: set[str] = set()
+    tables: dict[str, dict[int, tuple[str, int]]] = {}  # by network, which has all connections
     for pid in pids:
         try:
-            open_ones = sockets.listening(f"/proc/{pid}")
+            network = os.readlink(f"/proc/{pid}/ns/net")
+            if network not in tables:
+                tables[network] = sockets.listening(f"/proc/{pid}")
         except OSError:  # it ended meanwhile
             continue
+        open_ones = tables[network]
         own = open_ones.keys() & set(sockets.inodes(f"/proc/{pid}"))
         found |= {spell(*open_ones[inode]) for inode in own}
     return frozenset(found)

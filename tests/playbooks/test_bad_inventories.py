@@ -131,7 +131,7 @@ def said_of(path: Path) -> str:
     given = DataLoader().load_from_file(str(path))
     own = {name: value for name, value in given.items() if name.startswith("jitsi_")}
     try:
-        compile_model(own, list(given), [], "")
+        compile_model(own, list(given), "")
     except ModelError as error:
         return str(error)
     return fault(given)

@@ -79,7 +79,7 @@ def test_the_servers_of_the_modules_play_what_their_platforms_play_nowhere_else(
     cases = {}
     for name in ("modules", "guests", "debian12"):
         wanted = load(ROOT / f"molecule/{name}/hosts.yml")["rig"]["vars"]
-        cases[name] = set(compile_model(wanted, (), (), "")["cases"])
+        cases[name] = set(compile_model(wanted, (), "")["cases"])
     executor = load(ROOT / "molecule/modules/molecule.yml")["ansible"]["executor"]
     variables = executor["args"]["ansible_playbook"][-1].removeprefix("--extra-vars=")
     assert cases["guests"] == cases["debian12"]

@@ -80,19 +80,16 @@ class _Merger:
                 target[key] = value
 
 
-def compile_model(
-    given: Mapping[str, Any], names: Iterable[str], known: Iterable[str], folder: str
-) -> dict[str, Any]:
+def compile_model(given: Mapping[str, Any], names: Iterable[str], folder: str) -> dict[str, Any]:
     """The model for the operator's variables, compiled once a process for each folder of features.
 
-    ``names`` are those of all variables that are set, to find misspelt ones; ``known`` belong to
-    roles. Raises ModelError with a sentence for the operator.
+    ``names`` are those of all variables that are set, to find misspelt ones. Raises ModelError with
+    a sentence for the operator.
     """
     features = load_features(folder)
-    known = [*known, *specs()]
     foreign = given.get("jitsi_foreign_variables", [])
-    check_foreign(features, known, foreign)
-    check_names(features, [*given, *names], known, foreign)
+    check_foreign(features, specs(), foreign)
+    check_names(features, [*given, *names], specs(), foreign)
     given = {name: value for name, value in given.items() if not is_foreign(name, foreign)}
     problem = changed_number(given)
     if problem:

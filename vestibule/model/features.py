@@ -19,7 +19,7 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # With these begin the names of all variables of ours
 PREFIXES = ("jicofo_", "jitsi_", "prosody_", "vestibule_")
 # A name so near to one of ours is meant to be it, though its prefix is another one
-_MISSPELT = 0.9
+MISSPELT = 0.9
 ALWAYS_ON = ("base", "tokens")
 _FEATURE_KEYS = frozenset(
     {
@@ -175,7 +175,7 @@ def check_names(
         if variable in exist or is_foreign(variable, foreign):
             continue
         if variable.lower().startswith(PREFIXES) or difflib.get_close_matches(
-            variable, exist, n=1, cutoff=_MISSPELT
+            variable, exist, n=1, cutoff=MISSPELT
         ):
             raise ModelError(
                 f"{variable} is no variable of Vestibule.{nearest(variable, sorted(exist))}"

@@ -12,13 +12,11 @@ from typing import Any
 import yaml
 
 from vestibule.model import ModelError
-from vestibule.model.features import LOADER, is_foreign
+from vestibule.model.features import LOADER, MISSPELT, is_foreign
 from vestibule.values import type_name
 
 # As in util.human.units and core.moduleapi: a number of seconds, or with a unit
 _PERIOD = re.compile(r"[0-9]{1,9} ?(s|m|h|d|w|(second|minute|hour|day|week|month|year)s?)")
-# So near to a name that there is, that it is meant
-_MISSPELT = 0.9
 # Which every host has switched off here, whatever else loads them
 _DISABLED = ("offline", "s2s")
 
@@ -98,7 +96,7 @@ def check_module(where: str, name: str, foreign: Iterable[str], *, component: bo
 def _refuse_misspelt(what: str, name: str, known: Iterable[str], foreign: Iterable[str]) -> None:
     if name in known or is_foreign(name, foreign):
         return
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=_MISSPELT)
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=MISSPELT)
     if near:
         raise ModelError(
             f"{what} nothing here knows. Did you mean {near[0]}? Correct it; or, where a module"
