@@ -62,6 +62,11 @@ options:
     type: list
     elements: str
     default: []
+  resolve:
+    description: Names of which to tell the addresses that this host finds for them.
+    type: list
+    elements: str
+    default: []
   listens:
     description: Where programs are to listen.
     type: list
@@ -229,6 +234,11 @@ ansible_facts:
           type: dict
           returned: always
           sample: {/usr/share/jitsi-meet: directory}
+        resolved:
+          description: Addresses of each of I(resolve), by name; an empty list where there is none.
+          type: dict
+          returned: always
+          sample: {meet.example.org: [192.0.2.1]}
         certificates:
           description: What M(certificates) tells of each of I(certificates), by its path.
           type: dict
@@ -511,6 +521,7 @@ def run(module: AnsibleModule) -> tuple[bool, dict[str, Any]]:
         "listeners": waiting,
         "in_the_way": in_the_way(module.params["listens"], waiting),
         "kinds": kinds(module.params["paths"]),
+        "resolved": {name: sockets.addresses_of(name) for name in module.params["resolve"]},
         "certificates": certificates.look(module.params["certificates"]),
         "services": sorted(each.name for each in looked_at if each.is_up and each.starts_at_boot),
         "masked": sorted(each.name for each in looked_at if each.is_masked),
@@ -540,6 +551,7 @@ def main() -> None:
             "folders": {"type": "list", "elements": "path", "default": []},
             "services": {"type": "list", "elements": "str", "default": list(_SERVICES)},
             "paths": {"type": "list", "elements": "str", "default": []},
+            "resolve": {"type": "list", "elements": "str", "default": []},
             "listens": {"type": "list", "elements": "dict", "default": [], "options": _LISTENS},
             "certificates": {
                 "type": "list",

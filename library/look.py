@@ -9,6 +9,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.vestibule import (
+    acme_certificate,
     carried_secrets,
     config_files,
     host_history,
@@ -29,8 +30,9 @@ description:
 options:
   wishes:
     description:
-      - Modules with their arguments, by a name. Each has one of the modules C(config_files),
-        C(host_history), C(lua_libraries), C(prosody_account), C(prosody_health), C(self_signed).
+      - Modules with their arguments, by a name. Each has one of the modules C(acme_certificate),
+        C(config_files), C(host_history), C(lua_libraries), C(prosody_account), C(prosody_health),
+        C(self_signed).
       - After a C(host_history) with something in the way, none is looked at any more, as all others
         stand on what it removes.
     type: dict
@@ -110,6 +112,7 @@ ansible_facts:
 """
 
 _MODULES: dict[str, Any] = {
+    "acme_certificate": acme_certificate,
     "config_files": config_files,
     "host_history": host_history,
     "lua_libraries": lua_libraries,

@@ -36,6 +36,21 @@ class Issued:
         return self.private.private_bytes(*form).decode()
 
 
+def _usage(authority: bool) -> x509.KeyUsage:
+    """As RFC 5280 wants it, and Python since 3.13."""
+    return x509.KeyUsage(
+        digital_signature=not authority,
+        key_cert_sign=authority,
+        crl_sign=authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
 def issue(
     name: str,
     issuer: Issued | None = None,
@@ -65,6 +80,11 @@ def issue(
         .not_valid_before(begin)
         .not_valid_after(end)
         .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(private.public_key()), False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), False
+        )
+        .add_extension(_usage(authority), critical=True)
     )
     if not authority and names != ():
         alternatives = x509.SubjectAlternativeName([x509.DNSName(each) for each in names or [name]])

@@ -12,6 +12,15 @@ import sys
 _LISTEN = "0A"
 
 
+def addresses_of(name: str) -> list[str]:
+    """Those that this host finds for a name, which may be none."""
+    try:
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return []
+    return sorted({str(each[4][0]) for each in found})
+
+
 def parse_address(digits: str) -> str:
     """An address as the kernel prints it: hexadecimal words of 32 bits in the host's byte order.
 

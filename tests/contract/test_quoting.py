@@ -22,6 +22,7 @@ LANGUAGES = {
     "jicofo.service.j2": {"quoted plain"},
     "service.conf.j2": {"quoted systemd", "quoted line"},
     ".html.j2": {"e"},
+    ".sh.j2": {"quoted plain"},
 }
 
 

@@ -34,6 +34,7 @@ DECIDERS = ("affiliation", "first_is_owner", "jicofo_login")
 
 # Each role with the expression of what it writes: entries with `path`, and `content` or `link`
 WRITTEN = {
+    "jitsi_acme": "__jitsi_acme_files",
     "prosody": "__prosody_files + __prosody_secret_files",
     "jicofo": """[{'path': __jicofo_conf,
                    'content': lookup('ansible.builtin.template',
@@ -124,6 +125,7 @@ def _sets() -> dict[str, dict[str, Any]]:
             if name not in on and not _problem(_inventory(more)):
                 on = more
         named[f"all with {decider}"] = _inventory(on)
+    named["an authority"] = {**_inventory(["affiliation"]), "jitsi_certificate": "acme"}
     named["other options"] = {**_inventory(["affiliation"]), **OTHERWISE}
     return named
 

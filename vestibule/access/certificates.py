@@ -16,7 +16,7 @@ from ansible.module_utils.vestibule.certificates import trusting as trusting_tex
 SOON = 30 * 86400  # seconds before a certificate ends
 _STAND_IN = (
     "shows a certificate that it signed itself, a stand-in: browsers warn of it, and telephones"
-    " refuse it. Set jitsi_web_certificate and jitsi_web_certificate_key."
+    " refuse it. Set jitsi_certificate to acme or files."
 )
 _PRIVATE = (
     "shows a certificate of a private authority. Everybody who joins has to trust"

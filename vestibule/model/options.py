@@ -333,12 +333,24 @@ def _check_proxies(variable: str, value: Any, spec: Mapping[str, Any]) -> list[s
     return list(value)
 
 
+def _check_choice(variable: str, value: Any, spec: Mapping[str, Any]) -> str:
+    choices = [str(choice) for choice in spec["choices"]]
+    if value == spec["default"]:
+        return str(value)
+    if not isinstance(value, str) or value not in choices:
+        raise ModelError(
+            f"{variable} is {value!r}, which it does not know. Choose one of: {', '.join(choices)}."
+        )
+    return value
+
+
 _CHECKS: dict[str, _Check] = {
     "domain": _check_domain,
     "name": _check_name,
     "secret": _check_secret,
     "bool": _check_bool,
     "int": _check_int,
+    "choice": _check_choice,
     "list": check_list,
     "labels": _check_labels,
     "url": _check_url,

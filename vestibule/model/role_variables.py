@@ -30,6 +30,8 @@ _ADDRESS_OF_REPOSITORY = re.compile(r"(https?|file)://[!#$%&*+,./0-9:=?@A-Z\[\]_
 _HTTPS = re.compile(r"https://[!#$%&*+,./0-9:=?@A-Z\[\]_a-z~-]{1,2000}")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+._@-]{0,99}")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+# What certbot takes, and no option of it
+_MAIL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 _REPOSITORY = re.compile(r"[a-z0-9][a-z0-9_.@+-]{0,99}")
 _PROGRAM = re.compile(r"[a-z0-9/][A-Za-z0-9/_.+-]{0,99}")
 _SUITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*(/[A-Za-z0-9._+-]+)*/?")
@@ -432,6 +434,12 @@ _SECONDS = _whole(1, 3600, 10)
 
 # What the argument specs cannot say, by variable
 CHECKS: Mapping[str, Check] = {
+    "jitsi_acme_directory": _form(
+        _HTTPS, "https://acme.example.org/directory", "an https address of an authority"
+    ),
+    "jitsi_acme_email": _form(_MAIL, "admin@example.org", "an address for mail", empty=True),
+    "jitsi_acme_dns_hook": _host_file_or_nothing,
+    "jitsi_acme_dns_cleanup_hook": _host_file_or_nothing,
     "jicofo_package": _form(_PACKAGE, "jicofo", "a name of a package"),
     "jicofo_trusted_certificate": _trusted,
     "jitsi_history_adopt": _truth_or_word,
@@ -580,6 +588,10 @@ def _check_together(given: Mapping[str, Any]) -> None:
             "Only one of jitsi_web_certificate and jitsi_web_certificate_key is set. Set both to"
             " files on the host, or neither, to get a self-signed certificate."
         )
+    _check_certificate(
+        given.get("jitsi_certificate", ""),
+        *map(now, ("jitsi_web_certificate", "jitsi_acme_dns_hook", "jitsi_acme_dns_cleanup_hook")),
+    )
     secret = [now("jitsi_history_backup"), now("jitsi_web_certificate_key")]
     problem = served_folder_fault(now("jitsi_web_root"), [each for each in secret if each])
     if problem:
@@ -596,6 +608,24 @@ def _check_together(given: Mapping[str, Any]) -> None:
             "prosody_log_level is debug, which writes the key of the tokens into the journal."
             " Choose info; or, while you look for a fault, set prosody_debug_until to one of the"
             f' next {_DEBUG_DAYS} days, e.g. "{_today()}".'
+        )
+
+
+def _check_certificate(source: Any, own: str, hook: str, cleanup: str) -> None:
+    if source == "files" and not own:
+        raise ModelError(
+            "jitsi_certificate is files, and jitsi_web_certificate is empty. Name the file with the"
+            " certificate there, and its key in jitsi_web_certificate_key."
+        )
+    if source in ("self_signed", "acme") and own:
+        raise ModelError(
+            f"jitsi_certificate is {source}, and jitsi_web_certificate names another certificate."
+            " Remove one of them."
+        )
+    if cleanup and not hook:
+        raise ModelError(
+            "jitsi_acme_dns_cleanup_hook takes away what jitsi_acme_dns_hook makes, and that is"
+            " empty. Name both programs, or neither."
         )
 
 
