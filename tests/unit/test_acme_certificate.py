@@ -229,7 +229,7 @@ def test_a_refusal_says_what_helps(
 def test_without_certbot_it_says_so(
     host: Host, run_module: RunModule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(acme_certificate.shutil, "which", lambda _: None)
+    monkeypatch.setattr("shutil.which", lambda _: None)
     result = run(run_module, host)
     assert result["failed"] is True
     assert "certbot is not installed" in result["msg"]
