@@ -108,6 +108,12 @@ options:
     description: Unit of systemd whose log explains a wrong verdict.
     type: str
     required: true
+  browser:
+    description:
+      - Program with which to play the cases that need a browser, V(none) to leave them out.
+        Empty to look for Chromium, and to leave them out where there is none.
+    type: str
+    required: true
   timeout:
     description: Seconds that the server has for each answer.
     type: int
@@ -140,6 +146,7 @@ EXAMPLES = r"""
     report: build/reports/meet-access.json
     note: ""
     log_unit: prosody
+    browser: ""
     timeout: 10
     focus_timeout: 60
 """
@@ -189,6 +196,7 @@ _ARGUMENTS: dict[str, Any] = {
     "report": {"type": "path", "required": True},
     "note": {"type": "str", "required": True},
     "log_unit": {"type": "str", "required": True},
+    "browser": {"type": "str", "required": True},
     "timeout": {"type": "int", "required": True},
     "focus_timeout": {"type": "int", "required": True},
 }

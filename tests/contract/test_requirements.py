@@ -12,7 +12,13 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 RUNTIME = PROJECT["dependencies"]
-DEVELOPMENT = [*RUNTIME, *PROJECT["optional-dependencies"]["dev"]]
+BROWSER = [*RUNTIME, *PROJECT["optional-dependencies"]["browser"]]
+DEVELOPMENT = [*BROWSER, *PROJECT["optional-dependencies"]["dev"]]
+LOCKS = {
+    "requirements.txt": RUNTIME,
+    "requirements-browser.txt": BROWSER,
+    "requirements-dev.txt": DEVELOPMENT,
+}
 
 
 def locked(name: str) -> dict[str, str]:
@@ -23,9 +29,7 @@ def locked(name: str) -> dict[str, str]:
     return dict(found)
 
 
-@pytest.mark.parametrize(
-    ("name", "wanted"), [("requirements.txt", RUNTIME), ("requirements-dev.txt", DEVELOPMENT)]
-)
+@pytest.mark.parametrize(("name", "wanted"), LOCKS.items())
 def test_the_lock_holds_what_the_project_asks_for(name: str, wanted: list[str]) -> None:
     versions = locked(name)
     assert wanted
@@ -34,11 +38,11 @@ def test_the_lock_holds_what_the_project_asks_for(name: str, wanted: list[str]) 
 
 
 def test_tests_run_with_the_versions_that_operators_get() -> None:
-    runtime, development = locked("requirements.txt"), locked("requirements-dev.txt")
-    assert runtime.items() <= development.items()
+    runtime, browser, development = (locked(name).items() for name in LOCKS)
+    assert runtime <= browser <= development
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("name", LOCKS)
 def test_no_registry_is_named(name: str) -> None:
     text = (ROOT / name).read_text("utf-8")
     assert not re.search(r"^\s*-(-(extra-)?index|-find|-trusted|i |f )|://", text, re.MULTILINE)

@@ -380,6 +380,19 @@ class Participant:
             f"the occupant {nick}",
         )
 
+    async def wait_for_newcomer(self, room: Room) -> None:
+        """Until somebody else than Jicofo is in the room besides oneself."""
+        own = (self.nick, FOCUS_NICK)
+        await self.wait_for(
+            lambda stanza: (
+                stanza.tag == PRESENCE
+                and stanza.get("type") is None
+                and room.sent(stanza)
+                and stanza.get("from", "").partition("/")[2] not in own
+            ),
+            "somebody else in the room",
+        )
+
     async def wait_for_moderation(self, room: Room) -> None:
         """Wait until ``room`` has made this participant a moderator."""
         if self.standing(room).moderates:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shlex
 import time
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from typing import Any, Protocol
 
 from . import certificates, report
 from .cases import CASES, Case, choose
+from .chromium import NoBrowser, chromium, find
 from .play import FocusAbsent, Verdict, play, play_again, wait_for_focus
 from .scene import Entrance
 from .tokens import Issuer
@@ -70,9 +72,11 @@ def prove(settings: Mapping[str, Any], server: Server, screen: Screen) -> dict[s
     wanted = _wanted(settings)
     seen = server.certificates(wanted) if wanted else {}
     door, ends = _front(settings, seen)
+    program, unplayed = _browser(settings, cases)
+    cases = [case for case in cases if case.name not in unplayed]
     if not door.leaf:  # with which one to compare is not known
         cases = [case for case in cases if case is not _COMPARES]
-    verdicts, again = _verdicts(settings, cases, door, server, screen)
+    verdicts, again = _verdicts(settings, cases, door, server, screen, program)
     inner = [path for path in seen if path != settings["certificate_path"]]
     faults = list(certificates.findings(seen, inner))
     seconds = time.monotonic() - started
@@ -89,6 +93,8 @@ def prove(settings: Mapping[str, Any], server: Server, screen: Screen) -> dict[s
         screen.line(sentence, right=False)
     ends.update({path: seen[path]["ends"] for path in inner if seen[path]["ends"]})
     for sentence in certificates.warnings(ends, door, domain):
+        screen.warning(sentence)
+    for sentence in dict.fromkeys(unplayed.values()):
         screen.warning(sentence)
     screen.line(f"{report.totals(verdicts, seconds)}; report: {path}")
     result = {
@@ -118,6 +124,7 @@ def _verdicts(
     door: certificates.Front,
     server: Server,
     screen: Screen,
+    program: str,
 ) -> tuple[list[Verdict], list[Pair]]:
     """All verdicts, and the first wrong ones with what came of them when played again."""
     domain, token = settings["domain"], settings["token"]
@@ -132,9 +139,20 @@ def _verdicts(
 
     async def from_the_door() -> tuple[list[Verdict], list[Pair]]:
         address, port, patience = (settings[each] for each in ("address", "port", "timeout"))
-        async with front_door(domain, address, port, door.trusted, door.leaf) as opened:
+        async with contextlib.AsyncExitStack() as stack:
+            opened = await stack.enter_async_context(
+                front_door(domain, address, port, door.trusted, door.leaf)
+            )
+            browser = None
+            if program:
+                trusted = door.leaf if door.trusted is not None else b""
+                name = Path(settings["report"])
+                picture = name.with_name(name.stem.removesuffix("-access") + "-meeting.png")
+                browser = await stack.enter_async_context(
+                    chromium(program, domain, address, trusted, patience, picture)
+                )
             entrances = [
-                Entrance(opened, kind, issuer, patience, features, settings["options"])
+                Entrance(opened, kind, issuer, patience, features, settings["options"], browser)
                 for kind in TRANSPORTS.values()
             ]
             await wait_for_focus(entrances, settings["focus_timeout"])
@@ -172,6 +190,28 @@ def _cases(settings: Mapping[str, Any]) -> list[Case]:
         return choose(settings["cases"])
     except ValueError as error:
         raise ProofError(f"jitsi_verify_cases: {error}.") from None
+
+
+def _browser(settings: Mapping[str, Any], cases: list[Case]) -> tuple[str, dict[str, str]]:
+    """The program to play them with, and sentences about cases that cannot be played, by name.
+
+    Raises ProofError where the operator names a browser that is none.
+    """
+    names = [case.name for case in cases if case.in_browser]
+    wish = settings["browser"]
+    if not names:
+        return "", {}
+    try:
+        return find(wish), {}
+    except NoBrowser as error:
+        if wish not in ("", "none"):
+            raise ProofError(
+                f"{error} Name Chromium there, leave it empty to have it looked for, or set it to"
+                " none."
+            ) from None
+        played = f"Not played for want of a browser: {', '.join(names)}. {error}"
+        remedy = " Run scripts/bootstrap --browser for both." if wish == "" else ""
+        return "", dict.fromkeys(names, played + remedy)
 
 
 def _wanted(settings: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .chromium import Chromium
 from .participant import Participant
 from .tokens import Issuer, context
 from .transports import Door, Transport
@@ -27,6 +28,7 @@ class Entrance:
     patience: float  # seconds that the server has for each answer
     features: frozenset[str] = frozenset()
     options: Mapping[str, Any] = field(default_factory=dict)  # jitsi_x of the inventory, by x
+    browser: Chromium | None = None
 
     @property
     def domain(self) -> str:

@@ -482,6 +482,7 @@ CHECKS: Mapping[str, Check] = {
     "jitsi_verify_report_directory": _controller_path,
     "jitsi_verify_note": _note,
     "jitsi_verify_log_unit": _form(_UNIT, "prosody", "a name of a unit"),
+    "jitsi_verify_browser": _form(_PROGRAM, "/usr/bin/chromium", "a program", empty=True),
     "jitsi_verify_timeout": _SECONDS,
     "jitsi_verify_focus_timeout": _SECONDS,
     "jitsi_web_addresses": _addresses(True, '["0.0.0.0", "[::]"]'),

@@ -22,6 +22,7 @@ from .inside import INSIDE
 from .limits import LIMITS
 from .lobby import LOBBY
 from .machines import MACHINES
+from .meeting import MEETING
 from .owner_party import OWNER_PARTY
 from .power import POWER
 from .recording import RECORDING
@@ -50,6 +51,7 @@ GROUPS: tuple[tuple[Case, ...], ...] = (
     LIMITS,
     FLOODS,
     WEB,
+    MEETING,
     CERTIFICATES,
 )
 CASES: Mapping[str, Case] = {case.name: case for group in GROUPS for case in group}

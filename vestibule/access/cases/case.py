@@ -41,7 +41,7 @@ class Case:
     All ``attempts`` have to meet one of the ``refusals``; where there are none, they have to end
     with the ``outcome``. ``needs`` names the feature without which an attempt makes no sense: its
     host is not there. A ``slow`` case mostly waits for the server's clock. ``only_over`` names the
-    one transport that the case is about.
+    one transport that the case is about. A case ``in_browser`` needs a browser on the controller.
     """
 
     name: str
@@ -53,6 +53,7 @@ class Case:
     needs: Mapping[str, str] = field(default_factory=dict)
     slow: bool = False
     only_over: str = ""
+    in_browser: bool = False
 
     @property
     def expected(self) -> str:

@@ -1,0 +1,90 @@
+"""The meeting behind the doors, as people in real browsers find it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from ...tokens.meeting_url import meeting_url
+from ..chromium import Window
+from ..scene import Scene, room_is_open
+from ..xmpp import Broken, NoAnswer
+from .case import Case
+
+MEET = "see and hear each other"
+ARRIVES = "arrives, without an error"
+# Jitsi's page before the meeting waits for a click
+_AT_ONCE = {"prejoinConfig.enabled": False}
+
+
+def link(scene: Scene, **config: Any) -> str:
+    """The link to the room with a token, as mint.yml prints it."""
+    door, room = scene.entrance.door, scene.room
+    return meeting_url(
+        scene.entrance.token(room),
+        domain=door.domain,
+        room=room.name,
+        port=door.port,
+        config={**_AT_ONCE, **config},
+    )
+
+
+@contextlib.asynccontextmanager
+async def arrival(scene: Scene, **config: Any) -> AsyncIterator[Window]:
+    """Somebody who has opened the link in a browser."""
+    if scene.entrance.browser is None:
+        raise Broken("there is no browser")
+    async with scene.entrance.browser.window() as window:
+        try:
+            await window.open(link(scene, **config))
+            yield window
+        except NoAnswer:
+            _refuse_faults(window)  # which tell more than that nobody came
+            raise
+
+
+def _refuse_faults(window: Window) -> None:
+    if window.faults:
+        raise Broken(f"the browser says: {window.faults[0]}")
+
+
+async def arrive(scene: Scene) -> str:
+    """Open the link, and be seen by who is in the room; and nobody else is asked for anything."""
+    async with arrival(scene) as window:
+        await scene.first.wait_for_newcomer(scene.room)
+        others = window.asked - {scene.entrance.door.host_header}
+        if others:
+            raise Broken(f"the page asks {', '.join(sorted(others))}")
+        _refuse_faults(window)
+        return ARRIVES
+
+
+async def meet(scene: Scene) -> str:
+    """Two open the same link, and media arrives at both."""
+    async with arrival(scene) as first, arrival(scene) as second:
+        await asyncio.gather(first.wait_for_media(), second.wait_for_media())
+        await first.take_picture()
+        return MEET
+
+
+MEETING = (
+    Case(
+        "browser_arrives",
+        "link with a token, in a browser",
+        {"link": arrive},
+        control=room_is_open,
+        outcome=ARRIVES,
+        in_browser=True,
+        only_over="websocket",
+    ),
+    Case(
+        "browsers_meet",
+        "two people with the link, in browsers",
+        {"link": meet},
+        outcome=MEET,
+        in_browser=True,
+        only_over="websocket",
+    ),
+)
