@@ -14,6 +14,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 
 from .breakout import BREAKOUT
+from .bridge import BRIDGE
 from .case import Case, Refusal
 from .certificates import CERTIFICATES
 from .floods import FLOODS
@@ -50,6 +51,7 @@ GROUPS: tuple[tuple[Case, ...], ...] = (
     LIMITS,
     FLOODS,
     WEB,
+    BRIDGE,
     CERTIFICATES,
 )
 CASES: Mapping[str, Case] = {case.name: case for group in GROUPS for case in group}
