@@ -29,7 +29,7 @@ options:
     description: Services that read the files, in the order in which they are started.
     type: list
     elements: str
-    default: [prosody, nginx, jicofo]
+    default: [prosody, nginx, jicofo, jitsi-videobridge2, jitsi-videobridge]
   timeout:
     description: Seconds until a service has to listen again.
     type: int
@@ -129,7 +129,7 @@ class Host:
             fits = is_as_before(service, listeners[name])
             if fits and service.started < started and name == "nginx":
                 self.tell("reload", name)
-            elif not fits or service.started >= started or "prosody" in done:
+            elif not fits or service.started >= started or (name == "jicofo" and "prosody" in done):
                 self.tell("reset-failed", name)
                 self.tell("restart", name)
             else:
@@ -214,7 +214,13 @@ def main() -> None:
             "services": {
                 "type": "list",
                 "elements": "str",
-                "default": ["prosody", "nginx", "jicofo"],
+                "default": [
+                    "prosody",
+                    "nginx",
+                    "jicofo",
+                    "jitsi-videobridge2",
+                    "jitsi-videobridge",
+                ],
             },
             "timeout": {"type": "int", "default": 180},
         },

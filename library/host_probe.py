@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import getpass
 import os
 import re
@@ -56,7 +57,7 @@ options:
     description: Services of systemd of which to tell whether they run and start at boot.
     type: list
     elements: str
-    default: [prosody, jicofo, nginx]
+    default: [prosody, jicofo, nginx, jitsi-videobridge2, jitsi-videobridge]
   paths:
     description: Paths of which to tell what stands there.
     type: list
@@ -74,7 +75,9 @@ options:
     default: []
     suboptions:
       unit:
-        description: Service of systemd that is to listen there, and may do so already.
+        description: >-
+          Service of systemd that is to listen there, and may do so already. C(*) stands for the
+          rest of its name.
         type: str
         required: true
       processes:
@@ -92,6 +95,11 @@ options:
         type: list
         elements: int
         required: true
+      udp_ports:
+        description: UDP ports.
+        type: list
+        elements: int
+        default: []
   certificates:
     description: Certificates to look at, each with the options of M(certificates).
     type: list
@@ -250,6 +258,11 @@ ansible_facts:
           elements: str
           returned: always
           sample: [nginx, prosody]
+        alive:
+          description: Those of I(services) that have a process or start at boot.
+          type: list
+          elements: str
+          returned: always
         masked:
           description: Those of I(services) that somebody masked.
           type: list
@@ -262,6 +275,17 @@ ansible_facts:
           type: dict
           returned: always
           sample: {nginx: /usr/lib/systemd/system/nginx.service}
+        addresses:
+          description: >-
+            Own addresses by which packets to everywhere leave, C(ipv4) and C(ipv6), empty where
+            none do.
+          type: dict
+          returned: always
+          sample: {ipv4: 192.0.2.10, ipv6: ""}
+        memory:
+          description: Megabytes of memory, 0 where the kernel does not tell.
+          type: int
+          returned: always
         former_kept:
           description: >-
             Whether a run wrote files and was cut off before it knew that they are good, so that the
@@ -283,11 +307,11 @@ ansible_facts:
         jitsi:
           description: >-
             Where Jitsi's packages have their things, as the package manager says: C(plugins) is the
-            folder with C(mod_auth_token.lua), C(jicofo) the one of Jicofo's configuration. Null
-            where no package has them.
+            folder with C(mod_auth_token.lua), C(jicofo) the one of Jicofo's configuration,
+            C(videobridge) the one of the bridge's. Null where no package has them.
           type: dict
           returned: always
-          sample: {plugins: /usr/lib/jitsi-meet-prosody, jicofo: /etc/jicofo}
+          sample: {plugins: /usr/lib/jitsi-meet-prosody, jicofo: /etc/jicofo, videobridge: null}
         jitsi_answer:
           description: >-
             Domain that debconf knows for Jitsi's packages, of which their next version makes files.
@@ -321,7 +345,8 @@ ansible_facts:
 """
 
 _DEBCONF = "/var/cache/debconf/config.dat"
-_SERVICES = ("prosody", "jicofo", "nginx")
+# Documentation addresses, which a route to everywhere leads to as well (RFC 5737, RFC 3849)
+_ELSEWHERE = {"ipv4": "192.0.2.1", "ipv6": "2001:db8::1"}
 # The administrator's comes first, as with systemd (systemd.unit(5))
 _UNIT_FOLDERS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 _LISTENS: dict[str, Any] = {
@@ -329,13 +354,14 @@ _LISTENS: dict[str, Any] = {
     "processes": {"type": "list", "elements": "str", "default": []},
     "addresses": {"type": "list", "elements": "str", "required": True},
     "ports": {"type": "list", "elements": "int", "required": True},
+    "udp_ports": {"type": "list", "elements": "int", "default": []},
 }
 
 
-def listeners() -> list[dict[str, Any]]:
-    """The listening TCP sockets of this network namespace, by port."""
+def listeners(protocol: str = "tcp") -> list[dict[str, Any]]:
+    """The sockets of this network namespace that wait for anybody, by port."""
     found = []
-    waiting = sockets.listening("/proc/self")
+    waiting = sockets.listening("/proc/self", protocol)
     owners = socket_owners(set(waiting))
     for inode, (address, port) in waiting.items():
         pid = owners.get(inode)
@@ -357,7 +383,9 @@ def socket_owners(wanted: set[int]) -> dict[int, int]:
 
 
 def in_the_way(
-    wanted: list[dict[str, Any]], found: list[dict[str, Any]]
+    wanted: list[dict[str, Any]],
+    found: list[dict[str, Any]],
+    found_udp: list[dict[str, Any]],
 ) -> dict[str, dict[str, Any]]:
     """What keeps programs from listening where they are told to, by their unit."""
     answers: dict[str, dict[str, Any]] = {}
@@ -368,13 +396,20 @@ def in_the_way(
         answer["missing"].update({text: reason for text, reason in tried.items() if reason})
         answer["taken"] += [
             other
-            for other in found
-            if other["port"] in each["ports"]
+            for ports, others in ((each["ports"], found), (each["udp_ports"], found_udp))
+            for other in others
+            if other["port"] in ports
             and any(sockets.overlap(other["address"], one) for one in addresses.values() if one)
             and other["process"] not in each["processes"]
-            and sockets.unit(f"/proc/{other['pid']}") != each["unit"]
+            and not fnmatch.fnmatchcase(sockets.unit(f"/proc/{other['pid']}"), each["unit"])
         ]
     return answers
+
+
+def memory(text: str) -> int:
+    """Megabytes of memory in /proc/meminfo, which names kilobytes."""
+    found = re.search(r"^MemTotal: +(\d+) kB$", text, re.MULTILINE)
+    return int(found[1]) // 1024 if found else 0
 
 
 def kinds(paths: list[str]) -> dict[str, str]:
@@ -416,7 +451,7 @@ def parse_lua_dependency(text: str) -> str:
 
 
 def jitsi_places(paths: list[str]) -> dict[str, str | None]:
-    """Folders of the plugins and of Jicofo's configuration among the files of Jitsi's packages."""
+    """Folders of the plugins and of configurations among the files of Jitsi's packages."""
 
     def folder(pattern: str) -> str | None:
         found = sorted(os.path.dirname(path) for path in paths if re.fullmatch(pattern, path))
@@ -425,6 +460,7 @@ def jitsi_places(paths: list[str]) -> dict[str, str | None]:
     return {
         "plugins": folder(r"/.*/mod_auth_token\.lua"),
         "jicofo": folder(r"/etc/(.*/)?jicofo/[^/]+"),
+        "videobridge": folder(r"/etc/(.*/)?(jitsi-)?videobridge/[^/]+"),
     }
 
 
@@ -519,11 +555,18 @@ def run(module: AnsibleModule) -> tuple[bool, dict[str, Any]]:
         "installation_cut_off": managers.installation_was_cut_off(),
         "candidates": manager.candidates(missing) if manager else {},
         "listeners": waiting,
-        "in_the_way": in_the_way(module.params["listens"], waiting),
+        "in_the_way": in_the_way(
+            module.params["listens"],
+            waiting,
+            listeners("udp") if any(each["udp_ports"] for each in module.params["listens"]) else [],
+        ),
+        "addresses": {name: sockets.leaving(each) for name, each in _ELSEWHERE.items()},
+        "memory": memory(files.read("/proc/meminfo")),
         "kinds": kinds(module.params["paths"]),
         "resolved": {name: sockets.addresses_of(name) for name in module.params["resolve"]},
         "certificates": certificates.look(module.params["certificates"]),
         "services": sorted(each.name for each in looked_at if each.is_up and each.starts_at_boot),
+        "alive": sorted(each.name for each in looked_at if each.processes or each.starts_at_boot),
         "masked": sorted(each.name for each in looked_at if each.is_masked),
         "unit_files": unit_files(module.params["services"]),
         "former_kept": former.is_kept(),
@@ -549,7 +592,7 @@ def main() -> None:
             "refresh": {"type": "bool", "default": False},
             "plugin_paths": {"type": "list", "elements": "path", "default": []},
             "folders": {"type": "list", "elements": "path", "default": []},
-            "services": {"type": "list", "elements": "str", "default": list(_SERVICES)},
+            "services": {"type": "list", "elements": "str", "default": list(units.STACK)},
             "paths": {"type": "list", "elements": "str", "default": []},
             "resolve": {"type": "list", "elements": "str", "default": []},
             "listens": {"type": "list", "elements": "dict", "default": [], "options": _LISTENS},

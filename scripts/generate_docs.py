@@ -79,9 +79,10 @@ _SHAPE = """\
 | `names` | addresses of this deployment, for `{{ names.x }}` |
 | `accounts` | name of an address to what its password is called |
 | `machines` | who enters meetings and is no person, by kind: `host`, `brewery`, `networks` |
+| `bridges` | who carries audio and video, by name: `account`, and `channels`, where it takes them |
 | `prosody` | `hosts` by key, each with `settings`, `modules` and `guards`, the modules without \
 which a door is open. Each key has one owner; a host that no chosen feature names is left out |
-| `jicofo`, `web` | what goes into `jicofo.conf` and `config.js` |
+| `jicofo`, `bridge`, `web` | what goes into `jicofo.conf`, `jvb.conf` and `config.js` |
 | `tenant_web` | what `config.js` says otherwise in rooms of `{tenant}` |
 | `proves` | the access cases, with `when` where they need an option or another feature |
 | `may`, `warnings` | for `explain.yml`: actor to action to yes, no or a condition; sentences |
@@ -95,6 +96,7 @@ _ROLES = (
     "prosody",
     "jitsi_tokens",
     "jicofo",
+    "jitsi_videobridge",
     "jitsi_web",
     "jitsi_verify",
     "jitsi_lock",
@@ -128,8 +130,9 @@ def _default(value: Any) -> str:
 
 def _kind(spec: dict[str, Any]) -> str:
     limits = f" {spec['min']} to {spec['max']}" if "min" in spec else ""
-    lists = dict.fromkeys(["labels", "networks", "patterns", "proxies"], "list")
-    names = lists | dict.fromkeys(["host_modules", "host_settings", "jicofo", "versions"], "map")
+    lists = dict.fromkeys(["addresses", "labels", "networks", "patterns", "proxies"], "list")
+    maps = ["host_modules", "host_settings", "jicofo", "versions", "videobridge"]
+    names = lists | dict.fromkeys(maps, "map")
     return f"{names.get(spec['type'], spec['type'])}{limits}"
 
 

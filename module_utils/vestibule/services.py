@@ -22,6 +22,7 @@ _PROPERTIES = (
     "Result",
     "ExecMainStartTimestampMonotonic",
 )
+STACK = ("prosody", "jicofo", "nginx", "jitsi-videobridge2", "jitsi-videobridge")
 _AT_BOOT = ("enabled", "generated", "static", "alias")
 _HALTED = "TtZX"  # stopped by a signal or a debugger, or dead (proc(5))
 
@@ -139,5 +140,5 @@ def listeners(pids: Iterable[int]) -> frozenset[str]:
 
 def running(module: AnsibleModule) -> dict[str, list[str]]:
     """Where each service of the stack that is up listens."""
-    found = look(module, ("prosody", "jicofo", "nginx"))
+    found = look(module, STACK)
     return {each.name: sorted(each.listeners) for each in found if each.is_up}

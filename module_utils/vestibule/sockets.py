@@ -1,4 +1,4 @@
-"""Sockets that wait for TCP connections, as the kernel tells of them (proc(5))."""
+"""Sockets that wait for TCP connections or datagrams, as the kernel tells of them (proc(5))."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import re
 import socket
 import sys
 
-# The column C(st) of /proc/net/tcp for a listening socket (Linux: include/net/tcp_states.h).
-_LISTEN = "0A"
+# The column C(st) of /proc/net/<protocol> for a socket that takes what anybody sends: TCP_LISTEN,
+# and TCP_CLOSE for one of UDP without a peer (Linux: include/net/tcp_states.h).
+_WAITING = {"tcp": "0A", "udp": "07"}
 
 
 def addresses_of(name: str) -> list[str]:
@@ -32,25 +33,25 @@ def parse_address(digits: str) -> str:
     return str(getattr(address, "ipv4_mapped", None) or address)
 
 
-def parse_table(table: str) -> dict[int, tuple[str, int]]:
-    """Address and port of the listening sockets of a /proc/net/tcp or tcp6, by inode."""
+def parse_table(table: str, protocol: str = "tcp") -> dict[int, tuple[str, int]]:
+    """Address and port of the waiting sockets in a table of /proc/net, by inode."""
     sockets = {}
     for line in table.splitlines()[1:]:
         columns = line.split()
-        if columns[3] == _LISTEN:
+        if columns[3] == _WAITING[protocol]:
             address, port = columns[1].split(":")
             sockets[int(columns[9])] = (parse_address(address), int(port, 16))
     return sockets
 
 
-def listening(process: str) -> dict[int, tuple[str, int]]:
+def listening(process: str, protocol: str = "tcp") -> dict[int, tuple[str, int]]:
     """Address and port by inode in the network namespace of a process, ``/proc/<pid>``."""
     sockets: dict[int, tuple[str, int]] = {}
-    for name in ("tcp", "tcp6"):
+    for name in (protocol, f"{protocol}6"):
         try:
             with open(f"{process}/net/{name}", encoding="ascii") as file:
-                sockets.update(parse_table(file.read()))
-        except FileNotFoundError:  # no tcp6 where IPv6 is switched off
+                sockets.update(parse_table(file.read(), protocol))
+        except FileNotFoundError:  # no second one where IPv6 is switched off
             continue
     return sockets
 
@@ -118,3 +119,17 @@ def reachable(address: str) -> str:
     if not found.is_unspecified:
         return str(found)
     return "127.0.0.1" if found.version == 4 else "::1"
+
+
+def leaving(towards: str) -> str:
+    """The own address by which packets to another one leave, empty where no way leads there.
+
+    No packet is sent: a socket of UDP is only told where its packets would go.
+    """
+    family = socket.AF_INET6 if ":" in towards else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as tried:
+            tried.connect((towards, 9))
+            return str(tried.getsockname()[0])
+    except OSError:
+        return ""

@@ -44,6 +44,12 @@ PACKAGES = HERE / "packages"
 PLUGINS = HERE / "plugins"
 PLUGINS_INSTALLED = Path("usr/share/jitsi-meet/prosody-plugins")
 ARCH = HERE / "arch"
+SHARED = HERE / "shared"
+# Of programs in Python, which find beside them what they share
+PROGRAMS = {
+    "jicofo": Path("usr/share/jicofo"),
+    "jitsi-videobridge2": Path("usr/share/jitsi-videobridge"),
+}
 
 STABLE = "1.0.1-1~standin"
 NEXT = "1.0.2-1~standin"
@@ -65,16 +71,19 @@ class AurLayout(NamedTuple):
     focus_config: str
     focus_log: str
     focus_configuration: tuple[str, ...]  # files beside config and logging.properties
+    bridge: str
+    bridge_config: str
 
 
 AUR = {
     "source": AurLayout(
         "", "usr/lib/jitsi-meet-prosody", "usr/lib/jicofo", "etc/jicofo", "var/log/jicofo",
-        ("jicofo.conf",),
+        ("jicofo.conf",), "usr/lib/jitsi-videobridge", "etc/jitsi-videobridge",
     ),
     "bin": AurLayout(
         "-bin", "usr/share/jitsi-meet-prosody-plugins", "usr/share/jicofo", "etc/jitsi/jicofo",
-        "var/log/jitsi", ("sip-communicator.properties",),
+        "var/log/jitsi", ("sip-communicator.properties",), "usr/share/jitsi-videobridge",
+        "etc/jitsi/videobridge",
     ),
 }  # fmt: skip
 
@@ -113,6 +122,8 @@ def build_package(source: Path, version: str, directory: Path) -> Path:
         tree = Path(shutil.copytree(source, Path(temporary) / source.name))
         if source.name == "jitsi-meet-prosody":
             shutil.copytree(PLUGINS, tree / PLUGINS_INSTALLED)
+        if source.name in PROGRAMS:
+            shutil.copytree(SHARED, tree / PROGRAMS[source.name], dirs_exist_ok=True)
         debian = tree / "DEBIAN"
         for name in ("control", "templates"):
             if (debian / name).exists():
@@ -220,31 +231,39 @@ def plugins_for_arch(layout: AurLayout, tree: Path) -> Package:
     )  # fmt: skip
 
 
+def _fill(name: str, home: str, config: str, log: str) -> str:
+    """A file of ARCH with the places of a layout in it."""
+    text = (ARCH / name).read_text("utf-8")
+    for mark, path in (("home", home), ("config", config), ("log", log)):
+        text = text.replace(f"@{mark}@", f"/{path}")
+    return text
+
+
+def _service_for_arch(name: str, home: str, config: str, log: str, tree: Path) -> str:
+    """Put the unit of a program, its user and its folder for logs into ``tree``."""
+    for file, path in (
+        (f"{name}.service", f"usr/lib/systemd/system/{name}.service"),
+        (f"{name}.sysusers", f"usr/lib/sysusers.d/{name}.conf"),
+        (f"{name}.tmpfiles", f"usr/lib/tmpfiles.d/{name}.conf"),
+    ):
+        (tree / path).parent.mkdir(parents=True)
+        (tree / path).write_text(_fill(file, home, config, log), "utf-8")
+    return _fill(f"{name}.install", home, config, log)
+
+
 def focus_for_arch(layout: AurLayout, tree: Path) -> Package:
     """Return the focus as a package of the AUR, its files in ``tree``."""
     source = PACKAGES / "jicofo"
-
-    def fill(name: str) -> str:
-        text = (ARCH / name).read_text("utf-8")
-        for mark in ("home", "config", "log"):
-            path = {"home": layout.focus, "config": layout.focus_config, "log": layout.focus_log}
-            text = text.replace(f"@{mark}@", f"/{path[mark]}")
-        return text
-
-    shutil.copytree(source / "usr/share/jicofo", tree / layout.focus)
+    shutil.copytree(source / PROGRAMS["jicofo"], tree / layout.focus)
+    shutil.copytree(SHARED, tree / layout.focus, dirs_exist_ok=True)
     configuration = tree / layout.focus_config
     configuration.mkdir(parents=True)
     shutil.copy(source / "etc/jitsi/jicofo/logging.properties", configuration)
-    (configuration / "config").write_text(fill("config"), "utf-8")
+    places = (layout.focus, layout.focus_config, layout.focus_log)
+    (configuration / "config").write_text(_fill("config", *places), "utf-8")
     for name in layout.focus_configuration:
         (configuration / name).write_text("# Stand-in (test double): nothing is set\n", "utf-8")
-    for name, path in (
-        ("jicofo.service", "usr/lib/systemd/system/jicofo.service"),
-        ("jicofo.sysusers", "usr/lib/sysusers.d/jicofo.conf"),
-        ("jicofo.tmpfiles", "usr/lib/tmpfiles.d/jicofo.conf"),
-    ):
-        (tree / path).parent.mkdir(parents=True)
-        (tree / path).write_text(fill(name), "utf-8")
+    install = _service_for_arch("jicofo", *places, tree)
     names = ("config", "logging.properties", *layout.focus_configuration)
     return Package(
         f"jicofo{layout.suffix}", ARCH_VERSION, ARCH_DESCRIPTION, tree,
@@ -252,7 +271,32 @@ def focus_for_arch(layout: AurLayout, tree: Path) -> Package:
         provides=("jicofo",) if layout.suffix else (),
         conflicts=("jicofo",) if layout.suffix else (),
         backup=tuple(f"{layout.focus_config}/{name}" for name in names),
-        install=fill("jicofo.install"),
+        install=install,
+    )  # fmt: skip
+
+
+def bridge_for_arch(layout: AurLayout, tree: Path) -> Package:
+    """Return the bridge as a package of the AUR, its files in ``tree``."""
+    source = PACKAGES / "jitsi-videobridge2"
+    shutil.copytree(source / PROGRAMS["jitsi-videobridge2"], tree / layout.bridge)
+    shutil.copytree(SHARED, tree / layout.bridge, dirs_exist_ok=True)
+    configuration = tree / layout.bridge_config
+    configuration.mkdir(parents=True)
+    shutil.copy(source / "etc/jitsi/videobridge/logging.properties", configuration)
+    places = (layout.bridge, layout.bridge_config, "var/log/jitsi-videobridge")
+    (configuration / "config").write_text(_fill("jitsi-videobridge.config", *places), "utf-8")
+    (configuration / "jvb.conf").write_text("# Stand-in (test double): nothing is set\n", "utf-8")
+    install = _service_for_arch("jitsi-videobridge", *places, tree)
+    return Package(
+        f"jitsi-videobridge{layout.suffix}", ARCH_VERSION, ARCH_DESCRIPTION, tree,
+        depends=("java-runtime-headless",),
+        provides=("jitsi-videobridge",) if layout.suffix else (),
+        conflicts=("jitsi-videobridge",) if layout.suffix else (),
+        backup=tuple(
+            f"{layout.bridge_config}/{name}"
+            for name in ("config", "logging.properties", "jvb.conf")
+        ),
+        install=install,
     )  # fmt: skip
 
 
@@ -277,6 +321,7 @@ def write_pacman_repository(directory: Path, layout: AurLayout, signer: Signer) 
         packages = [
             plugins_for_arch(layout, trees / "plugins"),
             focus_for_arch(layout, trees / "focus"),
+            bridge_for_arch(layout, trees / "bridge"),
             client_for_arch(layout, trees / "client"),
             # The AUR has it, Arch's own repositories do not
             Package(

@@ -14,6 +14,7 @@ TEMPLATES = sorted(ROOT.glob("roles/*/templates/*"))
 LANGUAGES = {
     ".cfg.lua.j2": {"to_lua", "quoted lua_name", "quoted line"},
     "jicofo.conf.j2": {"quoted hocon"},
+    "jvb.conf.j2": {"quoted hocon"},
     "config.js.j2": {"quoted javascript"},
     "tenant.js.j2": {"quoted tenant_javascript"},
     "nginx.conf.j2": {"quoted nginx"},

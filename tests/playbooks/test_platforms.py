@@ -121,7 +121,9 @@ def test_nothing_of_the_aur_comes_unasked_or_through_root(
     assert templar.template(variables["__jitsi_tokens_to_build"]) == ([missing] if helper else [])
 
 
-@pytest.mark.parametrize("role", ["prosody", "jitsi_tokens", "jicofo", "jitsi_web"])
+@pytest.mark.parametrize(
+    "role", ["prosody", "jitsi_tokens", "jicofo", "jitsi_videobridge", "jitsi_web"]
+)
 def test_tasks_find_what_they_need_on_every_platform(role: str) -> None:
     tasks = "".join(
         path.read_text(encoding="utf-8")

@@ -64,6 +64,7 @@ def _rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "jitsi_domain": DOMAIN,
         "jitsi_token_secret": HOSTILE,
         "jicofo_password": HOSTILE,
+        "jitsi_videobridge_password": HOSTILE,
     }
     extra = output / "extra.json"
     # `!unsafe` keeps Jinja from reading the hostile secret, as it does for an inventory
@@ -121,6 +122,48 @@ def test_a_hostile_password_arrives_unharmed_in_hocon(rendered: Path) -> None:
     assert conf.get_string("jicofo.xmpp.client.password") == HOSTILE
     assert conf.get_string("jicofo.xmpp.client.domain") == f"auth.{DOMAIN}"
     assert conf.get_bool("jicofo.authentication.enabled") is False
+
+
+def test_a_bridge_logs_in_where_jicofo_looks_for_it(rendered: Path) -> None:
+    conf = ConfigFactory.parse_file(rendered / "jvb.conf")["videobridge"]
+    login = conf["apis"]["xmpp-client"]["configs"]["prosody"]
+    jicofo = ConfigFactory.parse_file(rendered / "jicofo.conf")["jicofo"]
+    assert login["password"] == HOSTILE
+    assert login["muc_jids"] == jicofo["bridge"]["brewery-jid"]
+    assert login["domain"] == jicofo["xmpp"]["client"]["domain"]
+    assert login["port"] == jicofo["xmpp"]["client"]["port"]
+    assert "disable_certificate_verification" not in login
+    assert conf["sctp"]["enabled"] is jicofo["sctp"]["enabled"] is False
+
+
+def test_a_bridge_asks_nobody_for_its_address(rendered: Path) -> None:
+    mapping = ConfigFactory.parse_file(rendered / "jvb.conf")["ice4j"]["harvest"]["mapping"]
+    assert mapping["aws"]["enabled"] is False
+    assert mapping["stun"]["addresses"] == []
+    assert mapping["static-mappings"] == []
+
+
+def test_a_bridge_behind_nat_says_the_address_in_front(rendered: Path) -> None:
+    mapping = ConfigFactory.parse_file(rendered / "nat-jvb.conf")["ice4j"]["harvest"]["mapping"]
+    assert mapping["static-mappings"] == [
+        {"local-address": "10.0.0.5", "public-address": "203.0.113.7"},
+        {"local-address": "2001:db8::5", "public-address": "2001:db8:1::7"},
+    ]
+
+
+def test_java_gets_a_part_of_the_memory_for_a_bridge(rendered: Path) -> None:
+    text = (rendered / "nat-service.conf").read_text(encoding="utf-8")
+    assert "\nEnvironment=VIDEOBRIDGE_MAX_MEMORY=1365m\n" in text
+
+
+def test_channels_pass_to_the_bridge_that_has_their_name(rendered: Path) -> None:
+    conf = ConfigFactory.parse_file(rendered / "jvb.conf")["videobridge"]
+    site = (rendered / "site.conf").read_text(encoding="utf-8")
+    server = conf["http-servers"]["public"]
+    name = conf["websockets"]["server-id"]
+    assert f"location ~ ^/colibri-ws/({name})/[^/]+/[^/]+$ {{" in site
+    assert site.count(f"proxy_pass http://{server['host']}:{server['port']};") == 1
+    assert conf["websockets"]["domains"] == [f"{DOMAIN}:443"]
 
 
 def test_the_secret_is_in_its_own_file_only(rendered: Path) -> None:

@@ -40,6 +40,8 @@ WRITTEN = {
                    'content': lookup('ansible.builtin.template',
                                       __jicofo_templates ~ '/jicofo.conf.j2')}]
                  + __jicofo_unit_files[__jicofo_unit_of]""",
+    "jitsi_videobridge": """jitsi_videobridge_wishes.values() | map(attribute='config_files.files')
+                            | flatten""",
     "jitsi_web": "__jitsi_web_files",
 }
 # What the playbook hands on from one role to others
@@ -64,12 +66,17 @@ OTHERWISE = {
     "jitsi_web_worker_connections": 1024,
     "__jitsi_web_seen": {"responder": True},
     "jitsi_tokens_source": "archive",
+    "jitsi_videobridge_public_address": ["203.0.113.7"],
+    "jitsi_videobridge_memory": 1024,
+    "jitsi_extra_videobridge": {"videobridge": {"cc": {"trust-bwe": False}}},
     "jitsi_extra_modules": {"main": ["version"]},
     "jitsi_extra_settings": {"conference": {"muc_log_by_default": False}},
 }
 
 
-def _facts(family: str, distribution: str, version: str, nginx: str, jicofo: str) -> dict[str, Any]:
+def _facts(
+    family: str, distribution: str, version: str, nginx: str, jicofo: str, bridge: str
+) -> dict[str, Any]:
     units = {"jicofo": "/usr/lib/systemd/system/jicofo.service"} if jicofo else {}
     return {
         "os_family": family,
@@ -81,15 +88,23 @@ def _facts(family: str, distribution: str, version: str, nginx: str, jicofo: str
             "apt_files": {},
             "lua_package": "lua",
             "unit_files": units,
-            "jitsi": {"jicofo": jicofo, "plugins": "/usr/share/jitsi-meet/prosody-plugins"},
+            "addresses": {"ipv4": "10.0.0.5", "ipv6": ""},
+            "memory": 4096,
+            "jitsi": {
+                "jicofo": jicofo,
+                "videobridge": bridge,
+                "plugins": "/usr/share/jitsi-meet/prosody-plugins",
+            },
         },
     }
 
 
 PLATFORMS = {
-    REFERENCE: _facts("Debian", "Debian", "13", "1.26.3-3+deb13u1", ""),
-    "debian12": _facts("Debian", "Debian", "12", "1.22.1-9+deb12u2", ""),
-    "archlinux": _facts("Archlinux", "Archlinux", "rolling", "1.28.0-1", "/etc/jicofo"),
+    REFERENCE: _facts("Debian", "Debian", "13", "1.26.3-3+deb13u1", "", ""),
+    "debian12": _facts("Debian", "Debian", "12", "1.22.1-9+deb12u2", "", ""),
+    "archlinux": _facts(
+        "Archlinux", "Archlinux", "rolling", "1.28.0-1", "/etc/jicofo", "/etc/jitsi-videobridge"
+    ),
 }
 LOADER = DataLoader()
 
@@ -126,7 +141,7 @@ def _sets() -> dict[str, dict[str, Any]]:
                 on = more
         named[f"all with {decider}"] = _inventory(on)
     named["an authority"] = {**_inventory(["affiliation"]), "jitsi_certificate": "acme"}
-    named["other options"] = {**_inventory(["affiliation"]), **OTHERWISE}
+    named["other options"] = {**_inventory(["affiliation", "bridge"]), **OTHERWISE}
     return named
 
 
@@ -158,6 +173,7 @@ def _written(facts: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[tup
         "playbook_dir": str(ROOT / "playbooks"),
         "jitsi_token_secret": "a secret of the tokens, for tests only",
         "jicofo_password": "a password of Jicofo, for tests only",
+        "jitsi_videobridge_password": "a password of a bridge, for tests only",
         **given,
     }
     text = json.dumps(_render(shared, "jitsi_access_model"))

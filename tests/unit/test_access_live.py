@@ -38,8 +38,16 @@ from vestibule.access.attempts import kick
 from vestibule.access.cases import CASES, Case
 from vestibule.access.cases.owner_party import meeting
 from vestibule.access.certificates import NoCertificate
+from vestibule.access.media import COLIBRI, ICE, JINGLE
 from vestibule.access.participant import Standing
-from vestibule.access.play import FocusAbsent, attempt_once, judge, play, wait_for_focus
+from vestibule.access.play import (
+    FocusAbsent,
+    attempt_once,
+    judge,
+    play,
+    wait_for_bridge,
+    wait_for_focus,
+)
 from vestibule.access.scene import Entrance, Scene
 from vestibule.access.tokens import Issuer
 from vestibule.access.transports import (
@@ -134,6 +142,7 @@ class Answer:
     login: Callable[[str], Awaitable[str | None]]
     join: Callable[[str, str], str | None] = lambda _token, _room: None
     creates_rooms: bool = True
+    bridges: int = 1
 
 
 async def accept(_: str) -> str | None:
@@ -205,12 +214,22 @@ class Conversation:
         self._host = ""
         self._rooms = rooms
         self._user = secrets.token_hex(4)
+        self._path = urllib.parse.urlsplit(request.path).path
+        self._port = connection.local_address[1]
+
+    async def greet(self) -> None:
+        """Be a channel of a bridge, which is open to everybody here."""
+        async for _ in self._connection:
+            await self.say(json.dumps({"colibriClass": "ServerHello"}))
 
     async def say(self, *replies: str) -> None:
         for reply in replies:
             await self._connection.send(reply)
 
     async def run(self) -> None:
+        if self._path.startswith("/colibri-"):
+            await self.greet()
+            return
         try:
             async for message in self._connection:
                 heard = parse(message)
@@ -261,6 +280,8 @@ class Conversation:
         return [element("message", {"xmlns": "jabber:client", "from": sent.get("to", "")}, *news)]
 
     async def iq(self, asked: ET.Element) -> list[str]:
+        if asked.get("type") in ("result", "error"):  # of a question of ours
+            return []
         await self._kick(asked)
         jid = element("jid", None, f"{self._user}@{self._host}/browser")
         ready = str(self._answer.creates_rooms).lower()
@@ -310,6 +331,10 @@ class Conversation:
             attributes = {"xmlns": "jabber:client", "from": f"{room}/{nick}", "type": "error"}
             return [element("presence", attributes, element("error", None, condition, words))]
         self._rooms[room][nick] = self
+        if len(self._rooms[room]) > 1:
+            for name, somebody in self._rooms[room].items():
+                with contextlib.suppress(websockets.ConnectionClosed):  # who has left
+                    await somebody.say(self._invitation(room, name))
         item = element("item", {"affiliation": "owner", "role": "moderator"})
         return [
             element("presence", {"xmlns": "jabber:client", "from": f"{room}/{who}"}, extended)
@@ -318,6 +343,18 @@ class Conversation:
                 (nick, element("x", {"xmlns": MUC_USER}, item, "<status code='110'/>")),
             )
         ]
+
+    def _invitation(self, room: str, nick: str) -> str:
+        """What Jicofo says once two are there: a place on a bridge, or that there is none."""
+        sender = {"xmlns": "jabber:client", "from": f"{room}/focus"}
+        if not self._answer.bridges:
+            return element("presence", sender, element("bridgeNotAvailable", {"xmlns": FOCUS}))
+        url = f"wss://{DOMAIN}:{self._port}/colibri-ws/jvb/meeting/{nick}?pwd={nick}"
+        channel = element("web-socket", {"xmlns": COLIBRI, "url": url})
+        place = {"xmlns": ICE, "ufrag": "fragment", "pwd": "password"}
+        content = element("content", None, element("transport", place, channel))
+        jingle = element("jingle", {"xmlns": JINGLE, "action": "session-initiate"}, content)
+        return element("iq", {**sender, "type": "set", "id": secrets.token_hex(4)}, jingle)
 
 
 @contextlib.asynccontextmanager
@@ -334,7 +371,7 @@ async def entrance_to(
         "127.0.0.1",
         0,
         ssl=identity.tls,
-        subprotocols=[websockets.Subprotocol("xmpp")],
+        select_subprotocol=lambda _, offered: next(iter(offered), None),
         close_timeout=0.1,
     ) as server:
         port = next(iter(server.sockets)).getsockname()[1]
@@ -447,6 +484,45 @@ def test_a_refusal_for_another_reason_does_not_count(identity: Identity) -> None
     ok, got = outcome(CASES["expired_refused"], Answer(blame_the_issuer), identity)
     assert not ok
     assert got == "refused: not-allowed (invalid 'iss' claim) [two minutes ago]"
+
+
+@pytest.mark.parametrize(
+    ("bridges", "expected"),
+    [
+        pytest.param(1, (True, "meet on a bridge"), id="a bridge"),
+        pytest.param(
+            0, (False, "refused: no-bridge (everybody is thrown out) [join]"), id="no bridge"
+        ),
+    ],
+)
+def test_two_people_meet_where_a_bridge_is(
+    bridges: int, expected: tuple[bool, str], identity: Identity
+) -> None:
+    answer = replace(HONEST, bridges=bridges)
+    assert outcome(CASES["two_people_meet"], answer, identity) == expected
+
+
+def test_the_channel_is_opened_where_jicofo_says(identity: Identity) -> None:
+    assert outcome(CASES["bridge_channel_opens"], HONEST, identity) == (True, "opens")
+
+
+def test_a_bridge_that_takes_no_packets_is_noticed(identity: Identity) -> None:
+    ok, got = outcome(CASES["media_reaches_the_bridge"], HONEST, identity)
+    assert not ok
+    assert got == "no answer over UDP: no address [check of ICE]"
+
+
+def test_a_bridge_that_does_not_come_is_waited_for_and_then_left_to_the_cases(
+    identity: Identity,
+) -> None:
+    async def waited(bridges: int, patience: float) -> float:
+        async with entrance_to(replace(HONEST, bridges=bridges), identity) as entrance:
+            started = asyncio.get_running_loop().time()
+            await wait_for_bridge(entrance, patience)
+            return asyncio.get_running_loop().time() - started
+
+    assert asyncio.run(waited(1, 30)) < 5
+    assert asyncio.run(waited(0, 0.2)) >= 0.2
 
 
 def test_verdicts_come_in_the_order_of_the_registry(identity: Identity) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import signal
 import socket
@@ -459,29 +460,93 @@ def test_debian_has_one_name_for_a_library_of_all_lua(
 
 
 @pytest.mark.parametrize(
-    ("plugins", "jicofo"),
+    ("plugins", "jicofo", "bridge"),
     [
-        pytest.param("/usr/share/jitsi-meet/prosody-plugins", "/etc/jitsi/jicofo", id="Debian"),
-        pytest.param("/usr/lib/jitsi-meet-prosody", "/etc/jicofo", id="AUR, from source"),
         pytest.param(
-            "/usr/share/jitsi-meet-prosody-plugins", "/etc/jitsi/jicofo", id="AUR, binaries"
+            "/usr/share/jitsi-meet/prosody-plugins",
+            "/etc/jitsi/jicofo",
+            "/etc/jitsi/videobridge",
+            id="Debian",
+        ),
+        pytest.param(
+            "/usr/lib/jitsi-meet-prosody",
+            "/etc/jicofo",
+            "/etc/jitsi-videobridge",
+            id="AUR, from source",
+        ),
+        pytest.param(
+            "/usr/share/jitsi-meet-prosody-plugins",
+            "/etc/jitsi/jicofo",
+            "/etc/jitsi/videobridge",
+            id="AUR, binaries",
         ),
     ],
 )
 def test_the_package_manager_says_where_the_packages_have_their_things(
-    plugins: str, jicofo: str
+    plugins: str, jicofo: str, bridge: str
 ) -> None:
     files = [
         *("/etc", "/etc/jitsi", f"{plugins}/token/util.lib.lua", f"{plugins}/mod_auth_token.lua"),
         *(f"{jicofo}", f"{jicofo}/logging.properties", "/etc/logrotate.d/jicofo"),
         "/etc/init.d/jicofo",
+        *(bridge, f"{bridge}/logging.properties", "/etc/logrotate.d/jitsi-videobridge"),
     ]
-    assert host_probe.jitsi_places(files) == {"plugins": plugins, "jicofo": jicofo}
+    assert host_probe.jitsi_places(files) == {
+        "plugins": plugins,
+        "jicofo": jicofo,
+        "videobridge": bridge,
+    }
 
 
 def test_places_are_null_where_no_package_has_them(bare_host: Path, run_module: RunModule) -> None:
     program(bare_host, "pacman", "prosody 1:13.0.2-1")
-    assert probe(run_module)["jitsi"] == {"plugins": None, "jicofo": None}
+    assert probe(run_module)["jitsi"] == {"plugins": None, "jicofo": None, "videobridge": None}
+
+
+def test_a_port_of_udp_that_another_program_has_is_told(
+    bare_host: Path, run_module: RunModule
+) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+        port = other.getsockname()[1]
+        wanted = {
+            "unit": "bridge*",
+            "addresses": ["0.0.0.0", "::"],
+            "ports": [],
+            "udp_ports": [port],
+        }
+        [taken] = probe(run_module, listens=[wanted])["in_the_way"]["bridge*"]["taken"]
+        assert (taken["port"], taken["pid"]) == (port, os.getpid())
+        # Neither a port of TCP with the same number nor a program that is the wanted one
+        tcp = {**wanted, "ports": [port], "udp_ports": []}
+        own = {**wanted, "processes": [taken["process"]]}
+        for each in (tcp, own):
+            assert probe(run_module, listens=[each])["in_the_way"]["bridge*"]["taken"] == []
+
+
+def test_a_port_of_udp_is_free_once_its_program_is_gone(
+    bare_host: Path, run_module: RunModule
+) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+        port = other.getsockname()[1]
+    wanted = {"unit": "bridge*", "addresses": ["0.0.0.0"], "ports": [], "udp_ports": [port]}
+    assert probe(run_module, listens=[wanted])["in_the_way"]["bridge*"]["taken"] == []
+
+
+def test_memory_is_in_megabytes() -> None:
+    assert host_probe.memory("MemTotal:        2048000 kB\nMemFree: 5 kB\n") == 2000
+    assert host_probe.memory("") == 0
+
+
+def test_own_addresses_are_those_by_which_packets_leave(
+    bare_host: Path, run_module: RunModule
+) -> None:
+    addresses = probe(run_module)["addresses"]
+    assert addresses.keys() == {"ipv4", "ipv6"}
+    for version, address in addresses.items():
+        if address:
+            assert f"ipv{ipaddress.ip_address(address).version}" == version
 
 
 SOURCE = {

@@ -417,6 +417,57 @@ def test_an_account_goes_with_its_feature(features: dict[str, Any]) -> None:
     assert both["accounts_off"] == []
 
 
+def test_a_bridge_is_one_of_a_list_and_goes_with_its_feature(features: dict[str, Any]) -> None:
+    account = "jvb@auth.meet.example.org"
+    model = build_model(features, DOMAIN)
+    [bridge] = model["bridges"]
+    servers = model["bridge"]["videobridge"]["http-servers"]
+    assert bridge == {"name": "jvb", "account": account, "channels": "127.0.0.1:9090"}
+    assert bridge["channels"] == f"{servers['public']['host']}:{servers['public']['port']}"
+    assert bridge["name"] == model["bridge"]["videobridge"]["websockets"]["server-id"]
+    internal = model["prosody"]["hosts"]["internal.auth.meet.example.org"]["settings"]
+    assert account in internal["admins"]
+    without = build_model(features, {**DOMAIN, "jitsi_features_off": ["bridge"]})
+    assert without["bridges"] == [] and without["bridge"] == {}
+    assert account in without["accounts_off"]
+    assert account not in without["prosody"]["settings"]["unlimited_jids"]
+    assert any("thrown out" in each for each in without["warnings"])
+    assert not any("thrown out" in each for each in model["warnings"])
+    assert "two_people_meet" in model["cases"] and "two_people_meet" not in without["cases"]
+    # Where a bridge has no SCTP and Jicofo asks for it, nothing is allocated
+    assert model["jicofo"]["sctp"] == {"enabled": False} and "sctp" not in without["jicofo"]
+
+
+def test_channels_lead_to_the_port_that_browsers_use(features: dict[str, Any]) -> None:
+    given = {**DOMAIN, "jitsi_web_port": 8443}
+    [domain] = build_model(features, given)["bridge"]["videobridge"]["websockets"]["domains"]
+    assert domain == "meet.example.org:8443"
+
+
+def test_a_condition_over_several_lines_is_one(features: dict[str, Any]) -> None:
+    """YAML keeps the break before a line that is further in."""
+    assert not any(
+        "jitsi_extra_modules" in each for each in build_model(features, DOMAIN)["warnings"]
+    )
+    given = {**DOMAIN, "jitsi_extra_jicofo": {"conference": {"max-video-senders": 20}}}
+    assert any("jitsi_extra_modules" in each for each in build_model(features, given)["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        pytest.param("203.0.113.7", ["203.0.113.7"], id="one"),
+        pytest.param(["203.0.113.7", "2001:DB8::7"], ["203.0.113.7", "2001:db8::7"], id="both"),
+        pytest.param("10.1.2.3", ["10.1.2.3"], id="of an own network"),
+    ],
+)
+def test_public_addresses_are_a_list(
+    features: dict[str, Any], written: Any, read: list[str]
+) -> None:
+    given = {**DOMAIN, "jitsi_videobridge_public_address": written}
+    assert build_model(features, given)["options"]["videobridge_public_address"] == read
+
+
 def test_jicofo_and_the_client_hear_of_machines(features: dict[str, Any]) -> None:
     without = build_model(features, DOMAIN)
     assert not {"jibri", "jigasi"} & set(without["jicofo"])

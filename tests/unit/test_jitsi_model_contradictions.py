@@ -65,6 +65,7 @@ BY_THE_INVENTORY = {
         "jitsi_web_trusted_proxies": ["192.0.2.7/32"],
     },
     "web_proxy_port_without_proxies": {"jitsi_web_proxy_port": 8081},
+    "videobridge_port_of_others": {"jitsi_videobridge_port": 3478},
     "token_secret_in_the_hosts_file": settings("main", app_secret="x" * 40),
 }
 

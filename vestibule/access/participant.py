@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Self, TypeVar
 
+from .media import Place, is_offer, place_in
 from .transports import Door, Transport
 from .xmpp import (
     BIND,
@@ -49,6 +50,7 @@ PRESENCE = qualified(CLIENT, "presence")
 SELF_PRESENCE = "110"  # status code of one's own presence, XEP-0045
 FOCUS_NICK = "focus"
 
+_NO_BRIDGE = qualified(FOCUS, "bridgeNotAvailable")
 _RESOURCE_LENGTH = 8  # characters of the user's name that Jitsi's clients take as nick
 _FOCUS_RETRY = 0.25  # seconds
 _MAX_UNREAD = 1000  # stanzas
@@ -98,6 +100,7 @@ class Participant:
         self._waiting: list[tuple[Predicate, asyncio.Future[ET.Element]]] = []
         self._ended: AccessError | None = None
         self._standings: dict[str, Standing] = {}  # by the room's address, as of what arrived last
+        self._places: dict[str, Place] = {}  # likewise
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -306,6 +309,24 @@ class Participant:
             "an invitation",
         )
 
+    async def place(self, room: Room) -> Place:
+        """The place on a bridge that Jicofo offers once two are in ``room``.
+
+        Raises Refused where it says that there is no bridge, on which clients leave.
+        """
+        known = self._places.get(room.address.lower())
+        if known:
+            return known
+        told = await self.wait_for(
+            lambda stanza: (
+                room.sent(stanza) and (_is_offer(stanza) or stanza.find(_NO_BRIDGE) is not None)
+            ),
+            "a place on a bridge",
+        )
+        if told.tag == PRESENCE:
+            raise Refused(Stage.FOCUS, "no-bridge", "everybody is thrown out")
+        return place_in(told)
+
     def standing(self, room: Room) -> Standing:
         """What ``room`` makes of this participant, by the last presence that arrived."""
         for address in (room.address, room.mapped_address):
@@ -469,7 +490,12 @@ class Participant:
             while True:
                 stanza = await self._transport.receive()
                 self._note_standing(stanza)
-                if _is_question(stanza):
+                if _is_offer(stanza):
+                    await self._transport.send(_result(stanza))
+                    room = stanza.get("from", "").partition("/")[0].lower()
+                    self._places[room] = place_in(stanza)
+                    self._hand_over(stanza)
+                elif _is_question(stanza):
                     await self._answer(stanza)
                 elif not self._hand_over(stanza):
                     self._unread.append(stanza)
@@ -505,6 +531,16 @@ def _is(*names: str) -> Predicate:
 
 def _is_question(stanza: ET.Element) -> bool:
     return stanza.tag == IQ and stanza.get("type") in ("get", "set")
+
+
+def _is_offer(stanza: ET.Element) -> bool:
+    return stanza.tag == IQ and stanza.get("type") == "set" and is_offer(stanza)
+
+
+def _result(question: ET.Element) -> str:
+    """The answer that takes note of a question (RFC 6120, section 8.2.3)."""
+    attributes = {"id": question.get("id", ""), "to": question.get("from", "")}
+    return element("iq", {"xmlns": CLIENT, "type": "result", **attributes})
 
 
 def _not_implemented(question: ET.Element) -> str:

@@ -62,6 +62,29 @@ async def wait_for_focus(entrances: Sequence[Entrance], patience: float) -> None
         raise unreachable
 
 
+async def wait_for_bridge(entrance: Entrance, patience: float) -> None:
+    """Return once two people are given places on a bridge, or after ``patience`` seconds.
+
+    The first place of a bridge that has just started can take so long that Jicofo lets the bridge
+    rest for a minute. Whether there is one at all is for the cases to show.
+    """
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        room = entrance.room()
+        token = entrance.issuer.token(room=room.name)
+        try:
+            async with entrance.enter(room, token) as first, entrance.enter(room, token) as second:
+                await first.place(room)
+                await second.place(room)
+                return
+        except (Refused, NoAnswer) as error:
+            if isinstance(error, Refused) and error.condition != "no-bridge":
+                return
+            await asyncio.sleep(_RETRY)
+        except Broken:
+            return
+
+
 async def _ask_until(deadline: float, somebody: Participant, room: Room) -> None:
     while True:
         try:

@@ -14,7 +14,15 @@ from typing import Any, Protocol
 from . import certificates, report
 from .cases import CASES, Case, choose
 from .chromium import NoBrowser, chromium, find
-from .play import FocusAbsent, Verdict, play, play_again, wait_for_focus
+from .play import (
+    FocusAbsent,
+    Verdict,
+    judge,
+    play,
+    play_again,
+    wait_for_bridge,
+    wait_for_focus,
+)
 from .scene import Entrance
 from .tokens import Issuer
 from .transports import TRANSPORTS, front_door
@@ -22,6 +30,8 @@ from .xmpp import AccessError
 
 # How mod_fail_closed begins its reason, and Prosody its own for a module that lacks something
 _STOPPED = ("Unguarded door", "Error initializing module")
+BRIDGE = "bridge"
+_MEETING = CASES["two_people_meet"]
 _COMPARES = CASES["certificate_of_the_file_is_shown"]
 Pair = tuple[Verdict, Verdict]  # a wrong one, and what came of it when it was played again
 
@@ -156,6 +166,14 @@ def _verdicts(
                 for kind in TRANSPORTS.values()
             ]
             await wait_for_focus(entrances, settings["focus_timeout"])
+            if BRIDGE in features:
+                await wait_for_bridge(entrances[0], settings["focus_timeout"])
+            elif not (await judge(_MEETING, entrances[0])).ok:
+                screen.warning(
+                    f"{domain} has no bridge: everybody is thrown out of a meeting when a second"
+                    f" person comes. Remove {BRIDGE} from jitsi_features_off, or run one of your"
+                    " own."
+                )
             if settings["note"]:
                 screen.line(settings["note"])
             screen.line(f"access cases on {domain}, as the server answers:")

@@ -13,8 +13,9 @@ import ssl
 import urllib.parse
 import xml.etree.ElementTree as ET
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import ClassVar, Self
 
 import httpx
@@ -114,6 +115,38 @@ class Transport(ABC):
         """End the stream. Never raises."""
 
 
+async def dial(
+    door: Door,
+    target: str,
+    subprotocols: Sequence[websockets.Subprotocol] | None = None,
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> ClientConnection:
+    """Connect by TCP, TLS and the handshake of a WebSocket at this path and query.
+
+    Raises Refused on an HTTP 4xx, else Broken.
+    """
+    try:
+        return await websockets.connect(
+            f"wss://{door.host_header}{target}",
+            host=door.address,
+            port=door.port,
+            server_hostname=door.domain,
+            ssl=door.trust,
+            subprotocols=subprotocols,
+            additional_headers=headers,
+            compression=None,
+            proxy=None,
+            open_timeout=None,
+            close_timeout=1,
+            ping_interval=None,
+            max_size=MAX_MESSAGE,
+        )
+    except websockets.InvalidStatus as error:
+        raise _http_error(error.response.status_code) from None
+    except (OSError, websockets.WebSocketException) as error:
+        raise _rejection(error) from None
+
+
 class WebSocketTransport(Transport):
     """XMPP over WebSocket."""
 
@@ -127,27 +160,8 @@ class WebSocketTransport(Transport):
         cls, door: Door, query: Mapping[str, str], headers: Mapping[str, str], path: str = ""
     ) -> Self:
         """Connect by TCP, TLS and the WebSocket handshake."""
-        path = f"{path or '/xmpp-websocket'}?{urllib.parse.urlencode(query)}"
-        try:
-            connection = await websockets.connect(
-                f"wss://{door.host_header}{path}",
-                host=door.address,
-                port=door.port,
-                server_hostname=door.domain,
-                ssl=door.trust,
-                subprotocols=[websockets.Subprotocol("xmpp")],
-                additional_headers=headers,
-                compression=None,
-                proxy=None,
-                open_timeout=None,
-                close_timeout=1,
-                ping_interval=None,
-                max_size=MAX_MESSAGE,
-            )
-        except websockets.InvalidStatus as error:
-            raise _http_error(error.response.status_code) from None
-        except (OSError, websockets.WebSocketException) as error:
-            raise _rejection(error) from None
+        target = f"{path or '/xmpp-websocket'}?{urllib.parse.urlencode(query)}"
+        connection = await dial(door, target, [websockets.Subprotocol("xmpp")], headers)
         return cls(connection)
 
     async def open(self, to: str) -> None:

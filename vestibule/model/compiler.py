@@ -28,6 +28,7 @@ from vestibule.values import type_name
 _EMPTY: Mapping[str, Any] = {
     "prosody": {},
     "jicofo": {},
+    "bridge": {},
     "web": {},
     "tenant_web": {},
     "proves": [],
@@ -136,12 +137,16 @@ def build_model(
         own = features[name].get("names", {})
         names.update(substitute(own, {"options": public}, f"{name}.names"))
     machines: dict[str, dict[str, Any]] = {}
+    bridges: list[dict[str, str]] = []
     accounts: dict[str, str] = {}
     for name in chosen:
         said = features[name].get("machines", {})
         said = substitute(said, {"options": public, "names": names}, f"{name}.machines")
         for kind, machine in said.items():
             machines[kind] = {"networks": [], **machines.get(kind, {}), **machine}
+        said = features[name].get("bridges", {})
+        said = substitute(said, {"options": public, "names": names}, f"{name}.bridges")
+        bridges += [{"name": bridge, **each} for bridge, each in said.items()]
         for user, password in features[name].get("accounts", {}).items():
             accounts[names[user]] = password
     check_lengths(names, accounts)
@@ -152,12 +157,14 @@ def build_model(
         # What every door lets in that knows machines: their hosts
         "machines": [machine["host"] for machine in machines.values()],
         "machine_networks": [each for machine in machines.values() for each in machine["networks"]],
+        "bridges": [bridge["account"] for bridge in bridges],
         "breweries": {machine["host"]: machine["brewery"].lower() for machine in machines.values()},
     }
 
     merger = _Merger()
     model = _merge(features, chosen, variables, merger)
-    merger.merge(model["jicofo"], options["extra_jicofo"], "jitsi_extra_jicofo", ("jicofo",))
+    for part, option in (("jicofo", "extra_jicofo"), ("bridge", "extra_videobridge")):
+        merger.merge(model[part], options.get(option, {}), f"jitsi_{option}", (part,))
     prosody = model["prosody"]
     hosts = {
         key: _finish_host(key, host)
@@ -173,6 +180,7 @@ def build_model(
         "options": public,
         "names": names,
         "machines": machines,
+        "bridges": bridges,
         "accounts": accounts,
         "accounts_off": _accounts_off(features, chosen, public, prosody["hosts"]),
         **model,
@@ -218,7 +226,7 @@ def _merge(
 ) -> dict[str, Any]:
     """What the chosen features say, merged by part of the model."""
     parts: dict[str, dict[str, Any]] = {
-        part: {} for part in ("prosody", "jicofo", "web", "tenant_web")
+        part: {} for part in ("prosody", "jicofo", "bridge", "web", "tenant_web")
     }
     needed_by: dict[str, list[str]] = {}
     cases: list[str] = []

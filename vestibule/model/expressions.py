@@ -11,7 +11,7 @@ from jinja2 import Environment, StrictUndefined, Undefined, UndefinedError
 
 from vestibule.model import ModelError
 
-_EXPRESSION = re.compile(r"\{\{((?:(?!\}\}).)*)\}\}")
+_EXPRESSION = re.compile(r"\{\{((?:(?!\}\}).)*)\}\}", re.DOTALL)
 _REFERENCE = re.compile(r"\{\{ (names|options)\.(\w+) \}\}")
 
 

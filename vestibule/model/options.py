@@ -26,7 +26,15 @@ _KEY = re.compile(
     r"ssh-(ed25519|rsa|dss)|ecdsa-sha2-nistp|\S+-cert-v01@openssh\.com|.*----[- ]BEGIN "
 )
 _HOCON_KEY = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,99}")
-_JICOFO_LOGIN = ("jitsi_extra_jicofo.xmpp.client.password.",)
+# Of a program's file: the word for it, an example of what is below, and what roles put there
+_HOCON_FILES = {
+    "jitsi_extra_jicofo": ("jicofo.conf", "as below jicofo in jicofo.conf"),
+    "jitsi_extra_videobridge": ("jvb.conf", "as in jvb.conf"),
+}
+_LOGINS = {
+    "jitsi_extra_jicofo.xmpp.client.password": "jicofo",
+    "jitsi_extra_videobridge.videobridge.apis.xmpp-client.configs": "jitsi_videobridge",
+}
 _PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9_]{2,99}\*?")
 _MODULE = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 # What IDNA 2003, which Python has, writes otherwise than IDNA 2008, by which domains are sold
@@ -206,31 +214,65 @@ def _check_host_settings(variable: str, value: Any, spec: Mapping[str, Any]) -> 
     return hosts
 
 
-def _check_jicofo(variable: str, value: Any, spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Refuses what HOCON would take for something else; ``place`` grows on the way in."""
+def _check_hocon(variable: str, value: Any, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Refuses what HOCON would take for something else; ``variable`` grows on the way in."""
+    file, where = _HOCON_FILES[variable.partition(".")[0]]
     if not isinstance(value, dict):
         raise ModelError(
-            f"{variable} must be a mapping, as below jicofo in jicofo.conf, e.g. {variable}:"
-            f" {spec['example']}."
+            f"{variable} must be a mapping, {where}, e.g. {variable}: {spec['example']}."
         )
     for key, each in value.items():
         place = f"{variable}.{key}"
         if not isinstance(key, str) or not _HOCON_KEY.fullmatch(key):
             raise ModelError(
-                f"{place} is no key of jicofo.conf. Write letters, digits and hyphens, and nest"
+                f"{place} is no key of {file}. Write letters, digits and hyphens, and nest"
                 f" what has dots, e.g. {variable}: {spec['example']}."
             )
-        if f"{place}." in _JICOFO_LOGIN:
+        if place in _LOGINS:
             raise ModelError(
-                f"{place} is set by the role jicofo, from the secrets of this host. Remove it."
+                f"{place} is set by the role {_LOGINS[place]}, from the secrets of this host."
+                " Remove it."
             )
         if isinstance(each, dict):
-            _check_jicofo(place, each, spec)
+            _check_hocon(place, each, spec)
         elif _has_nothing(each):
             raise ModelError(f"{place} has no value. Give it one, or remove it.")
         elif isinstance(each, float) and not math.isfinite(each):
-            raise ModelError(f"{place} is no number that jicofo.conf can have. Use another one.")
+            raise ModelError(f"{place} is no number that {file} can have. Use another one.")
     return value
+
+
+def _check_addresses(variable: str, value: Any, spec: Mapping[str, Any]) -> list[str]:
+    """Addresses that others reach, as they are usually written. One may stand without a list."""
+    found: list[str] = []
+    for each in value if isinstance(value, list) else [value]:
+        try:
+            address = ipaddress.ip_address(each if isinstance(each, str) else "")
+        except ValueError:
+            raise ModelError(
+                f"{variable} has {each!r}, which is no address. Write addresses alone, without name"
+                f" or port, in quotes, e.g. {variable}: {spec['example']}."
+            ) from None
+        if not _may_be_reached(address):
+            raise ModelError(
+                f"{variable} has {each}, which nobody can reach from another host. Write the"
+                f" address that people reach, e.g. {variable}: {spec['example']}."
+            )
+        if str(address) in found:
+            raise ModelError(f"{variable} has {each} twice. Remove one.")
+        found.append(str(address))
+    return found
+
+
+def _may_be_reached(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    return not (
+        address.is_loopback
+        or address.is_unspecified
+        or address.is_multicast
+        or address.is_link_local
+        or "%" in str(address)
+        or (address.version == 4 and int(address) == 0xFFFFFFFF)
+    )
 
 
 def _check_versions(variable: str, value: Any, spec: Mapping[str, Any]) -> dict[str, str]:
@@ -358,7 +400,9 @@ _CHECKS: dict[str, _Check] = {
     "host_modules": _check_host_modules,
     "host_settings": _check_host_settings,
     "versions": _check_versions,
-    "jicofo": _check_jicofo,
+    "jicofo": _check_hocon,
+    "videobridge": _check_hocon,
+    "addresses": _check_addresses,
     "patterns": _check_patterns,
     "proxies": _check_proxies,
 }

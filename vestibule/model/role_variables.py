@@ -23,6 +23,7 @@ from vestibule.values import type_name
 
 _SECONDS_A_DAY = 86400
 _DEBUG_DAYS = 7
+LEAST_MEMORY = 256  # megabytes for Java
 _MAX_PATH = 1000  # characters; Linux has 4096 in all, and names are added to ours
 # What configures a file system, a shell or a list of folders as well is left out
 _PATH = re.compile(r"/[A-Za-z0-9._+@~,=-]+(/[A-Za-z0-9._+@~,=-]+)*/?")
@@ -413,6 +414,16 @@ def _root(variable: str, value: Any) -> None:
         raise _words(variable, fault, _OWN_FOLDER)
 
 
+def _memory(variable: str, value: Any) -> None:
+    _whole(0, 65536, 2048)(variable, value)
+    if 0 < value < LEAST_MEMORY:
+        raise _words(
+            variable,
+            f"is {value} MB, with which no bridge starts.",
+            f"Set it to {LEAST_MEMORY} or more, or remove it.",
+        )
+
+
 _OWN_FOLDER = "Name a folder that has the web client and nothing else, as /usr/share/jitsi-meet."
 
 
@@ -485,6 +496,10 @@ CHECKS: Mapping[str, Check] = {
     "jitsi_verify_browser": _form(_PROGRAM, "/usr/bin/chromium", "a program", empty=True),
     "jitsi_verify_timeout": _SECONDS,
     "jitsi_verify_focus_timeout": _SECONDS,
+    "jitsi_videobridge_memory": _memory,
+    "jitsi_videobridge_package": _form(
+        _PACKAGE, "jitsi-videobridge2", "a name of a package", empty=True
+    ),
     "jitsi_web_addresses": _addresses(True, '["0.0.0.0", "[::]"]'),
     "jitsi_web_certificate": _host_file_or_nothing,
     "jitsi_web_certificate_key": _host_file_or_nothing,

@@ -14,6 +14,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 
 from .breakout import BREAKOUT
+from .bridge import BRIDGE
 from .case import Case, Refusal
 from .certificates import CERTIFICATES
 from .floods import FLOODS
@@ -51,6 +52,7 @@ GROUPS: tuple[tuple[Case, ...], ...] = (
     LIMITS,
     FLOODS,
     WEB,
+    BRIDGE,
     MEETING,
     CERTIFICATES,
 )

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Stand-in (test double) for Jicofo: not Jitsi's code.
 
-A conference focus without media. It logs in to Prosody as ``jicofo.conf`` says, trusts whom Java
-trusts, opens the rooms that clients ask for, makes somebody owner of a room that has none, and
-leaves a room with the last person. With authentication of type JWT, the users of one domain open
-rooms and own them. Moderators' orders to record or to call go to a recorder or a gateway that
-waits in its brewery. It is stricter than the real one in two points: TLS with a certificate that is
-good for ``xmpp.client.domain`` is always required, and it does not start with another type of
-authentication.
+A conference focus. It logs in to Prosody as ``jicofo.conf`` says, trusts whom Java trusts, opens
+the rooms that clients ask for, makes somebody owner of a room that has none, and leaves a room with
+the last person. When a second person comes, everybody is offered a place on a bridge of its
+brewery, or told that there is none, on which clients leave. With authentication of type JWT, the
+users of one domain open rooms and own them. Moderators' orders to record or to call go to a
+recorder or a gateway that waits in its brewery. It is stricter than the real one in two points: TLS
+with a certificate that is good for ``xmpp.client.domain`` is always required, and it does not start
+with another type of authentication.
 
 Usage: jicofo.py JICOFO_CONF
 """
@@ -17,7 +18,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import ssl
 import subprocess
 import sys
 import time
@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from xml.etree import ElementTree
 
+from java_trust import trust_of_java
 from slixmpp import JID, ClientXMPP
 from slixmpp.exceptions import IqError, IqTimeout
 from slixmpp.xmlstream import XMLStream
@@ -40,6 +41,9 @@ JIBRI = "http://jitsi.org/protocol/jibri"
 JIGASI = "http://jitsi.org/protocol/jigasi"
 HEALTH = "http://jitsi.org/protocol/health"
 COLIBRI = "http://jitsi.org/protocol/colibri"
+COLIBRI2 = "jitsi:colibri2"
+JINGLE = "urn:xmpp:jingle:1"
+ICE = "urn:xmpp:jingle:transports:ice-udp:1"
 RAYO = "urn:xmpp:rayo:1"
 
 RECONNECT_DELAY = 1.0  # seconds, as the real one
@@ -49,6 +53,7 @@ SESSION_LIFETIME = 60.0  # seconds, of a JWT session in the real one
 FAILURE_TIMEOUT = 60.0  # seconds during which a recorder that failed is not asked again
 DIAL_RETRIES = 2
 TRANSCRIBER = "jitsi_meet_transcribe"
+MIN_PARTICIPANTS = 2  # who is alone needs no bridge
 MOVING = "switch_room"  # status of who goes from one room of a meeting to another
 
 log = logging.getLogger("jicofo")
@@ -60,6 +65,7 @@ class Settings:
 
     client: dict[str, Any]
     bridge: dict[str, Any]
+    sctp: bool
     jibri: dict[str, Any]
     jigasi: dict[str, Any]
     conference: dict[str, Any]
@@ -81,6 +87,7 @@ class Settings:
             client={"hostname": "localhost", "port": 5222, "username": "focus"}
             | content["xmpp"]["client"],
             bridge=content.get("bridge", {}),
+            sctp=content.get("sctp", {}).get("enabled", True),
             jibri={"num-retries": 5} | content.get("jibri", {}),
             jigasi=content.get("jigasi", {}),
             conference={"enable-auto-owner": True} | content.get("conference", {}),
@@ -89,19 +96,6 @@ class Settings:
             trusted_domains=frozenset(content["xmpp"].get("trusted-domains", [])),
             login_domain=authentication["login-url"] if enabled else None,
         )
-
-
-def trust_of_java() -> ssl.SSLContext:
-    """Return a context that trusts the certificates in the store of Java, nobody without it."""
-    store = "/etc/ssl/certs/java/cacerts"
-    argv = ["keytool", "-list", "-rfc", "-keystore", store, "-storepass", "changeit"]
-    keytool = subprocess.run(argv, check=False, capture_output=True)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if keytool.returncode == 0:
-        context.load_verify_locations(cadata=keytool.stdout.decode("ascii", "ignore"))
-    else:
-        log.error("Cannot read %s, so nobody is trusted", store)
-    return context
 
 
 class Rejected(Exception):
@@ -198,6 +192,10 @@ class Room:
     entered: asyncio.Future[None] = field(default_factory=asyncio.Future)
     opened: asyncio.Task[None] = field(init=False)
     grants: dict[str, asyncio.Task[None]] = field(default_factory=dict)  # by bare JID
+    identifier: str = field(default_factory=lambda: uuid.uuid4().hex[:16])
+    bridge: JID | None = None  # the seat in the brewery of the one that has the meeting
+    invitations: dict[str, asyncio.Task[None]] = field(default_factory=dict)  # by nick
+    said_no_bridge: bool = False
     patience: asyncio.TimerHandle | None = None
 
 
@@ -247,10 +245,20 @@ class Focus:
         XMLStream.connect(self.client, *address)
 
     @property
-    def bridges(self) -> int:
-        """How many bridges are in the brewery."""
+    def bridges(self) -> list[JID]:
+        """The bridges that may be given a meeting, best first."""
         brewery = self._brewery(self.settings.bridge)
-        return len(brewery.people) if brewery else 0
+        found = []
+        for nick, presence in brewery.presences.items() if brewery else ():
+            said = {
+                stat.get("name"): stat.get("value", "")
+                for stat in presence.iter(f"{{{COLIBRI}}}stat")
+            }
+            # Who says nothing of it is taken for one that drains. Such a one is better than none
+            drains = said.get("drain", "true") == "true"
+            if said.get("healthy") == "true" and said.get("shutdown_in_progress") != "true":
+                found.append((drains, float(said.get("stress_level") or 0), nick))
+        return [JID(f"{brewery.address}/{nick}") for *_, nick in sorted(found)] if brewery else []
 
     def _brewery(self, section: dict[str, Any]) -> Room | None:
         return self.rooms.get(JID(section.get("brewery-jid", "")).bare)
@@ -429,6 +437,8 @@ class Focus:
             if room.owner == nick:
                 room.owner = None
             self._drop_recordings_of(presence["from"])
+            self._take_place(room, nick)
+            self._move_meetings_of(presence["from"])
             self._leave_if_empty(room, is_moving=presence["status"] == MOVING)
             self._manage(room)
         elif item is not None:
@@ -453,12 +463,97 @@ class Focus:
         """Make those people owners of a room who shall be."""
         if room.keeps_open or not room.entered.done() or self.rooms.get(room.address) is not room:
             return
+        if len(room.people) >= MIN_PARTICIPANTS:
+            for nick in room.people:
+                if nick not in room.invitations:
+                    room.invitations[nick] = asyncio.create_task(self._invite(room, nick))
         if self.authority:
             for jid, affiliation in room.people.values():
                 if affiliation != "owner" and self.authority.knows(JID(jid)):
                     self._grant(room, jid)
         elif self.settings.conference["enable-auto-owner"] and room.main is None:
             self._elect(room)
+
+    # Bridges
+
+    async def _invite(self, room: Room, nick: str) -> None:
+        """Offer somebody a place on a bridge, or tell the meeting that there is none."""
+        transport = await self._place(room, nick)
+        if nick not in room.people or self.rooms.get(room.address) is not room:
+            self._take_place(room, nick)
+            return
+        if transport is None:
+            log.error("No bridge for %s", room.address)
+            room.invitations.pop(nick, None)
+            self._tell_of_bridge(room, is_there=False)
+            return
+        self._tell_of_bridge(room, is_there=True)
+        iq = self.client.make_iq_set(ito=JID(f"{room.address}/{nick}"))
+        jingle = ElementTree.Element(
+            f"{{{JINGLE}}}jingle",
+            {
+                "action": "session-initiate",
+                "initiator": f"{room.address}/{self.nick}",
+                "sid": uuid.uuid4().hex[:12],
+            },
+        )
+        for name in ("audio", "video"):
+            attributes = {"creator": "initiator", "name": name, "senders": "both"}
+            content = ElementTree.SubElement(jingle, f"{{{JINGLE}}}content", attributes)
+            content.append(transport)
+        iq.append(jingle)
+        try:
+            await iq.send(timeout=REPLY_TIMEOUT)
+        except (IqError, IqTimeout):
+            log.info("%s/%s does not take the offer", room.address, nick)
+
+    async def _place(self, room: Room, nick: str) -> ElementTree.Element | None:
+        """Have a bridge make a place for somebody; None where no bridge does."""
+        for bridge in [room.bridge] if room.bridge else self.bridges:
+            try:
+                answer = await self._order(bridge, room, {"id": nick, "create": "true"})
+            except (IqError, IqTimeout):
+                log.warning("%s makes no place", bridge)
+                continue
+            transport: ElementTree.Element | None = answer.xml.find(f".//{{{ICE}}}transport")
+            # Without WebSockets both sides have to have SCTP, or there is no channel
+            if transport is not None and (
+                self.settings.sctp or transport.find(f"{{{COLIBRI}}}web-socket") is not None
+            ):
+                room.bridge = bridge
+                return transport
+        return None
+
+    async def _order(self, bridge: JID, room: Room, endpoint: dict[str, str]) -> Any:
+        iq = self.client.make_iq_set(ito=bridge)
+        order = ElementTree.Element(
+            f"{{{COLIBRI2}}}conference-modify", {"meeting-id": room.identifier}
+        )
+        ElementTree.SubElement(order, f"{{{COLIBRI2}}}endpoint", endpoint)
+        iq.append(order)
+        return await iq.send(timeout=REPLY_TIMEOUT)
+
+    def _take_place(self, room: Room, nick: str) -> None:
+        """Have the bridge forget somebody who has left."""
+        if room.invitations.pop(nick, None) and room.bridge:
+            order = self._order(room.bridge, room, {"id": nick, "expire": "true"})
+            asyncio.ensure_future(order).add_done_callback(lambda done: done.exception())
+
+    def _move_meetings_of(self, bridge: JID) -> None:
+        """Give the meetings of a bridge that has left to another one."""
+        for room in [room for room in self.rooms.values() if room.bridge == bridge]:
+            room.bridge = None
+            room.invitations.clear()
+            self._manage(room)
+
+    def _tell_of_bridge(self, room: Room, is_there: bool) -> None:
+        if room.said_no_bridge == (not is_there):
+            return
+        room.said_no_bridge = not is_there
+        presence = self.client.make_presence(pto=f"{room.address}/{self.nick}")
+        if not is_there:
+            presence.append(ElementTree.Element(f"{{{FOCUS}}}bridgeNotAvailable"))
+        presence.send()
 
     def _elect(self, room: Room) -> None:
         """Make the person who is longest in a room its owner, if it has none."""
@@ -728,6 +823,8 @@ class Focus:
 
     def _leave(self, room: Room) -> None:
         self.client.send_presence(pto=f"{room.address}/{self.nick}", ptype="unavailable")
+        for nick in list(room.invitations):
+            self._take_place(room, nick)
         self._forget(room)
 
     def _forget(self, room: Room) -> None:
@@ -758,7 +855,7 @@ async def serve_http(focus: Focus) -> None:
             return "404 Not Found", ""
         if not focus.is_registered:
             return "503 Service Unavailable", "Not connected"
-        if focus.bridges == 0:
+        if not focus.bridges:
             return "500 Internal Server Error", "No operational bridges available"
         return "200 OK", "OK"
 
