@@ -23,6 +23,7 @@ from vestibule.values import type_name
 
 _SECONDS_A_DAY = 86400
 _DEBUG_DAYS = 7
+_MAX_LINE = 200  # characters that people read in one line or two
 _MAX_PATH = 1000  # characters; Linux has 4096 in all, and names are added to ours
 # What configures a file system, a shell or a list of folders as well is left out
 _PATH = re.compile(r"/[A-Za-z0-9._+@~,=-]+(/[A-Za-z0-9._+@~,=-]+)*/?")
@@ -365,6 +366,15 @@ def _certificate(variable: str, value: Any) -> None:
         )
 
 
+def _line(variable: str, value: Any) -> None:
+    if len(_text(variable, value, "help@example.org")) > _MAX_LINE:
+        raise _words(
+            variable,
+            f"has {len(value)} characters, and {_MAX_LINE} are room for whom people ask.",
+            'Shorten it, e.g. to "help@example.org".',
+        )
+
+
 def _note(variable: str, value: Any) -> None:
     _text(variable, value, "A rented server")
 
@@ -489,6 +499,7 @@ CHECKS: Mapping[str, Check] = {
     "jitsi_web_certificate_key": _host_file_or_nothing,
     "jitsi_web_certificate_authority": _host_file_or_nothing,
     "jitsi_web_embedded_by": _origins,
+    "jitsi_web_contact": _line,
     "jitsi_web_package": _form(_PACKAGE, "jitsi-meet-web", "a name of a package", empty=True),
     "jitsi_web_root": _root,
     "jitsi_web_default_server": _truth,

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from .breakout import BREAKOUT
 from .case import Case, Refusal
 from .certificates import CERTIFICATES
+from .dead_ends import DEAD_ENDS
 from .floods import FLOODS
 from .guests import GUESTS
 from .inside import INSIDE
@@ -50,6 +51,7 @@ GROUPS: tuple[tuple[Case, ...], ...] = (
     LIMITS,
     FLOODS,
     WEB,
+    DEAD_ENDS,
     CERTIFICATES,
 )
 CASES: Mapping[str, Case] = {case.name: case for group in GROUPS for case in group}
