@@ -4,7 +4,7 @@
 ``tokens``       tokens of people, and the links with them
 ``access``       the access cases, played live
 ``rendering``    values as Lua literals
-``archives``     tarballs of Prosody plugins (fetched by Ansible's own client)
+``archives``     tarballs of Prosody plugins and of the client (fetched by Ansible's own client)
 ``secret_store`` what is made once and kept beside the inventory (sealed by Ansible's Vault)
 ``versions``     what proved good, written down beside the inventory
 ``secret_strength`` whether a secret can be guessed

@@ -5,6 +5,7 @@ One function a language. Each refuses what its language cannot say in one value.
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -102,6 +103,21 @@ def to_tenant_javascript(value: object) -> str:
     return to_javascript(value).replace("{tenant}", '<!--# echo var="vestibule_tenant" -->')
 
 
+def to_nginx_policy(value: object) -> str:
+    """A policy for the content of pages, into which nginx puts a number in place of ``{nonce}``."""
+    return to_nginx(value).replace("{nonce}", "$request_id")
+
+
+def to_room_link(value: object) -> str:
+    """An address in a page of HTML, with what nginx knows of a room in place of its names."""
+    text = html.escape(_text(value, "an address"), quote=True)
+    for name in ("room", "tenant"):
+        text = text.replace(
+            f"{{{name}}}", f'<!--# echo var="vestibule_{name}_asked" default="" -->'
+        )
+    return text
+
+
 def to_nginx_names(value: object) -> str:
     """Alternatives in a regular expression, all of them plain names."""
     names = [to_nginx_part(each) for each in value] if isinstance(value, list) else []
@@ -126,7 +142,9 @@ LANGUAGES: Mapping[str, Callable[[object], str]] = {
     "nginx": to_nginx,
     "nginx_names": to_nginx_names,
     "nginx_part": to_nginx_part,
+    "nginx_policy": to_nginx_policy,
     "plain": to_plain,
+    "room_link": to_room_link,
     "systemd": to_systemd,
     "tenant_javascript": to_tenant_javascript,
 }

@@ -18,11 +18,17 @@ LANGUAGES = {
     "config.js.j2": {"quoted javascript"},
     "tenant.js.j2": {"quoted tenant_javascript"},
     "nginx.conf.j2": {"quoted nginx"},
-    "site.conf.j2": {"quoted nginx", "quoted nginx_names", "quoted nginx_part", "quoted line"},
+    "site.conf.j2": {
+        "quoted nginx",
+        "quoted nginx_names",
+        "quoted nginx_part",
+        "quoted nginx_policy",
+        "quoted line",
+    },
     ".service.j2": {"quoted plain"},
     "jicofo.service.j2": {"quoted plain"},
     "service.conf.j2": {"quoted systemd", "quoted line"},
-    ".html.j2": {"e"},
+    ".html.j2": {"e", "quoted room_link"},
     ".sh.j2": {"quoted plain"},
 }
 

@@ -265,6 +265,73 @@ def test_nobody_says_who_comes_where_no_proxy_is_trusted(rendered: Path) -> None
     assert "real_ip" not in text and "geo " not in text
 
 
+def policies(path: Path) -> list[str]:
+    """What the servers of a site allow their pages, and last what those of its ends may."""
+    text = path.read_text(encoding="utf-8")
+    return re.findall(r'add_header Content-Security-Policy "(.*)" always;', text)
+
+
+def test_pages_run_the_scripts_of_the_server_and_ask_nobody_else(rendered: Path) -> None:
+    plain, other_name, client, ends = policies(rendered / "site.conf")
+    assert plain == other_name
+    for policy in (plain, other_name, client, ends):
+        assert policy.startswith("default-src 'none'; ")
+        assert policy.endswith("; frame-ancestors 'none'")
+        assert "http" not in policy and "*" not in policy
+    assert "script-src 'self' 'nonce-$request_id' 'wasm-unsafe-eval';" in client
+    assert f"connect-src 'self' wss://{DOMAIN} data: blob:;" in client
+    assert not any("script-src" in policy for policy in (plain, other_name, ends))
+
+
+def test_others_are_asked_for_all_but_scripts(rendered: Path) -> None:
+    *words, client, ends = policies(rendered / "open-site.conf")
+    others = " https://board.example.net wss://board.example.net:8443"
+    directives = dict(part.split(" ", 1) for part in client.split("; "))
+    asked = {name for name, sources in directives.items() if sources.endswith(others)}
+    assert asked == {"img-src", "media-src", "connect-src", "frame-src"}
+    for policy in (*words, client, ends):
+        assert policy.endswith("; frame-ancestors https://intranet.example.org")
+
+
+def test_what_the_operator_adds_comes_before_our_places(rendered: Path) -> None:
+    *others, site = (rendered / "site.conf").read_text(encoding="utf-8").split("\nserver {")
+    assert site.count('include "/etc/nginx/vestibule.d/*.conf";') == 1
+    assert site.index("vestibule.d") < site.index("location ")
+    assert not any("vestibule.d" in other for other in others)
+
+
+def end_pages(path: Path) -> dict[str, str]:
+    """The pages of those who get no further, by language and end."""
+    text = path.read_text(encoding="utf-8")
+    part = r'<!--# if expr="\$vestibule_page = (\w+:\w+)" -->(.*?)<!--# endif -->'
+    return dict(re.findall(part, text, re.DOTALL))
+
+
+def test_each_end_has_a_page_in_each_language(rendered: Path) -> None:
+    pages = end_pages(rendered / "ends.html")
+    named = re.search(r"\(\?<vestibule_end>([\w|]+)\)", (rendered / "site.conf").read_text("utf-8"))
+    assert named
+    ends = named[1].split("|")
+    languages = {key.partition(":")[0] for key in pages}
+    assert {"en", "de"} <= languages
+    assert pages.keys() == {f"{language}:{end}" for language in languages for end in ends}
+    for key, text in pages.items():
+        assert f'<html lang="{key[:2]}">' in text
+        assert "<address>" in text and "/login" not in text
+
+
+def test_a_login_is_on_each_page_with_the_room(rendered: Path) -> None:
+    pages = end_pages(rendered / "login-ends.html")
+    link = (
+        '<a href="https://login.example.org/?room=<!--# echo var="vestibule_room_asked" default=""'
+        ' -->&amp;of=<!--# echo var="vestibule_tenant_asked" default="" -->">'
+    )
+    assert pages
+    for text in pages.values():
+        assert text.count(link) == 1
+        assert "<help@" not in text and "&lt;help@example.org&gt;" in text
+
+
 def test_limits_are_the_numbers_that_were_asked_for(rendered: Path) -> None:
     text = (rendered / "guest-site.conf").read_text(encoding="utf-8")
     assert "limit_conn vestibule_held 77;" in text

@@ -94,11 +94,14 @@ def test_what_is_no_configuration_is_named() -> None:
 
 
 PAGE = f"""<html><head><base href="/"><link rel="stylesheet" href="css/all.css">
-<script>{script({"hosts": {}})}</script><script src="libs/app.js?v=1"></script></head></html>"""
+<script nonce="7">{script({"hosts": {}})}</script><script src="libs/app.js?v=1"></script>
+</head></html>"""
+POLICY = "default-src 'none'; script-src 'self' 'nonce-7' 'wasm-unsafe-eval'; "
+HTML = {"Content-Type": "text/html", "Content-Security-Policy": POLICY}
 SCRIPT = {"Content-Type": "application/javascript; charset=utf-8"}
 Answer = tuple[int, dict[str, str], str]
 SITE: dict[str, Answer] = {
-    "room": (200, {"Content-Type": "text/html"}, PAGE),
+    "room": (200, HTML, PAGE),
     "/css/all.css": (200, {"Content-Type": "text/css"}, ""),
     "/libs/app.js": (200, SCRIPT, ""),
     "/external_api.js": (200, SCRIPT, ""),
@@ -126,8 +129,12 @@ def page_verdict(changes: dict[str, Answer], otherwise: Answer = MISSING) -> str
     return asyncio.run(judged())
 
 
-def page(content: str, content_type: str = "text/html") -> dict[str, Answer]:
-    return {"room": (200, {"Content-Type": content_type}, content)}
+def page(content: str, **headers: str) -> dict[str, Answer]:
+    return {"room": (200, {**HTML, **headers}, content)}
+
+
+def under(policy: str) -> dict[str, Answer]:
+    return page(PAGE, **{"Content-Security-Policy": policy})
 
 
 @pytest.mark.parametrize(
@@ -139,7 +146,14 @@ def page(content: str, content_type: str = "text/html") -> dict[str, Answer]:
         (page("<html>in words</html>"), "broken: the page: no configuration of the client [page]"),
         (page(PAGE.replace("libs/app.js", "https://cdn.example.org/app.js")),
          "asks another server [page]"),
-        (page(PAGE, "application/octet-stream"), "is no page [page]"),
+        (page(PAGE, **{"Content-Type": "application/octet-stream"}), "is no page [page]"),
+        (under(""), "runs any script [page]"),
+        (under("default-src *"), "runs any script [page]"),
+        (under(f"{POLICY} 'unsafe-inline'".replace("; ", "")), "runs any script [page]"),
+        (under("script-src https: 'self' 'nonce-7'"), "runs any script [page]"),
+        (under("script-src 'self' 'nonce-8'"), "stops its own scripts [page]"),
+        (under("script-src 'nonce-7'"), "stops its own scripts [page]"),
+        (page(PAGE.replace(' nonce="7"', "")), "stops its own scripts [page]"),
         ({"/css/all.css": MISSING},
          "broken: /css/all.css: HTTP status 404, or no such file [page]"),
         ({"/libs/app.js": SITE["room"]},
@@ -149,6 +163,12 @@ def page(content: str, content_type: str = "text/html") -> dict[str, Answer]:
 )  # fmt: skip
 def test_a_page_opens_with_all_its_files(changes: dict[str, Answer], expected: str) -> None:
     assert page_verdict(changes) == expected
+
+
+def test_what_a_policy_allows_is_read_by_directive() -> None:
+    answer = httpx.Response(200, headers={"Content-Security-Policy": " a  b 'c' ;; d"})
+    assert browser.policy(answer) == {"a": ["b", "'c'"], "d": []}
+    assert browser.policy(httpx.Response(200)) == {}
 
 
 def test_a_missing_file_is_not_the_page() -> None:
@@ -175,3 +195,73 @@ def test_paths_are_those_of_links() -> None:
     assert browser.page_path(room) == "/acme/stand%20up"
     assert browser.config_path(room) == "/acme/config.js"
     assert browser.config_path(Room("standup", DOMAIN)) == "/config.js"
+
+
+def end_page(request: httpx.Request, address: str) -> str:
+    """A page as nginx makes it, in the one language that is asked for first of those known."""
+    known = [each for each in ("en", "de") if each in request.headers.get("Accept-Language", "")]
+    languages = request.headers.get("Accept-Language", "")
+    language = min(known, key=languages.index) if known else "en"
+    end = request.url.path.rpartition("/")[2]
+    room = request.url.params["room"].replace("<", "").replace('"', "")
+    way = f'<a href="{address.format(room=room)}">in</a>' if address else "<address>me</address>"
+    return f'<html lang="{language}"><meta charset="utf-8"><h1>{end} {language}</h1>{way}</html>'
+
+
+def ends_verdict(
+    address: str = LOGIN,
+    option: str = LOGIN,
+    replace: tuple[str, str] = ("", ""),
+    status: int = 200,
+) -> str:
+    """What the case says of a server with these pages, one text in them replaced."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        path = request.url.path
+        if path == "/static/vestibule/ends.js":
+            return httpx.Response(200, headers=SCRIPT)
+        text = '<script src="/static/vestibule/ends.js"></script>'
+        if path.startswith("/static/vestibule/"):
+            text = end_page(request, address)
+        if replace == ("repeat", "all"):
+            text += str(request.url)
+        elif replace != ("", ""):
+            text = text.replace(*replace)
+        return httpx.Response(status, headers=HTML, text=text)
+
+    async def judged() -> str:
+        async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+            door = Door(DOMAIN, "192.0.2.1", 443, ssl.create_default_context(), http)
+            issuer = Issuer("4Zx8k2Qv9LmT4rB7wYc1NfH6uKp3Jd5S", "vestibule", "jitsi", DOMAIN)
+            options = {"token_auth_url": option}
+            entrance = Entrance(door, WebSocketTransport, issuer, 1, frozenset(), options)
+            return (await judge(CASES["dead_ends_lead_on"], entrance)).got
+
+    return asyncio.run(judged())
+
+
+@pytest.mark.parametrize(
+    ("about", "expected"),
+    [
+        ({}, "says why, and leads on, 6 ways"),
+        ({"address": "", "option": ""}, "says why, and leads on, 6 ways"),
+        ({"status": 404}, "is no page [English]"),
+        ({"address": ""}, "leads nowhere [English]"),
+        ({"option": ""}, "leads nowhere [English]"),
+        ({"address": "https://login.example.org/"}, "leads nowhere [English]"),
+        ({"address": "", "option": "", "replace": ("me", " ")}, "leads nowhere [English]"),
+        ({"replace": ('lang="de"', 'lang="en"')}, "is in another language [German]"),
+        ({"replace": (" de</h1>", " en</h1>")}, "is not translated [German]"),
+        ({"replace": ("<h1>ended", "<h1>removed")}, "says the same of two ends [English]"),
+        ({"replace": ("repeat", "all")}, "repeats it [token in the address]"),
+        ({"replace": ("ends.js", "more.js")}, "is not in the page [script in the page]"),
+    ],
+)
+def test_each_dead_end_has_to_lead_on(about: dict[str, Any], expected: str) -> None:
+    assert ends_verdict(**about) == expected
+
+
+def test_what_only_the_client_fills_in_leads_to_the_client() -> None:
+    option = "https://login.example.org/?state={state}"
+    assert ends_verdict("/{room}?vestibule=login", option).startswith("leads nowhere [tenant's")
+    assert ends_verdict(option.replace("{state}", "{{state}}"), option).startswith("leads nowhere")

@@ -83,6 +83,17 @@ def test_the_tenant_is_all_that_nginx_puts_in() -> None:
             quoted(names, "nginx_names")
 
 
+def test_a_policy_has_one_variable_and_a_link_two() -> None:
+    assert (
+        quoted("script-src 'nonce-{nonce}'", "nginx_policy") == "\"script-src 'nonce-$request_id'\""
+    )
+    with pytest.raises(QuotingError):
+        quoted("script-src $http_host", "nginx_policy")
+    link = quoted('https://x.org/"><!--# exec -->?a&b={room}', "room_link")
+    room = '<!--# echo var="vestibule_room_asked" default="" -->'
+    assert link == f"https://x.org/&quot;&gt;&lt;!--# exec --&gt;?a&amp;b={room}"
+
+
 def test_no_value_is_told() -> None:
     with pytest.raises(QuotingError) as error:
         quoted("a secret\n", "line")

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from vestibule.model import ModelError
+from vestibule.model.client import asked_by
 from vestibule.model.expressions import substitute
 from vestibule.model.features import (
     check_names,
@@ -165,6 +166,10 @@ def build_model(
     model = _merge(features, chosen, variables, merger)
     for part, option in (("jicofo", "extra_jicofo"), ("bridge", "extra_videobridge")):
         merger.merge(model[part], options.get(option, {}), f"jitsi_{option}", (part,))
+    extra = options["web_extra_config"]
+    merger.merge(model["web"], extra, "jitsi_web_extra_config", ("web",))
+    others = asked_by(extra, options["domain"])
+    model["warnings"] += [each.warning for each in others]
     prosody = model["prosody"]
     hosts = {
         key: _finish_host(key, host)
@@ -183,6 +188,7 @@ def build_model(
         "bridges": bridges,
         "accounts": accounts,
         "accounts_off": _accounts_off(features, chosen, public, prosody["hosts"]),
+        "web_others": list(dict.fromkeys(each.origin for each in others if each.origin)),
         **model,
     }
     (rules or load_rules()).check(hosts, whole)
@@ -246,11 +252,11 @@ def _merge(
                 needed_by.setdefault(f"{module}.{option}", []).append(name)
         for entry in feature["proves"]:
             case = entry if isinstance(entry, str) else entry["case"]
-            if (isinstance(entry, str) or entry["when"]) and case not in cases:
+            if (isinstance(entry, str) or _holds(name, entry)) and case not in cases:
                 cases.append(case)
         for actor, cells in feature["may"].items():
             may.setdefault(actor, {}).update(cells)
-        warnings += [entry["text"] for entry in feature["warnings"] if entry["when"]]
+        warnings += [entry["text"] for entry in feature["warnings"] if _holds(name, entry)]
     return {
         **parts,
         "needed_by": needed_by,
@@ -259,6 +265,16 @@ def _merge(
         "may": {actor: cells for actor, cells in may.items() if "log in" in cells},
         "warnings": warnings,
     }
+
+
+def _holds(name: str, entry: Mapping[str, Any]) -> bool:
+    """Whether the condition of a case or a warning holds. As text, any would."""
+    if isinstance(entry["when"], str):
+        raise ModelError(
+            f"Feature {name}: the condition {entry['when']!r} is a text. Write it as one"
+            " {{ … }} without a line break in it."
+        )
+    return bool(entry["when"])
 
 
 def _with_extras(

@@ -35,6 +35,8 @@ _LOGINS = {
     "jitsi_extra_jicofo.xmpp.client.password": "jicofo",
     "jitsi_extra_videobridge.videobridge.apis.xmpp-client.configs": "jitsi_videobridge",
 }
+# Not __proto__, by which a browser would take the value for what all objects have
+_CLIENT_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9_]{2,99}\*?")
 _MODULE = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 # What IDNA 2003, which Python has, writes otherwise than IDNA 2008, by which domains are sold
@@ -275,6 +277,33 @@ def _may_be_reached(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> b
     )
 
 
+def _check_client(variable: str, value: Any, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Refuses what is no mapping, and what JSON or a browser takes for something else."""
+    if not isinstance(value, dict):
+        raise ModelError(
+            f"{variable} must be a mapping, as in config.js, e.g. {variable}: {spec['example']}."
+        )
+    for key, each in value.items():
+        place = f"{variable}.{key}"
+        if not isinstance(key, str) or not _CLIENT_KEY.fullmatch(key):
+            raise ModelError(
+                f"{variable} has {key!r}, which is no key of config.js. Begin with a letter or"
+                f" digit, and write these and . _ - in it, e.g. {variable}: {spec['example']}."
+            )
+        _check_client_value(place, each, spec)
+    return value
+
+
+def _check_client_value(place: str, value: Any, spec: Mapping[str, Any]) -> None:
+    if isinstance(value, dict):
+        _check_client(place, value, spec)
+    elif isinstance(value, list):
+        for index, each in enumerate(value):
+            _check_client_value(f"{place}[{index}]", each, spec)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ModelError(f"{place} is no number that config.js can have. Use another one.")
+
+
 def _check_versions(variable: str, value: Any, spec: Mapping[str, Any]) -> dict[str, str]:
     if not isinstance(value, dict):
         raise ModelError(
@@ -403,6 +432,7 @@ _CHECKS: dict[str, _Check] = {
     "jicofo": _check_hocon,
     "videobridge": _check_hocon,
     "addresses": _check_addresses,
+    "client": _check_client,
     "patterns": _check_patterns,
     "proxies": _check_proxies,
 }

@@ -24,6 +24,7 @@ from vestibule.values import type_name
 _SECONDS_A_DAY = 86400
 _DEBUG_DAYS = 7
 LEAST_MEMORY = 256  # megabytes for Java
+_MAX_LINE = 200  # characters that people read in one line or two
 _MAX_PATH = 1000  # characters; Linux has 4096 in all, and names are added to ours
 # What configures a file system, a shell or a list of folders as well is left out
 _PATH = re.compile(r"/[A-Za-z0-9._+@~,=-]+(/[A-Za-z0-9._+@~,=-]+)*/?")
@@ -366,6 +367,15 @@ def _certificate(variable: str, value: Any) -> None:
         )
 
 
+def _line(variable: str, value: Any) -> None:
+    if len(_text(variable, value, "help@example.org")) > _MAX_LINE:
+        raise _words(
+            variable,
+            f"has {len(value)} characters, and {_MAX_LINE} are room for whom people ask.",
+            'Shorten it, e.g. to "help@example.org".',
+        )
+
+
 def _note(variable: str, value: Any) -> None:
     _text(variable, value, "A rented server")
 
@@ -505,7 +515,13 @@ CHECKS: Mapping[str, Check] = {
     "jitsi_web_certificate_key": _host_file_or_nothing,
     "jitsi_web_certificate_authority": _host_file_or_nothing,
     "jitsi_web_embedded_by": _origins,
+    "jitsi_web_contact": _line,
     "jitsi_web_package": _form(_PACKAGE, "jitsi-meet-web", "a name of a package", empty=True),
+    "jitsi_web_archive": _archive,
+    "jitsi_web_archive_sha256": _form(
+        _SHA256, "<64 hexadecimal digits>", "a SHA-256, as sha256sum prints it", empty=True
+    ),
+    "jitsi_web_archive_cache": _controller_path,
     "jitsi_web_root": _root,
     "jitsi_web_default_server": _truth,
     "jitsi_web_worker_connections": _whole(512, 1_000_000, 16384),
@@ -612,9 +628,21 @@ def _check_together(given: Mapping[str, Any]) -> None:
     problem = served_folder_fault(now("jitsi_web_root"), [each for each in secret if each])
     if problem:
         raise _words("jitsi_web_root", problem, _OWN_FOLDER)
-    _check_archive(
-        *map(now, ("jitsi_tokens_source", "jitsi_tokens_archive", "jitsi_tokens_archive_sha256"))
-    )
+    if now("jitsi_tokens_source") == "archive":
+        if not now("jitsi_tokens_archive"):
+            raise ModelError(
+                "jitsi_tokens_source is archive, and jitsi_tokens_archive is empty. Name a tarball"
+                " there, or remove jitsi_tokens_source."
+            )
+        _check_archive("jitsi_tokens_archive", now)
+    if now("jitsi_web_archive"):
+        _check_archive("jitsi_web_archive", now)
+        for other in ("jitsi_web_package", "jitsi_web_root"):
+            if given.get(other):
+                raise ModelError(
+                    f"Both jitsi_web_archive and {other} are set, and the web client comes from one"
+                    " place. Remove one."
+                )
     if now("jitsi_tokens_pacman_repository") and now("jitsi_tokens_aur_helper"):
         raise ModelError(
             "Both jitsi_tokens_pacman_repository and jitsi_tokens_aur_helper are set. Remove one."
@@ -645,16 +673,11 @@ def _check_certificate(source: Any, own: str, hook: str, cleanup: str) -> None:
         )
 
 
-def _check_archive(source: str, archive: str, checksum: str) -> None:
-    if source == "archive" and not archive:
+def _check_archive(variable: str, now: Callable[[str], Any]) -> None:
+    if now(variable).startswith("https://") and not now(f"{variable}_sha256"):
         raise ModelError(
-            "jitsi_tokens_source is archive, and jitsi_tokens_archive is empty. Name a tarball"
-            " there, or remove jitsi_tokens_source."
-        )
-    if source == "archive" and archive.startswith("https://") and not checksum:
-        raise ModelError(
-            "jitsi_tokens_archive is an address, but jitsi_tokens_archive_sha256 is empty. Set it"
-            " to the checksum of the tarball."
+            f"{variable} is an address, but {variable}_sha256 is empty. Set it to the checksum of"
+            " the tarball."
         )
 
 

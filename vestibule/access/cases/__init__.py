@@ -17,6 +17,7 @@ from .breakout import BREAKOUT
 from .bridge import BRIDGE
 from .case import Case, Refusal
 from .certificates import CERTIFICATES
+from .dead_ends import DEAD_ENDS
 from .floods import FLOODS
 from .guests import GUESTS
 from .inside import INSIDE
@@ -52,6 +53,7 @@ GROUPS: tuple[tuple[Case, ...], ...] = (
     LIMITS,
     FLOODS,
     WEB,
+    DEAD_ENDS,
     BRIDGE,
     MEETING,
     CERTIFICATES,

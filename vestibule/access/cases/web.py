@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 import httpx
@@ -29,7 +29,8 @@ async def look_for_login_page(scene: Scene) -> str:
     """
     path = "/config.js"
     config = browser.config_in(await browser.read(scene.entrance.door, path), path)
-    if config.get("tokenAuthUrl") != scene.entrance.options["token_auth_url"]:
+    login = scene.entrance.options["token_auth_url"].replace("{tenant}", "")
+    if config.get("tokenAuthUrl") != login:
         return "is another one, or none"
     takes_guests = "guests" in scene.entrance.features
     if bool(config.get("tokenAuthUrlAutoRedirect")) == takes_guests:
@@ -43,16 +44,35 @@ def _is_of(answer: httpx.Response, types: tuple[str, ...]) -> bool:
     return answer.headers.get("Content-Type", "").partition(";")[0] in types
 
 
+def _stopped(policy: Mapping[str, list[str]], nonces: Sequence[str]) -> str:
+    """Why a browser would run other scripts than those of the page, or not all of these."""
+    scripts = policy.get("script-src", [])
+    if not scripts or {"'unsafe-inline'", "*", "https:", "data:"} & {*scripts}:
+        return "runs any script"
+    if "'self'" not in scripts or {f"'nonce-{nonce}'" for nonce in nonces} - {*scripts}:
+        return "stops its own scripts"
+    return ""
+
+
+def is_page(answer: httpx.Response) -> bool:
+    """Whether it is a page, and no error."""
+    return answer.status_code == httpx.codes.OK and _is_of(answer, _PAGE)
+
+
 async def open_page(scene: Scene) -> str:
     """Open the page of a room as a browser does, with the scripts and styles that it names."""
     door = scene.entrance.door
     page = await browser.fetch(door, browser.page_path(scene.room))
-    if page.status_code != httpx.codes.OK or not _is_of(page, _PAGE):
+    if not is_page(page):
         return "is no page"
     if "<!--#" in page.text:
         return "is not put together"
     browser.config_in(page.text, "the page")
-    files = [urlsplit(address) for address in browser.Files(page.text).addresses]
+    found = browser.Files(page.text)
+    stopped = _stopped(browser.policy(page), found.nonces)
+    if stopped:
+        return stopped
+    files = [urlsplit(address) for address in found.addresses]
     if not files:
         return "has no scripts"
     if any(file.netloc for file in files):

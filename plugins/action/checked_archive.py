@@ -1,4 +1,4 @@
-"""Action ``plugin_archive``: get an archive of Prosody plugins and look into it."""
+"""Action ``checked_archive``: get an archive and look into it."""
 
 from __future__ import annotations
 
@@ -8,16 +8,22 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from vestibule.archives import ArchiveError, get
+from vestibule.archives import CONTENTS, ArchiveError, get
 
 DOCUMENTATION = r"""
-name: plugin_archive
-short_description: Get an archive of Prosody plugins and look into it, on the controller
+name: checked_archive
+short_description: Get an archive and look into it, on the controller
 description:
   - Fetches the archive unless its source is a path or the cache has it, and refuses one that is
-    no tree of Jitsi's Prosody plugins, or not safe to unpack as root.
+    not what it is to be, or not safe to unpack as root.
+  - What was seen in an archive is kept beside the fetched ones, so that it is read once.
   - Unpacks nothing, and changes nothing on a host. Runs in check mode as well.
 options:
+  content:
+    description: What has to be in it, Jitsi's Prosody plugins or Jitsi's web client.
+    type: str
+    choices: [plugins, client]
+    required: true
   source:
     description: Path of a tarball on the controller, or its address, which begins with https://.
     type: str
@@ -38,7 +44,8 @@ options:
 
 EXAMPLES = r"""
 - name: Look into an archive
-  plugin_archive:
+  checked_archive:
+    content: plugins
     source: /srv/prosody-plugins.tar.gz
     cache: ~/.cache/vestibule
   register: archive
@@ -59,13 +66,14 @@ files:
   elements: str
   returned: success
 options:
-  description: Options that its modules read, as C(module.option).
+  description: Options that its modules of Prosody read, as C(module.option).
   type: list
   elements: str
   returned: success
 """
 
 _ARGUMENTS: dict[str, Any] = {
+    "content": {"type": "str", "choices": ["plugins", "client"], "required": True},
     "source": {"type": "str", "required": True},
     "sha256": {"type": "str", "default": ""},
     "cache": {"type": "path", "required": True},
@@ -83,8 +91,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core comes with
         super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(_ARGUMENTS)
         source, sha256 = arguments["source"], arguments["sha256"]
+        cache, timeout = Path(arguments["cache"]), arguments["timeout"]
         try:
-            found = get(source, sha256, Path(arguments["cache"]), arguments["timeout"])
+            found = get(source, sha256, cache, timeout, CONTENTS[arguments["content"]])
         except ArchiveError as error:
             raise AnsibleActionFail(str(error)) from None
         return {"changed": False, **found}

@@ -10,13 +10,24 @@ from typing import Any, ClassVar
 import pytest
 
 from vestibule import archives
-from vestibule.archives import ArchiveError, get, inspect, sha256_of
+from vestibule.archives import CONTENTS, ArchiveError, get, inspect, sha256_of
+
+PLUGINS, CLIENT = CONTENTS["plugins"], CONTENTS["client"]
 
 _TREE = (
     "plugins/mod_auth_token.lua",
     "plugins/mod_token_verification.lua",
     "plugins/util.lib.lua",
     "plugins/token/util.lib.lua",
+)
+
+
+_PAGES = (
+    "plugins/index.html",
+    "plugins/interface_config.js",
+    "plugins/css/all.css",
+    "plugins/libs/app.bundle.min.js",
+    "plugins/libs/lib-jitsi-meet.min.js",
 )
 
 
@@ -35,8 +46,10 @@ def pack(path: Path, names: tuple[str, ...] = _TREE, **odd: Any) -> Path:
     return path
 
 
-def try_it(source: str, tmp_path: Path, *, sha256: str = "") -> Any:
-    return get(source, sha256, tmp_path / "cache", 5)
+def try_it(
+    source: str, tmp_path: Path, *, sha256: str = "", content: archives.Content = PLUGINS
+) -> Any:
+    return get(source, sha256, tmp_path / "cache", 5, content)
 
 
 def test_a_good_archive_is_named_by_its_sum(tmp_path: Path) -> None:
@@ -60,7 +73,7 @@ def test_the_options_of_its_modules_are_told(tmp_path: Path) -> None:
 
 def test_names_that_begin_with_a_dot_are_the_same(tmp_path: Path) -> None:
     path = pack(tmp_path / "a.tar.gz", tuple(f"./{name}" for name in _TREE))
-    assert "mod_auth_token.lua" in inspect(path)
+    assert "mod_auth_token.lua" in inspect(path, PLUGINS)
 
 
 @pytest.mark.parametrize(
@@ -75,10 +88,14 @@ def test_names_that_begin_with_a_dot_are_the_same(tmp_path: Path) -> None:
         pytest.param({"name": "other/x"}, "no single folder", id="two folders"),
     ],
 )
-def test_a_dangerous_archive_is_refused(tmp_path: Path, odd: dict[str, Any], words: str) -> None:
-    path = pack(tmp_path / "a.tar.gz", **odd)
+@pytest.mark.parametrize("content", [PLUGINS, CLIENT], ids=["plugins", "client"])
+def test_a_dangerous_archive_is_refused(
+    tmp_path: Path, content: archives.Content, odd: dict[str, Any], words: str
+) -> None:
+    names = _TREE if content == PLUGINS else _PAGES
+    path = pack(tmp_path / "a.tar.gz", names, **odd)
     with pytest.raises(ArchiveError, match=words):
-        inspect(path)
+        inspect(path, content)
 
 
 @pytest.mark.parametrize(
@@ -94,16 +111,16 @@ def test_an_archive_without_the_modules_is_refused(
     tmp_path: Path, names: tuple[str, ...], words: str
 ) -> None:
     with pytest.raises(ArchiveError, match=words):
-        inspect(pack(tmp_path / "a.tar.gz", names))
+        inspect(pack(tmp_path / "a.tar.gz", names), PLUGINS)
 
 
 def test_an_archive_that_grows_too_large_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = pack(tmp_path / "a.tar.gz")
-    monkeypatch.setattr(archives, "_MAX_UNPACKED", 10)
+    monkeypatch.setattr(archives, "_MIB", 0)
     with pytest.raises(ArchiveError, match="far larger"):
-        inspect(path)
+        inspect(path, PLUGINS)
 
 
 @pytest.mark.parametrize("keep", [0, 40])
@@ -111,7 +128,7 @@ def test_half_an_archive_is_refused(tmp_path: Path, keep: int) -> None:
     path = pack(tmp_path / "a.tar.gz")
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(ArchiveError, match="cannot be read as a tarball"):
-        inspect(path)
+        inspect(path, PLUGINS)
 
 
 def test_another_sum_is_refused(tmp_path: Path) -> None:
@@ -167,3 +184,33 @@ def test_an_address_that_does_not_answer_is_named(
     with pytest.raises(ArchiveError, match=r"cannot be fetched \(timed out\)"):
         try_it("https://example.org/a.tar", tmp_path, sha256="0" * 64)
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_client_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = pack(tmp_path / "a.tar.bz2", _PAGES)
+    first = try_it(str(path), tmp_path, content=CLIENT)
+    assert "libs/app.bundle.min.js" in first["files"] and first["options"] == []
+    kept = tmp_path / "cache" / f"{sha256_of(path)}.json"
+    monkeypatch.setattr(archives, "_read_members", None)
+    assert try_it(str(path), tmp_path, content=CLIENT) == first
+    monkeypatch.undo()
+    kept.write_text('["x"]')
+    assert try_it(str(path), tmp_path, content=CLIENT) == first
+
+
+@pytest.mark.parametrize(
+    ("names", "sha256", "words"),
+    [
+        pytest.param(_PAGES[1:], "", r"lacks index\.html\. Set jitsi_web_archive", id="no page"),
+        pytest.param(_TREE, "", "no single folder with Jitsi's web client", id="plugins"),
+        pytest.param(_PAGES, "0" * 64, r"but jitsi_web_archive_sha256 is 0{64}\.", id="other sum"),
+        pytest.param(_PAGES, "abc", "jitsi_web_archive_sha256 is no SHA-256", id="no sum"),
+    ],
+)
+def test_a_client_that_is_none_is_refused_by_its_variable(
+    tmp_path: Path, names: tuple[str, ...], sha256: str, words: str
+) -> None:
+    path = pack(tmp_path / "a.tar.gz", names)
+    with pytest.raises(ArchiveError, match=words):
+        try_it(str(path), tmp_path, sha256=sha256, content=CLIENT)
+    assert not (tmp_path / "cache").exists()
