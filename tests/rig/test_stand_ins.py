@@ -17,7 +17,10 @@ from rig.stand_ins import build as builder
 PROJECT = Path(__file__).resolve().parents[2]
 HOME = PROJECT / "rig/stand_ins"
 ROLES = PROJECT / "roles"
-NAMES = ["jicofo", "jitsi-meet-prosody", "jitsi-meet-tokens", "jitsi-meet-web"]
+NAMES = [
+    *("jicofo", "jitsi-meet-prosody", "jitsi-meet-tokens", "jitsi-meet-web"),
+    "jitsi-videobridge2",
+]
 SUITES = ["stable", "next", "wrongly-signed"]
 HEADER = "Stand-in (test double)"
 # Prosody's own modules among those that features load

@@ -499,6 +499,6 @@ def test_jicofo_and_the_client_hear_of_machines(features: dict[str, Any]) -> Non
 
 
 def test_a_condition_that_is_a_text_is_refused(features: dict[str, Any]) -> None:
-    broken = {"when": "{{ options.domain == 'x'\n or false }}", "text": "x"}
+    broken = {"when": "{{ options.domain }} or", "text": "x"}
     with pytest.raises(ModelError, match="is a text"):
         build_model(with_feature(features, warnings=[broken], default=True), DOMAIN)
