@@ -31,6 +31,7 @@ from .xmpp import AccessError
 # How mod_fail_closed begins its reason, and Prosody its own for a module that lacks something
 _STOPPED = ("Unguarded door", "Error initializing module")
 BRIDGE = "bridge"
+_REST = 75  # seconds: a minute for which Jicofo lets a slow bridge rest, and the way in
 _MEETING = CASES["two_people_meet"]
 _COMPARES = CASES["certificate_of_the_file_is_shown"]
 Pair = tuple[Verdict, Verdict]  # a wrong one, and what came of it when it was played again
@@ -167,7 +168,7 @@ def _verdicts(
             ]
             await wait_for_focus(entrances, settings["focus_timeout"])
             if BRIDGE in features:
-                await wait_for_bridge(entrances[0], settings["focus_timeout"])
+                await wait_for_bridge(entrances[0], min(_REST, settings["focus_timeout"]))
             elif not (await judge(_MEETING, entrances[0])).ok:
                 screen.warning(
                     f"{domain} has no bridge: everybody is thrown out of a meeting when a second"
