@@ -10,7 +10,7 @@ from ansible.errors import AnsibleError
 
 from vestibule.model import beside
 from vestibule.model.features import LOADER
-from vestibule.model.role_variables import WEB_PORTS, fault, specs
+from vestibule.model.role_variables import OPTIONS, fault, specs
 
 
 def fault_of(names: Collection[str], variables: Mapping[str, Any]) -> str:
@@ -25,7 +25,7 @@ def fault_of(names: Collection[str], variables: Mapping[str, Any]) -> str:
     worked_out = yaml.load(file.read_text(encoding="utf-8"), Loader=LOADER)  # noqa: S506 — a safe loader
     given: dict[str, Any] = {}
     without_effect = []
-    for name in (*specs(), *WEB_PORTS):
+    for name in (*specs(), *OPTIONS):
         if name not in names:
             continue
         if name in worked_out and raw[name] == worked_out[name]:

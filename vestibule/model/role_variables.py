@@ -48,6 +48,7 @@ _RATE = re.compile(r"([1-9][0-9]{0,8}) ?([kmgKMG]?[bB])(?:its?|ytes?)?/s")
 _BURST = re.compile(r"([1-9][0-9]{0,3}) ?s")
 # Options of features, which the model has checked
 WEB_PORTS = ("jitsi_web_port", "jitsi_web_proxy_port")
+OPTIONS = (*WEB_PORTS, "jitsi_certificate")
 _PORTS_OF_OTHERS = {
     22: "SSH",
     80: "nginx",
