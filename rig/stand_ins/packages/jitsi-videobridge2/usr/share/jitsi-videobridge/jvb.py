@@ -26,7 +26,7 @@ import subprocess
 import sys
 import zlib
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 from xml.etree import ElementTree
 
@@ -266,12 +266,13 @@ class Media(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Note where answers go."""
-        self._transport = transport
+        # Which does not say that it is one, before Python 3.12
+        self._transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
         """Answer one packet, or be silent."""
         answer = self._answer(data, addr)
-        if answer and isinstance(self._transport, asyncio.DatagramTransport):
+        if answer:
             self._transport.sendto(answer, addr)
 
     def _answer(self, data: bytes, sender: Any) -> bytes:
