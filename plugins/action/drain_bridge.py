@@ -74,13 +74,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core comes with
 
         def ask(state: str) -> Mapping[str, Any]:
             nonlocal changed
+            where = {"address": arguments["address"], "port": arguments["port"]}
             told = self._execute_module(
-                "bridge_drain",
-                module_args={
-                    **{name: arguments[name] for name in ("address", "port")},
-                    "state": state,
-                },
-                task_vars=variables,
+                "bridge_drain", module_args={**where, "state": state}, task_vars=variables
             )
             if told.get("failed"):
                 raise AnsibleActionFail(str(told.get("msg")))

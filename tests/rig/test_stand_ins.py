@@ -18,7 +18,10 @@ PROJECT = Path(__file__).resolve().parents[2]
 HOME = PROJECT / "rig/stand_ins"
 ROLES = PROJECT / "roles"
 NAMES = [
-    *("jicofo", "jitsi-meet-prosody", "jitsi-meet-tokens", "jitsi-meet-web"),
+    "jicofo",
+    "jitsi-meet-prosody",
+    "jitsi-meet-tokens",
+    "jitsi-meet-web",
     "jitsi-videobridge2",
 ]
 SUITES = ["stable", "next", "wrongly-signed"]
@@ -157,6 +160,14 @@ def test_real_packages_are_newer_than_their_stand_ins() -> None:
             ],
         ),
         ("jicofo", ["./etc/init.d/jicofo", "./usr/share/jicofo/jicofo.sh"]),
+        (
+            "jitsi-videobridge2",
+            [
+                "./etc/jitsi/videobridge/logging.properties",
+                "./lib/systemd/system/jitsi-videobridge2.service",
+                "./usr/share/jitsi-videobridge/jvb.sh",
+            ],
+        ),
     ],
 )
 def test_package_has_the_paths_of_the_real_one(apt: Path, name: str, paths: list[str]) -> None:
@@ -246,10 +257,16 @@ def test_aur_has_two_layouts(
 
 
 def test_unit_of_the_aur_names_files_that_are_there(apt: Path) -> None:
-    for file in (apt.parent / "pacman").glob("*/jicofo*.pkg.tar.gz"):
+    files = [
+        (file, service)
+        for service in ("jicofo", "jitsi-videobridge")
+        for file in (apt.parent / "pacman").glob(f"*/{service}*.pkg.tar.gz")
+    ]
+    assert len(files) == 4
+    for file, service in files:
         with tarfile.open(file) as archive:
             names = archive.getnames()
-            unit = archive.extractfile("usr/lib/systemd/system/jicofo.service")
+            unit = archive.extractfile(f"usr/lib/systemd/system/{service}.service")
             assert unit is not None
             text = unit.read().decode()
         assert "@" not in text

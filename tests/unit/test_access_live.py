@@ -34,6 +34,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from websockets.asyncio.server import ServerConnection
 
+from tests.unit.test_access_media import answer_to
 from vestibule.access.attempts import kick
 from vestibule.access.cases import CASES, Case
 from vestibule.access.cases.owner_party import meeting
@@ -143,6 +144,7 @@ class Answer:
     join: Callable[[str, str], str | None] = lambda _token, _room: None
     creates_rooms: bool = True
     bridges: int = 1
+    media: tuple[tuple[str, int], ...] = ()
 
 
 async def accept(_: str) -> str | None:
@@ -352,7 +354,11 @@ class Conversation:
         url = f"wss://{DOMAIN}:{self._port}/colibri-ws/jvb/meeting/{nick}?pwd={nick}"
         channel = element("web-socket", {"xmlns": COLIBRI, "url": url})
         place = {"xmlns": ICE, "ufrag": "fragment", "pwd": "password"}
-        content = element("content", None, element("transport", place, channel))
+        ways = [
+            element("candidate", {"ip": address, "port": str(port), "protocol": "udp"})
+            for address, port in self._answer.media
+        ]
+        content = element("content", None, element("transport", place, channel, *ways))
         jingle = element("jingle", {"xmlns": JINGLE, "action": "session-initiate"}, content)
         return element("iq", {**sender, "type": "set", "id": secrets.token_hex(4)}, jingle)
 
@@ -506,10 +512,55 @@ def test_the_channel_is_opened_where_jicofo_says(identity: Identity) -> None:
     assert outcome(CASES["bridge_channel_opens"], HONEST, identity) == (True, "opens")
 
 
-def test_a_bridge_that_takes_no_packets_is_noticed(identity: Identity) -> None:
-    ok, got = outcome(CASES["media_reaches_the_bridge"], HONEST, identity)
-    assert not ok
-    assert got == "no answer over UDP: no address [check of ICE]"
+class Ice(asyncio.DatagramProtocol):
+    """Answers checks of ICE, signed with the password in the offer."""
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        self.transport.sendto(answer_to(data, "password"), addr)
+
+
+@pytest.mark.parametrize(
+    ("told", "public", "expected"),
+    [
+        pytest.param([], [], "no answer over UDP: Jicofo names no address for that", id="none"),
+        pytest.param(["127.0.0.1"], [], "answers", id="its own"),
+        pytest.param(["127.0.0.2", "127.0.0.1"], [], "answers", id="one of two"),
+        pytest.param(["127.0.0.1"], ["127.0.0.1"], "answers", id="the public one"),
+        pytest.param(
+            ["127.0.0.1", "127.0.0.2"],
+            ["127.0.0.2"],
+            "no answer over UDP: 127.0.0.2 port {port}",
+            id="not the public one",
+        ),
+        pytest.param(
+            ["127.0.0.1"],
+            ["203.0.113.7"],
+            "no answer over UDP: Jicofo names no address for that",
+            id="a public one that nobody is told",
+        ),
+    ],
+)
+def test_audio_and_video_find_a_way(
+    told: list[str], public: list[str], expected: str, identity: Identity
+) -> None:
+    async def played() -> tuple[str, int]:
+        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            Ice, local_addr=("127.0.0.1", 0)
+        )
+        port = transport.get_extra_info("sockname")[1]
+        answer = replace(HONEST, media=tuple((address, port) for address in told))
+        async with entrance_to(answer, identity, 1) as entrance:
+            named = replace(entrance, options={"videobridge_public_address": public})
+            verdict = await judge(CASES["media_reaches_the_bridge"], named)
+        transport.close()
+        assert verdict.ok is (expected == "answers")
+        return verdict.got, port
+
+    got, port = asyncio.run(played())
+    assert got.partition(" [")[0] == expected.format(port=port)
 
 
 def test_a_bridge_that_does_not_come_is_waited_for_and_then_left_to_the_cases(

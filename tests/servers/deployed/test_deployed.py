@@ -38,6 +38,37 @@ def test_the_web_server_listens_on_its_two_ports_only(host: Host) -> None:
     assert listeners(host, "nginx") == {"0.0.0.0:80", "0.0.0.0:443", "[::]:80", "[::]:443"}
 
 
+@pytest.fixture(name="has_bridge", scope="module")
+def _has_bridge(host: Host) -> bool:
+    """Whether this server was asked for one, as its front door says."""
+    site: str = host.file(f"/etc/nginx/sites-available/{DOMAIN}.conf").content_string
+    return "/colibri-ws/" in site
+
+
+def test_a_bridge_is_there_where_one_is_asked_for(host: Host, has_bridge: bool) -> None:
+    """The AUR has its unit and its folder under another name."""
+    units = host.check_output("systemctl list-units --plain --no-legend 'jitsi-videobridge*'")
+    assert len(re.findall("loaded active running", units)) == (1 if has_bridge else 0), units
+    found = host.check_output(
+        "find /etc -path '/etc/*videobridge/jvb.conf' -printf '%u %g %m\\n'"
+    ).splitlines()
+    assert found == (["jvb jitsi 640"] if has_bridge else [])
+
+
+def test_a_bridge_takes_media_from_everybody_and_nothing_else(host: Host, has_bridge: bool) -> None:
+    def waiting(option: str, *ports: int) -> set[str]:
+        lines = host.check_output(f"ss -Hln{option}").splitlines()
+        places = {line.split()[3] for line in lines}
+        return {each for each in places if int(each.rpartition(":")[2]) in ports}
+
+    media = waiting("u", 10000)
+    assert waiting("t", 8080, 9090) == (
+        {"127.0.0.1:8080", "127.0.0.1:9090"} if has_bridge else set()
+    )
+    assert bool(media) is has_bridge
+    assert not [each for each in media if each.startswith("127.")]
+
+
 def plain_http(host: Host, path: str, name: str = DOMAIN) -> str:
     """What port 80 answers, on a server that has no HTTP client."""
     request = f"GET {path} HTTP/1.0\\r\\nHost: {name}\\r\\n\\r\\n".replace("%", "%%")

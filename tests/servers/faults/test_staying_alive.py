@@ -13,7 +13,7 @@ from tests.servers.support import DOMAIN, Controller, Server
 pytestmark = pytest.mark.usefixtures("deployed")
 
 # Where each of them listens
-_PORTS = {"prosody": 5222, "jicofo": 8888, "nginx": 443}
+_PORTS = {"prosody": 5222, "jicofo": 8888, "nginx": 443, "jitsi-videobridge2": 8080}
 # Seconds after a kill in which there is another process, and in which it listens: the rig shares
 # its processors
 _BACK, _SERVES = 10, 30
@@ -43,10 +43,8 @@ def wait_until_back(server: Server, name: str, former: int) -> None:
 
 
 def prove(controller: Controller) -> None:
-    """Somebody gets into a room, for which all three are needed."""
-    run = controller.play(
-        "verify.yml", jitsi_domain=DOMAIN, jitsi_verify_cases=["valid_token_enters"]
-    )
+    """Two people meet in a room, for which all four are needed."""
+    run = controller.play("verify.yml", jitsi_domain=DOMAIN, jitsi_verify_cases=["two_people_meet"])
     assert run.returncode == 0, run.output[-3000:]
 
 
@@ -82,9 +80,14 @@ _HALT = "kill -STOP $(systemctl show -P MainPID {0})"
             "nginx", "systemctl disable --now {0}", r"enabled\n +- started", id="nginx disabled"
         ),
         pytest.param("jicofo", "systemctl disable {0}", "enabled", id="jicofo not at boot"),
+        pytest.param("jitsi-videobridge2", "systemctl stop {0}", "started", id="bridge stopped"),
+        pytest.param(
+            "jitsi-videobridge2", "systemctl disable {0}", "enabled", id="bridge not at boot"
+        ),
         pytest.param("prosody", _HALT, "restarted", id="prosody halted"),
         pytest.param("jicofo", _HALT, "restarted", id="jicofo halted"),
         pytest.param("nginx", _HALT, "restarted", id="nginx halted"),
+        pytest.param("jitsi-videobridge2", _HALT, "restarted", id="bridge halted"),
     ],
 )
 def test_the_next_run_says_and_mends_it(
@@ -100,7 +103,7 @@ def test_the_next_run_says_and_mends_it(
 
 
 # A unit of ours in /etc, as Jicofo's, takes the place of a mask
-@pytest.mark.parametrize("name", ["prosody", "nginx"])
+@pytest.mark.parametrize("name", ["prosody", "nginx", "jitsi-videobridge2"])
 def test_a_masked_service_is_refused_before_anything_changes(
     server: Server, controller: Controller, name: str
 ) -> None:
