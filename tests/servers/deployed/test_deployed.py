@@ -236,14 +236,17 @@ def test_no_token_is_in_a_log(host: Host) -> None:
     assert found.stdout.strip() == "0"
 
 
-def test_every_answer_has_the_headers_that_protect_people(host: Host) -> None:
+@pytest.mark.parametrize("path", ["config.js", "static/vestibule/ended"])
+def test_every_answer_has_the_headers_that_protect_people(host: Host, path: str) -> None:
     ask = (
         "import ssl, urllib.request as web; context = ssl._create_unverified_context();"
-        f"request = web.Request('https://127.0.0.1/config.js', headers={{'Host': '{DOMAIN}'}});"
+        f"request = web.Request('https://127.0.0.1/{path}', headers={{'Host': '{DOMAIN}'}});"
         "print(web.urlopen(request, context=context).headers)"
     )
     headers = host.check_output(f'python3 -c "{ask}"')
     assert "Strict-Transport-Security: max-age=" in headers
     assert "X-Content-Type-Options: nosniff" in headers
     assert "Referrer-Policy: no-referrer" in headers
+    assert "Content-Security-Policy: default-src 'none'; " in headers
+    assert "frame-ancestors 'none'" in headers
     assert "Cache-Control: no-cache" in headers

@@ -16,7 +16,8 @@ from .test_staying_alive import _PORTS, listens
 pytestmark = pytest.mark.usefixtures("deployed")
 
 _BACK = "This run has put the former configuration back"
-_PROVEN = "prosody, nginx, jicofo run with it, and listen where they did before."
+_SERVICES = "prosody, nginx, jicofo, jitsi-videobridge2"
+_PROVEN = f"{_SERVICES} run with it, and listen where they did before."
 _KEPT = "/var/lib/vestibule/former"
 _HOARD = "import socket, time; s = socket.create_server(('127.0.0.1', {0})); time.sleep(600)"
 
@@ -92,4 +93,22 @@ def test_what_nginx_refuses_though_its_test_passed_is_taken_back(
     assert "nginx keeps its former configuration, as it cannot use the new one." in run.messages[-1]
     assert "bind() to 127.0.0.1:8443 failed" in run.messages[-1]
     assert _PROVEN in run.messages[-1]
+    is_as_before(server, before)
+
+
+def test_a_file_of_the_operators_that_is_broken_is_named_and_left(
+    server: Server, controller: Controller
+) -> None:
+    """What stands in their folder is theirs, right or wrong."""
+    file = "/etc/nginx/vestibule.d/wiki.conf"
+    before = our_files(server)
+    server.run(f"cat > {file}", stdin="location ^~ /wiki/ { return 200 wiki }\n")
+    try:
+        run = controller.deploy("--skip-tags=jitsi_verify", jitsi_web_contact="help@example.org")
+        assert run.returncode != 0
+        assert f"in {file}:1" in run.messages[-1]
+        assert _PROVEN in run.messages[-1]
+        assert "return 200 wiki }" in server.run(f"cat {file}")
+    finally:
+        server.run(f"rm {file}")
     is_as_before(server, before)
