@@ -13,7 +13,7 @@ from tests.servers.support import DOMAIN, Controller, Server
 pytestmark = pytest.mark.usefixtures("deployed")
 
 # Where each of them listens
-_PORTS = {"prosody": 5222, "jicofo": 8888, "nginx": 443}
+_PORTS = {"prosody": 5222, "jicofo": 8888, "nginx": 443, "coturn": 5349}
 # Seconds after a kill in which there is another process, and in which it listens: the rig shares
 # its processors
 _BACK, _SERVES = 10, 30
@@ -43,9 +43,9 @@ def wait_until_back(server: Server, name: str, former: int) -> None:
 
 
 def prove(controller: Controller) -> None:
-    """Somebody gets into a room, for which all three are needed."""
+    """Somebody gets into a room, and has a relay, for which all four are needed."""
     run = controller.play(
-        "verify.yml", jitsi_domain=DOMAIN, jitsi_verify_cases=["valid_token_enters"]
+        "verify.yml", jitsi_domain=DOMAIN, jitsi_verify_cases=["valid_token_enters", "turn_relays"]
     )
     assert run.returncode == 0, run.output[-3000:]
 
