@@ -29,7 +29,7 @@ options:
     description: Services that read the files, in the order in which they are started.
     type: list
     elements: str
-    default: [prosody, nginx, jicofo, jitsi-videobridge2, jitsi-videobridge]
+    default: [prosody, nginx, coturn, jicofo, jitsi-videobridge2, jitsi-videobridge]
   timeout:
     description: Seconds until a service has to listen again.
     type: int
@@ -217,6 +217,7 @@ def main() -> None:
                 "default": [
                     "prosody",
                     "nginx",
+                    "coturn",
                     "jicofo",
                     "jitsi-videobridge2",
                     "jitsi-videobridge",

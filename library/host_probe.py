@@ -57,7 +57,7 @@ options:
     description: Services of systemd of which to tell whether they run and start at boot.
     type: list
     elements: str
-    default: [prosody, jicofo, nginx, jitsi-videobridge2, jitsi-videobridge]
+    default: [prosody, jicofo, nginx, coturn, jitsi-videobridge2, jitsi-videobridge]
   paths:
     description: Paths of which to tell what stands there.
     type: list
@@ -91,7 +91,7 @@ options:
         elements: str
         required: true
       ports:
-        description: TCP ports.
+        description: Ports.
         type: list
         elements: int
         required: true
@@ -230,6 +230,12 @@ ansible_facts:
           elements: dict
           returned: always
           sample: [{address: 127.0.0.1, port: 5280, process: lua5.4, pid: 812}]
+        public_addresses:
+          description: Addresses of this host that are in no private network.
+          type: list
+          elements: str
+          returned: always
+          sample: [192.0.2.10, "2001:db8::10"]
         in_the_way:
           description: >-
             By the units in I(listens), C(missing) with those of their addresses that this host does
@@ -554,6 +560,7 @@ def run(module: AnsibleModule) -> tuple[bool, dict[str, Any]]:
         "sources": sources.read_apt(),
         "installation_cut_off": managers.installation_was_cut_off(),
         "candidates": manager.candidates(missing) if manager else {},
+        "public_addresses": sockets.public_addresses(),
         "listeners": waiting,
         "in_the_way": in_the_way(
             module.params["listens"],

@@ -142,7 +142,7 @@ class Unit:
 
     def why(self) -> str:
         """What it logged since this task began, by both ways."""
-        since = f"--since=@{self._began:.0f}"
+        since = f"--since=@{int(self._began)}"  # never later
         argv = ["journalctl", f"--unit={self.name}", since, "--quiet", "--no-pager", "-o", "cat"]
         lines = telling(self._module.run_command(argv)[1])
         if self._log and os.path.exists(self._log):

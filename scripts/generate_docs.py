@@ -98,6 +98,7 @@ _ROLES = (
     "jicofo",
     "jitsi_videobridge",
     "jitsi_web",
+    "coturn",
     "jitsi_verify",
     "jitsi_lock",
 )
@@ -130,7 +131,9 @@ def _default(value: Any) -> str:
 
 def _kind(spec: dict[str, Any]) -> str:
     limits = f" {spec['min']} to {spec['max']}" if "min" in spec else ""
-    lists = dict.fromkeys(["addresses", "labels", "networks", "patterns", "proxies"], "list")
+    lists = dict.fromkeys(
+        ["addresses", "labels", "networks", "patterns", "peers", "proxies"], "list"
+    )
     maps = ["host_modules", "host_settings", "jicofo", "versions", "videobridge"]
     names = lists | dict.fromkeys(maps, "map")
     return f"{names.get(spec['type'], spec['type'])}{limits}"

@@ -6,6 +6,7 @@ One function a language. Each refuses what its language cannot say in one value.
 from __future__ import annotations
 
 import html
+import ipaddress
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -134,6 +135,24 @@ def to_plain(value: object) -> str:
     return text
 
 
+def to_turnserver(value: object) -> str:
+    """The value of an option in turnserver.conf, which knows no quotes."""
+    text = _text(value, "turnserver.conf")
+    if not _PLAIN_ARGUMENT.fullmatch(text):
+        raise QuotingError("An option of turnserver.conf has to be plain.")
+    return text
+
+
+def to_turnserver_range(value: object) -> str:
+    """A network, as turnserver.conf has it: the first and the last address."""
+    try:
+        network = ipaddress.ip_network(_text(value, "turnserver.conf"))
+    except ValueError:
+        raise QuotingError("A range in turnserver.conf is made of a network.") from None
+    first, last = network[0], network[-1]
+    return str(first) if first == last else f"{first}-{last}"
+
+
 LANGUAGES: Mapping[str, Callable[[object], str]] = {
     "hocon": to_hocon,
     "javascript": to_javascript,
@@ -147,6 +166,8 @@ LANGUAGES: Mapping[str, Callable[[object], str]] = {
     "room_link": to_room_link,
     "systemd": to_systemd,
     "tenant_javascript": to_tenant_javascript,
+    "turnserver": to_turnserver,
+    "turnserver_range": to_turnserver_range,
 }
 
 

@@ -22,7 +22,7 @@ _PROPERTIES = (
     "Result",
     "ExecMainStartTimestampMonotonic",
 )
-STACK = ("prosody", "jicofo", "nginx", "jitsi-videobridge2", "jitsi-videobridge")
+STACK = ("prosody", "jicofo", "nginx", "coturn", "jitsi-videobridge2", "jitsi-videobridge")
 _AT_BOOT = ("enabled", "generated", "static", "alias")
 _HALTED = "TtZX"  # stopped by a signal or a debugger, or dead (proc(5))
 

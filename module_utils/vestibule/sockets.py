@@ -11,6 +11,16 @@ import sys
 # The column C(st) of /proc/net/<protocol> for a socket that takes what anybody sends: TCP_LISTEN,
 # and TCP_CLOSE for one of UDP without a peer (Linux: include/net/tcp_states.h).
 _WAITING = {"tcp": "0A", "udp": "07"}
+# A flag of an address in /proc/net/if_inet6 (Linux: include/uapi/linux/if_addr.h)
+_TEMPORARY = 0x01
+# RFC 1122, 1918, 3927, 4193, 4291, 6598. Documentation (RFC 5737) is none of them.
+_INSIDE = tuple(
+    ipaddress.ip_network(each)
+    for each in (
+        *("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
+        *("192.168.0.0/16", "::1/128", "fc00::/7", "fe80::/10"),
+    )
+)
 
 
 def addresses_of(name: str) -> list[str]:
@@ -103,6 +113,43 @@ def why_not(address: str) -> str:
     except OSError as error:
         return error.strerror or type(error).__name__
     return ""
+
+
+def parse_routes(table: str) -> list[str]:
+    """The host's own addresses in a /proc/net/fib_trie, each once."""
+    found: dict[str, None] = {}
+    address = ""
+    for line in table.splitlines():
+        words = line.split()
+        if words[:1] in (["|--"], ["+--"]):
+            address = words[1].partition("/")[0]
+        elif words[:3] == ["/32", "host", "LOCAL"]:
+            found.setdefault(address)
+    return list(found)
+
+
+def parse_interfaces(table: str) -> list[str]:
+    """The host's own addresses in a /proc/net/if_inet6, without those that change every day."""
+    lines = (line.split() for line in table.splitlines())
+    return [
+        str(ipaddress.ip_address(bytes.fromhex(columns[0])))
+        for columns in lines
+        if columns and not int(columns[4], 16) & _TEMPORARY
+    ]
+
+
+def public_addresses() -> list[str]:
+    """Addresses of this host that are in no private network, in their order."""
+    found: list[str] = []
+    for name, parse in (("fib_trie", parse_routes), ("if_inet6", parse_interfaces)):
+        try:
+            with open(f"/proc/net/{name}", encoding="ascii") as file:
+                found += parse(file.read())
+        except FileNotFoundError:  # no if_inet6 where IPv6 is switched off
+            continue
+    parsed = [ipaddress.ip_address(each) for each in found]
+    public = [each for each in parsed if not any(each in network for network in _INSIDE)]
+    return [str(each) for each in sorted(public, key=lambda each: (each.version, each.packed))]
 
 
 def overlap(one: str, other: str) -> bool:

@@ -96,6 +96,10 @@ options:
         description: The claim C(aud).
         type: str
         required: true
+  turn_secret:
+    description: Secret of the TURN server, with which credentials of yesterday are made.
+    type: str
+    default: ""
   report:
     description: File on the controller for the verdicts, in JSON.
     type: path
@@ -193,6 +197,7 @@ _ARGUMENTS: dict[str, Any] = {
             "audience": {"type": "str", "required": True},
         },
     },
+    "turn_secret": {"type": "str", "default": "", "no_log": True},
     "report": {"type": "path", "required": True},
     "note": {"type": "str", "required": True},
     "log_unit": {"type": "str", "required": True},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 import subprocess
@@ -16,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 PLAYBOOK = str(ROOT / "tests/render/render.yml")
 DOMAIN = "meet.example.org"
 HOSTILE = 'it\'s "quoted", \\ ]] --[[ 100 % $x ${y} #{z} {{ ü € 日本 }} and long enough'
+TURN_SECRET = "n7Kq-3Zs_9dVb2LxYt5RmWcP8hGf4JjQ"  # of the letters that made ones have
 # Prosody evaluates its configuration in such an environment (core/configmanager.lua)
 PROSODY = """
 return function(text)
@@ -65,6 +67,7 @@ def _rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "jitsi_token_secret": HOSTILE,
         "jicofo_password": HOSTILE,
         "jitsi_videobridge_password": HOSTILE,
+        "coturn_secret": TURN_SECRET,
     }
     extra = output / "extra.json"
     # `!unsafe` keeps Jinja from reading the hostile secret, as it does for an inventory
@@ -114,7 +117,8 @@ def test_the_hosts_file_says_what_the_model_says(rendered: Path, model: dict[str
 
 def test_a_hostile_secret_arrives_unharmed_in_lua(rendered: Path) -> None:
     read = prosody(rendered / "secrets.cfg.lua")
-    assert read == {"*": {}, DOMAIN: {"kind": "VirtualHost", "app_secret": HOSTILE}}
+    own = {"app_secret": HOSTILE, "external_service_secret": TURN_SECRET}
+    assert read == {"*": {}, DOMAIN: {"kind": "VirtualHost", **own}}
 
 
 def test_a_hostile_password_arrives_unharmed_in_hocon(rendered: Path) -> None:
@@ -380,3 +384,100 @@ def test_the_unit_of_nginx_reads_a_copy_of_the_packages_file(rendered: Path) -> 
         ["sh", "-c", sed[1]], input=packaged, capture_output=True, text=True, check=True
     )
     assert done.stdout == packaged.replace("768", "16384")
+
+
+def turn_options(text: str) -> dict[str, list[str]]:
+    """Values by name, of a file with one option a line."""
+    found: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        if line and not line.startswith("#"):
+            name, _, value = line.partition("=")
+            found.setdefault(name, []).append(value)
+    return found
+
+
+def closed_to_relays(options: dict[str, list[str]], peer: str) -> bool:
+    """Whether coturn 4.6.1 would relay nothing there: what is allowed comes first.
+
+    It takes a range that begins at the address of all zeros for one without beginning, whatever the
+    version of IP, and every address of IPv4 for less than any of IPv6 (seen).
+    """
+    address = ipaddress.ip_address(peer)
+
+    def is_in(text: str) -> bool:
+        first, last = map(ipaddress.ip_address, (text.split("-") * 2)[:2])
+        return (int(first) == 0 or _order(first) <= _order(address)) and (
+            _order(address) <= _order(last)
+        )
+
+    if any(map(is_in, options.get("allowed-peer-ip", []))):
+        return False
+    return any(map(is_in, options["denied-peer-ip"]))
+
+
+def _order(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> tuple[int, int]:
+    return address.version, int(address)
+
+
+@pytest.mark.parametrize(
+    ("peer", "closed"),
+    [
+        ("10.0.8.9", True),
+        ("100.64.0.1", True),
+        ("127.0.0.1", True),
+        ("169.254.169.254", True),
+        ("172.31.255.255", True),
+        ("172.32.0.1", False),
+        ("192.168.0.1", True),
+        ("192.0.2.10", True),  # the host itself
+        ("192.0.2.11", False),
+        ("203.0.113.7", False),
+        ("224.0.0.251", True),
+        ("255.255.255.255", True),
+        ("::1", True),
+        ("::ffff:127.0.0.1", True),
+        ("64:ff9b::7f00:1", True),
+        ("2002:7f00:1::1", True),
+        ("fd00::1", True),
+        ("fe80::1", True),
+        ("ff02::1", True),
+        ("2001:db8::10", True),
+        ("2001:db8::11", False),
+        ("2a00::1", False),
+    ],
+)
+def test_relays_lead_to_the_internet_and_nowhere_inside(
+    rendered: Path, peer: str, closed: bool
+) -> None:
+    options = turn_options((rendered / "turnserver.conf").read_text(encoding="utf-8"))
+    assert closed_to_relays(options, peer) == closed
+
+
+def test_relays_lead_to_the_networks_that_were_named(rendered: Path) -> None:
+    options = turn_options((rendered / "other-turnserver.conf").read_text(encoding="utf-8"))
+    assert options["external-ip"] == ["198.51.100.7"]
+    assert not closed_to_relays(options, "10.0.8.9")
+    assert not closed_to_relays(options, "192.0.2.10")
+    assert closed_to_relays(options, "10.0.9.9")
+    assert closed_to_relays(options, "198.51.100.7")
+
+
+def test_turn_takes_the_credentials_of_prosody_alone(rendered: Path) -> None:
+    options = turn_options((rendered / "turnserver.conf").read_text(encoding="utf-8"))
+    assert options["static-auth-secret"] == [TURN_SECRET]
+    assert options.keys() >= {"use-auth-secret", "no-cli", "no-tcp-relay", "no-multicast-peers"}
+    assert not options.keys() & {"no-auth", "user", "web-admin", "allow-loopback-peers", "cli-port"}
+    assert prosody(rendered / "secrets.cfg.lua")[DOMAIN]["external_service_secret"] == TURN_SECRET
+
+
+def test_an_old_coturn_gets_no_option_that_it_ends_with(rendered: Path) -> None:
+    files = ("turnserver.conf", "other-turnserver.conf")
+    new, old = (turn_options((rendered / each).read_text(encoding="utf-8")) for each in files)
+    assert "no-rfc5780" in new
+    assert "no-rfc5780" not in old
+
+
+def test_the_unit_of_turn_may_have_a_low_port_where_it_needs_one(rendered: Path) -> None:
+    capability = "CapabilityBoundingSet=CAP_NET_BIND_SERVICE"
+    assert capability not in (rendered / "coturn.service").read_text(encoding="utf-8")
+    assert capability in (rendered / "other-coturn.service").read_text(encoding="utf-8")

@@ -43,6 +43,7 @@ WRITTEN = {
     "jitsi_videobridge": """jitsi_videobridge_wishes.values() | map(attribute='config_files.files')
                             | flatten""",
     "jitsi_web": "__jitsi_web_files",
+    "coturn": "(__coturn_files + __coturn_unit_files) if coturn_wanted else []",
 }
 # What the playbook hands on from one role to others
 HANDED_ON = (
@@ -69,6 +70,14 @@ OTHERWISE = {
     "jitsi_videobridge_public_address": ["203.0.113.7"],
     "jitsi_videobridge_memory": 1024,
     "jitsi_extra_videobridge": {"videobridge": {"cc": {"trust-bwe": False}}},
+    "jitsi_turn_port": 13478,
+    "jitsi_turn_tls_port": 15349,
+    "jitsi_turn_relay_min_port": 50000,
+    "jitsi_turn_relay_max_port": 60000,
+    "jitsi_turn_public_address": "198.51.100.7",
+    "jitsi_turn_peers": ["10.0.8.0/24"],
+    "jitsi_turn_user_quota": 50,
+    "jitsi_turn_total_quota": 500,
     "jitsi_extra_modules": {"main": ["version"]},
     "jitsi_extra_settings": {"conference": {"muc_log_by_default": False}},
 }
@@ -89,6 +98,7 @@ def _facts(
             "lua_package": "lua",
             "unit_files": units,
             "addresses": {"ipv4": "10.0.0.5", "ipv6": ""},
+            "public_addresses": ["192.0.2.10"],
             "memory": 4096,
             "jitsi": {
                 "jicofo": jicofo,
@@ -141,7 +151,7 @@ def _sets() -> dict[str, dict[str, Any]]:
                 on = more
         named[f"all with {decider}"] = _inventory(on)
     named["an authority"] = {**_inventory(["affiliation"]), "jitsi_certificate": "acme"}
-    named["other options"] = {**_inventory(["affiliation", "bridge"]), **OTHERWISE}
+    named["other options"] = {**_inventory(["affiliation", "bridge", "turn"]), **OTHERWISE}
     return named
 
 
@@ -174,6 +184,7 @@ def _written(facts: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[tup
         "jitsi_token_secret": "a secret of the tokens, for tests only",
         "jicofo_password": "a password of Jicofo, for tests only",
         "jitsi_videobridge_password": "a password of a bridge, for tests only",
+        "coturn_secret": "a-secret-of-TURN-for-tests-only",
         **given,
     }
     text = json.dumps(_render(shared, "jitsi_access_model"))

@@ -66,6 +66,17 @@ BY_THE_INVENTORY = {
     },
     "web_proxy_port_without_proxies": {"jitsi_web_proxy_port": 8081},
     "videobridge_port_of_others": {"jitsi_videobridge_port": 3478},
+    "turn_port_of_others": {"jitsi_web_port": 8443, "jitsi_turn_tls_port": 8443},
+    "turn_port_of_bridges": {"jitsi_turn_port": 10000},
+    "turn_relays_without_ports": {
+        "jitsi_turn_relay_min_port": 50000,
+        "jitsi_turn_relay_max_port": 50008,
+    },
+    "turn_relays_have_the_port": {"jitsi_turn_relay_min_port": 9000},
+    "turn_quota_of_one_is_that_of_all": {
+        "jitsi_turn_user_quota": 200,
+        "jitsi_turn_total_quota": 100,
+    },
     "token_secret_in_the_hosts_file": settings("main", app_secret="x" * 40),
 }
 

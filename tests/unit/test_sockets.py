@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import socket
 
@@ -60,3 +61,56 @@ def test_addresses_of_the_kernel(packed: str, address: str) -> None:
     number = socket.inet_pton(family, packed)
     words = memoryview(number).cast("I")  # native byte order, as the kernel prints them
     assert sockets.parse_address("".join(f"{word:08X}" for word in words)) == address
+
+
+def test_who_waits_for_datagrams_is_found() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as waiting:
+        waiting.bind(("127.0.0.1", 0))
+        inode = os.fstat(waiting.fileno()).st_ino
+        port = waiting.getsockname()[1]
+        assert sockets.listening("/proc/self", "udp")[inode] == ("127.0.0.1", port)
+        assert inode not in sockets.listening("/proc/self")
+
+
+# Of a server with a bridge of containers, from /proc/net/fib_trie
+ROUTES = """\
+Main:
+  +-- 0.0.0.0/0 3 0 5
+     |-- 0.0.0.0
+        /0 universe UNICAST
+     +-- 127.0.0.0/8 2 0 2
+        |-- 127.0.0.1
+           /32 host LOCAL
+        |-- 127.255.255.255
+           /32 link BROADCAST
+     +-- 192.0.2.0/24 2 0 2
+        |-- 192.0.2.0
+           /24 link UNICAST
+        |-- 192.0.2.10
+           /32 host LOCAL
+     |-- 172.17.0.1
+        /32 host LOCAL
+Local:
+     |-- 192.0.2.10
+        /32 host LOCAL
+"""
+INTERFACES = """\
+00000000000000000000000000000001 01 80 10 80       lo
+20010db8000000000000000000000010 02 40 00 80     eth0
+20010db80000000012345678abcdef01 02 40 00 01     eth0
+fe800000000000000000000000000010 02 40 20 80     eth0
+"""
+
+
+def test_own_addresses_are_those_of_the_kernel() -> None:
+    assert sockets.parse_routes(ROUTES) == ["127.0.0.1", "192.0.2.10", "172.17.0.1"]
+
+
+def test_addresses_of_a_day_are_left_out() -> None:
+    assert sockets.parse_interfaces(INTERFACES) == ["::1", "2001:db8::10", "fe80::10"]
+
+
+def test_this_host_has_no_private_address_among_the_public_ones() -> None:
+    for address in sockets.public_addresses():
+        assert not ipaddress.ip_address(address).is_loopback
+        assert sockets.why_not(address) == ""

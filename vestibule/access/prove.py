@@ -163,7 +163,16 @@ def _verdicts(
                     chromium(program, domain, address, trusted, patience, picture)
                 )
             entrances = [
-                Entrance(opened, kind, issuer, patience, features, settings["options"], browser)
+                Entrance(
+                    opened,
+                    kind,
+                    issuer,
+                    patience,
+                    features,
+                    settings["options"],
+                    browser,
+                    settings["turn_secret"],
+                )
                 for kind in TRANSPORTS.values()
             ]
             await wait_for_focus(entrances, settings["focus_timeout"])

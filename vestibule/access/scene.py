@@ -11,6 +11,7 @@ from .chromium import Chromium
 from .participant import Participant
 from .tokens import Issuer, context
 from .transports import Door, Transport
+from .turn import Service
 from .xmpp import MUC_OWNER, Refused, Room, Stage, element, fresh_name
 
 MODERATES = "moderates"
@@ -29,6 +30,7 @@ class Entrance:
     features: frozenset[str] = frozenset()
     options: Mapping[str, Any] = field(default_factory=dict)  # jitsi_x of the inventory, by x
     browser: Chromium | None = None
+    turn_secret: str = field(default="", repr=False)
 
     @property
     def domain(self) -> str:
@@ -173,6 +175,7 @@ class Scene:
     room: Room
     people: tuple[Participant, ...] = ()
     beside: Room | None = None  # a breakout room, where the control has opened one
+    services: tuple[Service, ...] = ()  # where the control has asked for them
 
     @property
     def first(self) -> Participant:

@@ -29,6 +29,7 @@ LEGACY_AUTH = "jabber:iq:auth"
 FOCUS = "http://jitsi.org/protocol/focus"
 NICK = "http://jabber.org/protocol/nick"
 SMACKS = "urn:xmpp:sm:3"
+SERVICES = "urn:xmpp:extdisco:2"
 
 MAX_MESSAGE = 256 * 1024  # bytes that one answer of the server may have
 
@@ -47,6 +48,7 @@ class Stage(StrEnum):
     JOIN = "join"
     REQUEST = "request"
     ROLE = "role"
+    TURN = "turn"
 
 
 class Refused(AccessError):

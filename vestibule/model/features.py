@@ -17,7 +17,7 @@ from vestibule.model import ModelError, beside
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 # With these begin the names of all variables of ours
-PREFIXES = ("jicofo_", "jitsi_", "prosody_", "vestibule_")
+PREFIXES = ("coturn_", "jicofo_", "jitsi_", "prosody_", "vestibule_")
 # A name so near to one of ours is meant to be it, though its prefix is another one
 MISSPELT = 0.9
 ALWAYS_ON = ("base", "tokens")

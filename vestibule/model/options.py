@@ -415,6 +415,41 @@ def _check_choice(variable: str, value: Any, spec: Mapping[str, Any]) -> str:
     return value
 
 
+def _is_of_a_host(address: ipaddress.IPv4Address) -> bool:
+    outside = (address.is_loopback, address.is_link_local, address.is_multicast)
+    return not any(outside) and address.packed[0] not in (0, 255)
+
+
+def _check_address(variable: str, value: Any, spec: Mapping[str, Any]) -> str:
+    """An IPv4 address that others can reach, or nothing."""
+    if value == "":
+        return ""
+    try:
+        address = ipaddress.IPv4Address(value if isinstance(value, str) else "")
+    except ValueError:
+        raise ModelError(
+            f"{variable} is no IPv4 address. Write one without a port, in quotes, e.g. {variable}:"
+            f' "{spec["example"]}".'
+        ) from None
+    if not _is_of_a_host(address):
+        raise ModelError(
+            f"{variable} is {value}, which nobody else can reach. Write the address by which others"
+            " know this server."
+        )
+    return str(value)
+
+
+def _check_peers(variable: str, value: Any, spec: Mapping[str, Any]) -> list[str]:
+    too_wide = "and nothing inside would be closed to relays. Name the networks of bridges,"
+    for network, parsed in _networks(variable, value, spec, too_wide):
+        if parsed.is_loopback or parsed.is_link_local or parsed.is_multicast:
+            raise ModelError(
+                f"{variable} has {network}, where no bridge can be. Name the address of the bridge,"
+                f" or its network, e.g. {variable}: {spec['example']}."
+            )
+    return list(value)
+
+
 _CHECKS: dict[str, _Check] = {
     "domain": _check_domain,
     "name": _check_name,
@@ -435,6 +470,8 @@ _CHECKS: dict[str, _Check] = {
     "client": _check_client,
     "patterns": _check_patterns,
     "proxies": _check_proxies,
+    "address": _check_address,
+    "peers": _check_peers,
 }
 
 

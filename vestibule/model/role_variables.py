@@ -47,7 +47,8 @@ _SIZE = re.compile(r"([1-9][0-9]{0,5})([kK]?)")
 _RATE = re.compile(r"([1-9][0-9]{0,8}) ?([kmgKMG]?[bB])(?:its?|ytes?)?/s")
 _BURST = re.compile(r"([1-9][0-9]{0,3}) ?s")
 # Options of features, which the model has checked
-WEB_PORTS = ("jitsi_web_port", "jitsi_web_proxy_port")
+WEB_PORTS = ("jitsi_web_port", "jitsi_web_proxy_port", "jitsi_turn_tls_port")
+TURN_TLS_PORT = 5349  # by default
 OPTIONS = (*WEB_PORTS, "jitsi_certificate")
 _PORTS_OF_OTHERS = {
     22: "SSH",
@@ -607,6 +608,8 @@ def _check_together(given: Mapping[str, Any]) -> None:
 
     # The model refuses what is no number, and comes later
     web = {name: given.get(name) for name in WEB_PORTS}
+    if "turn" not in (given.get("jitsi_features_off") or []):
+        web["jitsi_turn_tls_port"] = given.get("jitsi_turn_tls_port", TURN_TLS_PORT)
     web = {name: port for name, port in web.items() if isinstance(port, int) and port}
     _check_ports(web | {name: now(name) for name in ("prosody_c2s_port", "prosody_http_port")})
     if 2 * now("jitsi_web_connections_per_address") >= now("jitsi_web_worker_connections"):

@@ -14,7 +14,7 @@ get() {
 
 # What a play installs; the libraries that it needs are in the system from the beginning
 packages='lua5.4 lua-sec lua-socket lua-expat lua-filesystem lua-luaossl lua-basexx lua-cjson
-    prosody nginx nginx-common openjdk-21-jre-headless sudo'
+    prosody nginx nginx-common coturn openjdk-21-jre-headless sudo'
 apt-get -qq update
 # The last two are for the stand-in of Jicofo, a program in Python that reads HOCON
 get pacman-package-manager libarchive-tools fakeroot gnupg openssl p11-kit python3-slixmpp ruby-hocon

@@ -7,8 +7,9 @@ What is as on Arch: names, versions' form, dependencies, paths, users, units and
 on them. Seen there: the PKGBUILD of prosody 1:13.0.1-1 (configured for /usr with the interpreter
 ``lua``; daemonize and pidfile before everything else in prosody.cfg.lua) and of lua-luaossl.
 Assumed: the unit of Prosody, which is not among that PKGBUILD's sources (13.0.1 refuses to fork
-below systemd, so it has to be a simple one), lua-basexx and lua-cjson in the repository extra,
-nginx.conf and its unit.
+below systemd, so it has to be a simple one), lua-basexx, lua-cjson and coturn in the repository
+extra, nginx.conf and its unit, coturn's user, unit and folder, which are those of a PKGBUILD of
+2019.
 
 Usage: python3 -m rig.facsimiles.archlinux.repack DEBS OVERLAY OUTPUT
 """
@@ -114,6 +115,12 @@ def arrange_nginx(tree: Path) -> None:
     keep(tree, "usr/bin/nginx", "usr/share/nginx/html", "etc/nginx/mime.types")
 
 
+def arrange_coturn(tree: Path) -> None:
+    """The program, with its configuration in a folder."""
+    move(tree, "etc/turnserver.conf", "etc/turnserver/turnserver.conf")
+    keep(tree, "usr/bin/turnserver", "etc/turnserver")
+
+
 def arrange_sudo(tree: Path) -> None:
     """The program with what it reads; no group may use it by itself."""
     move(tree, "usr/sbin/visudo", "usr/bin/visudo")
@@ -149,6 +156,9 @@ EXTRA = {
     "nginx": Repacked(
         ("nginx", "nginx-common"), ("openssl",), backup=("etc/nginx/nginx.conf",),
         arrange=arrange_nginx,
+    ),
+    "coturn": Repacked(
+        ("coturn",), backup=("etc/turnserver/turnserver.conf",), arrange=arrange_coturn
     ),
     "jre21-openjdk-headless": Repacked(
         ("openjdk-21-jre-headless",),

@@ -20,7 +20,7 @@ def listeners(host: Host, process: str) -> set[str]:
     return {line.split()[3] for line in lines if f'"{process}"' in line}
 
 
-@pytest.mark.parametrize("name", ["prosody", "jicofo", "nginx"])
+@pytest.mark.parametrize("name", ["prosody", "jicofo", "nginx", "coturn"])
 def test_services_run_and_start_at_boot(host: Host, name: str) -> None:
     service = host.service(name)
     assert service.is_running
@@ -67,6 +67,22 @@ def test_a_bridge_takes_media_from_everybody_and_nothing_else(host: Host, has_br
     )
     assert bool(media) is has_bridge
     assert not [each for each in media if each.startswith("127.")]
+
+
+def test_turn_takes_tls_alone_and_udp_on_one_port(host: Host) -> None:
+    found = {each.rpartition(":")[2] for each in listeners(host, "turnserver")}
+    assert found == {"5349"}
+    lines = host.check_output("ss -Hlunp").splitlines()
+    ports = {int(line.split()[3].rpartition(":")[2]) for line in lines if "turnserver" in line}
+    assert {port for port in ports if port < 49152} == {3478}
+
+
+def test_nobody_but_turn_and_root_reads_its_secret_and_the_key(host: Host) -> None:
+    conf = host.file("/etc/vestibule/turn/turnserver.conf")
+    assert (conf.user, conf.group, conf.mode) == ("root", "turnserver", 0o640)
+    assert host.file("/run/vestibule-turn").mode == 0o700
+    key = host.file("/run/vestibule-turn/key.pem")
+    assert (key.user, key.mode) == ("turnserver", 0o400)
 
 
 def plain_http(host: Host, path: str, name: str = DOMAIN) -> str:

@@ -16,7 +16,7 @@ from .test_staying_alive import _PORTS, listens
 pytestmark = pytest.mark.usefixtures("deployed")
 
 _BACK = "This run has put the former configuration back"
-_SERVICES = "prosody, nginx, jicofo, jitsi-videobridge2"
+_SERVICES = "prosody, nginx, coturn, jicofo, jitsi-videobridge2"
 _PROVEN = f"{_SERVICES} run with it, and listen where they did before."
 _KEPT = "/var/lib/vestibule/former"
 _HOARD = "import socket, time; s = socket.create_server(('127.0.0.1', {0})); time.sleep(600)"

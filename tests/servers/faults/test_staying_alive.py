@@ -13,7 +13,13 @@ from tests.servers.support import DOMAIN, Controller, Server
 pytestmark = pytest.mark.usefixtures("deployed")
 
 # Where each of them listens
-_PORTS = {"prosody": 5222, "jicofo": 8888, "nginx": 443, "jitsi-videobridge2": 8080}
+_PORTS = {
+    "prosody": 5222,
+    "jicofo": 8888,
+    "nginx": 443,
+    "coturn": 5349,
+    "jitsi-videobridge2": 8080,
+}
 # Seconds after a kill in which there is another process, and in which it listens: the rig shares
 # its processors
 _BACK, _SERVES = 10, 30
@@ -43,8 +49,10 @@ def wait_until_back(server: Server, name: str, former: int) -> None:
 
 
 def prove(controller: Controller) -> None:
-    """Two people meet in a room, for which all four are needed."""
-    run = controller.play("verify.yml", jitsi_domain=DOMAIN, jitsi_verify_cases=["two_people_meet"])
+    """Two people meet in a room, and have a relay, for which all of them are needed."""
+    run = controller.play(
+        "verify.yml", jitsi_domain=DOMAIN, jitsi_verify_cases=["two_people_meet", "turn_relays"]
+    )
     assert run.returncode == 0, run.output[-3000:]
 
 

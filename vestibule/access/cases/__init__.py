@@ -32,6 +32,7 @@ from .roles import ROLES
 from .rooms import ROOMS
 from .tenants import TENANTS
 from .tokens import TOKENS
+from .turn import TURN
 from .web import WEB
 
 __all__ = ["CASES", "GROUPS", "Case", "Refusal", "choose"]
@@ -52,6 +53,7 @@ GROUPS: tuple[tuple[Case, ...], ...] = (
     TENANTS,
     LIMITS,
     FLOODS,
+    TURN,
     WEB,
     DEAD_ENDS,
     BRIDGE,

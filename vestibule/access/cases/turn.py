@@ -1,0 +1,282 @@
+"""TURN: who is told of it, who gets a relay, and where relays lead."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any
+
+from .. import stun
+from ..attempts import Attempt
+from ..participant import Participant
+from ..scene import Entrance, Scene
+from ..transports import WebSocketTransport
+from ..turn import TLS, UDP, Credentials, Service, TurnClient, talk
+from ..xmpp import SERVICES, Refused, Stage, element, qualified
+from .case import Case, Refusal
+
+NAMED = "is named"
+RELAYS = "relays"
+OUTSIDE = "203.0.113.7"  # RFC 5737: nobody is there, and nothing is sent
+# Networks in which somebody could be, with an address of each
+PRIVATE = ("10.255.255.1", "172.31.255.1", "192.168.255.1")
+INSIDE = {
+    "loopback": ("127.0.0.1",),
+    "private network": PRIVATE,
+    "link": ("169.254.169.254",),
+    "network of a carrier": ("100.127.255.1",),
+    "everybody on a network": ("224.0.0.1",),
+    "no address": ("0.0.0.0",),  # noqa: S104 - asked for, not listened on
+    "loopback of IPv6": ("::1",),
+    "private network of IPv6": ("fd00::1",),
+    "link of IPv6": ("fe80::1",),
+    "IPv4 in IPv6": ("::ffff:127.0.0.1",),
+}
+_TYPES = {(UDP, "turn"), (TLS, "turns"), (UDP, "stun")}
+
+
+async def services(somebody: Participant, host: str) -> list[Service]:
+    """The servers that ``host`` names to somebody who has logged in there, as clients ask."""
+    answer = await somebody.request("get", host, element("services", {"xmlns": SERVICES}))
+    found = []
+    for each in answer.iter(qualified(SERVICES, "service")):
+        name, password = each.get("username"), each.get("password")
+        port = each.get("port", "")
+        found.append(
+            Service(
+                each.get("type", ""),
+                each.get("transport", ""),
+                each.get("host", ""),
+                int(port) if port.isdigit() else 0,
+                Credentials(name, password) if name and password else None,
+            )
+        )
+    return found
+
+
+@contextlib.asynccontextmanager
+async def _somebody(entrance: Entrance, *, guest: bool = False) -> AsyncIterator[Participant]:
+    room = entrance.room()
+    arrival = entrance.guest(room) if guest else entrance.login(room, entrance.token(room))
+    async with arrival as somebody:
+        yield somebody
+
+
+async def _named(entrance: Entrance, *, guest: bool = False) -> list[Service]:
+    """What people ask their own host for, a guest the guests'."""
+    async with _somebody(entrance, guest=guest) as somebody:
+        # lib-jitsi-meet asks the host of its configuration, which is that of the login
+        return await services(somebody, entrance.guest_host if guest else entrance.domain)
+
+
+def _relay_server(named: Iterable[Service], transport: str) -> Service:
+    for each in named:
+        if each.transport == transport and each.kind in ("turn", "turns") and each.credentials:
+            return each
+    raise Refused(Stage.REQUEST, "not-named", f"no TURN server over {transport}")
+
+
+def hear_of(*, guest: bool) -> Attempt:
+    """Ask for STUN and TURN servers, and look whether all of them are this one's."""
+
+    async def attempt(scene: Scene) -> str:
+        entrance = scene.entrance
+        named = await _named(entrance, guest=guest)
+        if {(each.transport, each.kind) for each in named} != _TYPES:
+            return "lacks one, or has more"
+        if any(each.host != entrance.domain for each in named):
+            return "is somebody else's"
+        if any((each.credentials is None) != (each.kind == "stun") for each in named):
+            return "lacks credentials"
+        return NAMED
+
+    return attempt
+
+
+@contextlib.asynccontextmanager
+async def _conversation(
+    entrance: Entrance, service: Service, credentials: Credentials | None
+) -> AsyncIterator[TurnClient]:
+    """A conversation with a server of the door, whatever name it has."""
+    way = talk(entrance.door, service.transport, service.port, entrance.patience, credentials)
+    async with way as client:
+        yield client
+
+
+def relay(transport: str, *, guest: bool = False, bridge: bool = False) -> Attempt:
+    """Have a relay, and a way from it to somewhere on the internet, or to the bridge beside it."""
+
+    async def attempt(scene: Scene) -> str:
+        service = _relay_server(await _named(scene.entrance, guest=guest), transport)
+        async with _conversation(scene.entrance, service, service.credentials) as client:
+            host, port = await client.allocate()
+            await client.permit(str(host) if bridge else OUTSIDE)
+            await client.give_back()
+        first, last = _ports(scene.entrance.options)
+        if not first <= port <= last:
+            return f"relays from port {port}"
+        return RELAYS if not host.is_unspecified else "relays from nowhere"
+
+    return attempt
+
+
+def _ports(options: Any) -> tuple[int, int]:
+    return options.get("turn_relay_min_port", 1), options.get("turn_relay_max_port", 65535)
+
+
+@contextlib.asynccontextmanager
+async def relay_is_had(entrance: Entrance) -> AsyncIterator[Scene]:
+    """Somebody has a relay with the credentials that the server gave, over UDP and TLS."""
+    named = await _named(entrance)
+    for transport in (UDP, TLS):
+        service = _relay_server(named, transport)
+        async with _conversation(entrance, service, service.credentials) as client:
+            await client.allocate()
+            await client.permit(OUTSIDE)
+            await client.give_back()
+    yield Scene(entrance, entrance.room(), services=tuple(named))
+
+
+def have_relay_with(
+    transport: str, make: Callable[[Entrance, Credentials], Credentials | None]
+) -> Attempt:
+    """Ask for a relay with other credentials than the server gave."""
+
+    async def attempt(scene: Scene) -> str:
+        service = _relay_server(scene.services, transport)
+        made = make(scene.entrance, service.credentials or Credentials("", ""))
+        async with _conversation(scene.entrance, service, made) as client:
+            await client.allocate()
+            return "has a relay"
+
+    return attempt
+
+
+def nobody(_entrance: Entrance, _given: Credentials) -> None:
+    """No credentials at all."""
+
+
+def other_secret(_: Entrance, given: Credentials) -> Credentials:
+    """The same name, signed with another secret."""
+    return Credentials(*stun.time_limited("another secret of 32 characters.", _end(given)))
+
+
+def longer(_: Entrance, given: Credentials) -> Credentials:
+    """The same password, for another hour."""
+    return Credentials(str(_end(given) + 3600), given.password)
+
+
+def made_up(_entrance: Entrance, _given: Credentials) -> Credentials:
+    """A name without a time."""
+    return Credentials("somebody", "password")
+
+
+def ended(entrance: Entrance, _: Credentials) -> Credentials:
+    """What the server gave yesterday for an hour."""
+    return Credentials(*stun.time_limited(entrance.turn_secret, int(time.time()) - 82800))
+
+
+def _end(given: Credentials) -> int:
+    """Seconds since 1970 at which these are of no use any more."""
+    end = given.username.partition(":")[0]
+    return int(end) if end.isdigit() else 0
+
+
+def lead_to(transport: str, *addresses: str) -> Attempt:
+    """Ask for a way from a relay to the first of these that the operator has not opened."""
+
+    async def attempt(scene: Scene) -> str:
+        peers = map(ipaddress.ip_network, scene.entrance.options.get("turn_peers", []))
+        opened = list(peers)
+        closed = [
+            each
+            for each in addresses
+            if not any(ipaddress.ip_address(each) in network for network in opened)
+        ]
+        if not closed:
+            raise Refused(Stage.TURN, FORBIDDEN, "all of them are opened by jitsi_turn_peers")
+        service = _relay_server(scene.services, transport)
+        async with _conversation(scene.entrance, service, service.credentials) as client:
+            await client.allocate()
+            await client.permit(closed[0])
+            return f"leads to {closed[0]}"
+
+    return attempt
+
+
+async def lead_to_server(scene: Scene) -> str:
+    """Ask for a way from a relay to the address that the relay itself has."""
+    service = _relay_server(scene.services, UDP)
+    async with _conversation(scene.entrance, service, service.credentials) as client:
+        host, _ = await client.allocate()
+        opened = map(ipaddress.ip_network, scene.entrance.options.get("turn_peers", []))
+        if any(host in network for network in opened):
+            raise Refused(Stage.TURN, FORBIDDEN, "it is opened by jitsi_turn_peers")
+        await client.permit(str(host))
+        return "leads to the server itself"
+
+
+UNAUTHORIZED, FORBIDDEN, OTHER_FAMILY = "401", "403", "443"
+
+TURN = (
+    Case(
+        "turn_is_announced",
+        "TURN server for who has logged in",
+        {"token": hear_of(guest=False), "guest": hear_of(guest=True)},
+        outcome=NAMED,
+        needs={"guest": "guests"},
+    ),
+    Case(
+        "turn_relays",
+        "relay with the server's credentials",
+        {
+            "UDP": relay(UDP),
+            "TLS": relay(TLS),
+            "guest over TLS": relay(TLS, guest=True),
+            "to the bridge": relay(TLS, bridge=True),
+        },
+        outcome=RELAYS,
+        needs={"guest over TLS": "guests", "to the bridge": "bridge"},
+        only_over=WebSocketTransport.name,
+    ),
+    Case(
+        "turn_without_credentials_refused",
+        "relay with other credentials, or none",
+        {
+            f"{what} over {name}": have_relay_with(transport, make)
+            for name, transport in (("UDP", UDP), ("TLS", TLS))
+            for what, make in (
+                ("none", nobody),
+                ("made up", made_up),
+                ("other secret", other_secret),
+                ("later end", longer),
+                ("ended", ended),
+            )
+        },
+        (Refusal(Stage.TURN, (UNAUTHORIZED,)),),
+        relay_is_had,
+        only_over=WebSocketTransport.name,
+    ),
+    Case(
+        "turn_leads_nowhere_inside",
+        "way from a relay into the network",
+        {
+            **{what: lead_to(UDP, *addresses) for what, addresses in INSIDE.items()},
+            "loopback over TLS": lead_to(TLS, *INSIDE["loopback"]),
+        },
+        # A relay of IPv4 leads to no address of IPv6 at all
+        (Refusal(Stage.TURN, (FORBIDDEN, OTHER_FAMILY)),),
+        relay_is_had,
+        only_over=WebSocketTransport.name,
+    ),
+    Case(
+        "turn_leads_not_to_the_server",
+        "way from a relay to the server itself",
+        {"its own address": lead_to_server},
+        (Refusal(Stage.TURN, (FORBIDDEN,)),),
+        relay_is_had,
+        only_over=WebSocketTransport.name,
+    ),
+)
