@@ -399,6 +399,8 @@ class Channels:
             return "404 Not Found"
         place = self._bridge.meetings.get(names[3], {}).get(names[4])
         password = parse_qs(parts.query).get("pwd", [""])[0]
+        if not password:  # the real one meets an error of its own
+            return "500 Internal Server Error"
         if place is None or not hmac.compare_digest(place.channel_password, password):
             return "403 Forbidden"
         return ""
