@@ -6,11 +6,13 @@ import asyncio
 import base64
 import hashlib
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from playwright.async_api import Error
 
 from tests.authority import issue
 from vestibule.access import prove
@@ -30,6 +32,13 @@ class Page:
 
     def on(self, event: str, handler: Any) -> None:
         self.handlers[event] = handler
+
+    url = "https://meet.example.org/static/vestibule/expired?room=standup"
+
+    async def wait_for_url(self, fits: Callable[[str], bool], timeout: float) -> None:
+        assert timeout == PATIENCE * 1000
+        if not fits(self.url):
+            raise Error(f"{self.url} and a token")
 
     async def evaluate(self, _script: str) -> dict[str, int]:
         return self._sums.pop(0) if len(self._sums) > 1 else self._sums[0]
@@ -127,3 +136,11 @@ def test_media_arrive_while_both_kinds_rise() -> None:
 def test_media_that_do_not_arrive_are_named(sums: list[tuple[int, int]], missing: str) -> None:
     with pytest.raises(NoAnswer, match=f"no answer: {missing} of somebody else"):
         asyncio.run(window(Page(*sums)).wait_for_media())
+
+
+def test_a_page_is_there_once_its_path_is() -> None:
+    page = window(Page((0, 0)))
+    assert asyncio.run(page.wait_for_page("/static/vestibule/expired")) == Page.url
+    with pytest.raises(NoAnswer, match="no answer: the page /standup did not come") as error:
+        asyncio.run(page.wait_for_page("/standup"))
+    assert "token" not in str(error.value)

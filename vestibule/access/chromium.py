@@ -128,6 +128,18 @@ class Window:
             reason = str(error).split(" at http")[0].split("\n")[0]
             raise Broken(f"the page does not open: {reason}") from None
 
+    async def wait_for_page(self, path: str) -> str:
+        """Until it shows what is at this path, and its address then. Raises NoAnswer."""
+        from playwright.async_api import Error  # noqa: PLC0415
+
+        try:
+            await self.page.wait_for_url(
+                lambda address: urlsplit(address).path == path, timeout=self.patience * 1000
+            )
+        except Error:  # its words have addresses, and with them tokens
+            raise NoAnswer(f"the page {path}", self.patience) from None
+        return self.page.url
+
     async def wait_for_media(self) -> None:
         """Until sound and pictures of others arrive, and go on arriving. Raises NoAnswer."""
         before = {"audio": 0, "video": 0}

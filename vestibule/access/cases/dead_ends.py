@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import httpx
 
 from .. import browser
 from ..attempts import Attempt
-from ..scene import Scene
-from ..xmpp import Room
+from ..scene import Scene, room_is_open
+from ..tokens import from_now
+from ..xmpp import Room, fresh_name
 from .case import Case
+from .meeting import arrival
 from .web import is_page
 
 LEADS_ON = "says why, and leads on"
@@ -101,7 +103,43 @@ async def look_for_the_script(scene: Scene) -> str:
     return LEADS_ON
 
 
+def end_up(end: str, token: Callable[[Scene], str]) -> Attempt:
+    """Open the link with a token that does not open the room, in a German browser."""
+
+    async def attempt(scene: Scene) -> str:
+        wrong = token(scene)
+        async with arrival(scene, wrong, "de") as window:
+            address = await window.wait_for_page(f"{_FOLDER}/{end}")
+            words = browser.Words(await window.page.content())
+        if wrong in address or "jwt" in address or wrong in "".join(words.links):
+            return "takes the token along"
+        if words.language != "de" or not words.heading.strip():
+            return "is in another language"
+        back = _way_back(scene, scene.room)
+        return LEADS_ON if (back in words.links if back else _asks(words)) else "leads nowhere"
+
+    return attempt
+
+
+def _signed_otherwise(scene: Scene) -> str:
+    signed, _, signature = scene.token().rpartition(".")
+    return f"{signed}.{signature[::-1]}"
+
+
 DEAD_ENDS = (
+    Case(
+        "browser_ends_up_well",
+        "link that does not open, in a browser",
+        {
+            "expired": end_up("expired", lambda scene: scene.token(exp=from_now(-120))),
+            "signed otherwise": end_up("refused", _signed_otherwise),
+            "other room": end_up("other_room", lambda scene: scene.token(room=fresh_name())),
+        },
+        control=room_is_open,
+        outcome=LEADS_ON,
+        in_browser=True,
+        only_over="websocket",
+    ),
     Case(
         "dead_ends_lead_on",
         "pages of those who get no further",

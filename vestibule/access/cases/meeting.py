@@ -19,11 +19,11 @@ ARRIVES = "arrives, without an error"
 _AT_ONCE = {"prejoinConfig.enabled": False}
 
 
-def link(scene: Scene, **config: Any) -> str:
+def link(scene: Scene, token: str = "", **config: Any) -> str:
     """The link to the room with a token, as mint.yml prints it."""
     door, room = scene.entrance.door, scene.room
     return meeting_url(
-        scene.entrance.token(room),
+        token or scene.entrance.token(room),
         domain=door.domain,
         room=room.name,
         port=door.port,
@@ -32,13 +32,15 @@ def link(scene: Scene, **config: Any) -> str:
 
 
 @contextlib.asynccontextmanager
-async def arrival(scene: Scene, **config: Any) -> AsyncIterator[Window]:
-    """Somebody who has opened the link in a browser."""
+async def arrival(
+    scene: Scene, token: str = "", language: str = "en", **config: Any
+) -> AsyncIterator[Window]:
+    """Somebody who has opened the link in a browser, with a token that opens the room, or this."""
     if scene.entrance.browser is None:
         raise Broken("there is no browser")
-    async with scene.entrance.browser.window() as window:
+    async with scene.entrance.browser.window(language) as window:
         try:
-            await window.open(link(scene, **config))
+            await window.open(link(scene, token, **config))
             yield window
         except NoAnswer:
             _refuse_faults(window)  # which tell more than that nobody came
