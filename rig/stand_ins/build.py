@@ -51,6 +51,9 @@ PROGRAMS = {
     "jitsi-videobridge2": Path("usr/share/jitsi-videobridge"),
 }
 
+# Archives with the real ones, each with one folder at the top, which take their place
+REAL = {"jicofo": "VESTIBULE_JICOFO", "jitsi-videobridge2": "VESTIBULE_BRIDGE"}
+
 STABLE = "1.0.1-1~standin"
 NEXT = "1.0.2-1~standin"
 
@@ -107,7 +110,26 @@ def digest_of_sources() -> str:
         if path.is_file() and "__pycache__" not in path.parts:
             digest.update(f"{path.relative_to(HERE)} {os.access(path, os.X_OK)}\0".encode())
             digest.update(path.read_bytes())
+    for name in REAL.values():
+        if archive := os.environ.get(name):
+            digest.update(f"{name}\0".encode() + Path(archive).read_bytes())
     return digest.hexdigest()
+
+
+def put_program(name: str, folder: Path) -> None:
+    """Have the stand-in in ``folder``, or the real program where the environment names one."""
+    shutil.rmtree(folder, ignore_errors=True)
+    archive = os.environ.get(REAL[name])
+    if not archive:
+        shutil.copytree(PACKAGES / name / PROGRAMS[name], folder)
+        shutil.copytree(SHARED, folder, dirs_exist_ok=True)
+        return
+    with tempfile.TemporaryDirectory() as temporary, tarfile.open(archive) as packed:
+        packed.extractall(temporary, filter="data")
+        found = list(Path(temporary).iterdir())
+        if len(found) != 1:
+            raise RigError(f"{archive} has to have one folder at its top, and has {len(found)}.")
+        shutil.copytree(found[0], folder)
 
 
 def drop_comments(path: Path) -> None:
@@ -123,7 +145,7 @@ def build_package(source: Path, version: str, directory: Path) -> Path:
         if source.name == "jitsi-meet-prosody":
             shutil.copytree(PLUGINS, tree / PLUGINS_INSTALLED)
         if source.name in PROGRAMS:
-            shutil.copytree(SHARED, tree / PROGRAMS[source.name], dirs_exist_ok=True)
+            put_program(source.name, tree / PROGRAMS[source.name])
         debian = tree / "DEBIAN"
         for name in ("control", "templates"):
             if (debian / name).exists():
@@ -254,8 +276,7 @@ def _service_for_arch(name: str, home: str, config: str, log: str, tree: Path) -
 def focus_for_arch(layout: AurLayout, tree: Path) -> Package:
     """Return the focus as a package of the AUR, its files in ``tree``."""
     source = PACKAGES / "jicofo"
-    shutil.copytree(source / PROGRAMS["jicofo"], tree / layout.focus)
-    shutil.copytree(SHARED, tree / layout.focus, dirs_exist_ok=True)
+    put_program("jicofo", tree / layout.focus)
     configuration = tree / layout.focus_config
     configuration.mkdir(parents=True)
     shutil.copy(source / "etc/jitsi/jicofo/logging.properties", configuration)
@@ -278,8 +299,7 @@ def focus_for_arch(layout: AurLayout, tree: Path) -> Package:
 def bridge_for_arch(layout: AurLayout, tree: Path) -> Package:
     """Return the bridge as a package of the AUR, its files in ``tree``."""
     source = PACKAGES / "jitsi-videobridge2"
-    shutil.copytree(source / PROGRAMS["jitsi-videobridge2"], tree / layout.bridge)
-    shutil.copytree(SHARED, tree / layout.bridge, dirs_exist_ok=True)
+    put_program("jitsi-videobridge2", tree / layout.bridge)
     configuration = tree / layout.bridge_config
     configuration.mkdir(parents=True)
     shutil.copy(source / "etc/jitsi/videobridge/logging.properties", configuration)
