@@ -124,8 +124,8 @@ def put_program(name: str, folder: Path) -> None:
         shutil.copytree(PACKAGES / name / PROGRAMS[name], folder)
         shutil.copytree(SHARED, folder, dirs_exist_ok=True)
         return
-    with tempfile.TemporaryDirectory() as temporary, tarfile.open(archive) as packed:
-        packed.extractall(temporary, filter="data")
+    with tempfile.TemporaryDirectory() as temporary:
+        run("tar", "--extract", "--file", archive, "--directory", temporary)
         found = list(Path(temporary).iterdir())
         if len(found) != 1:
             raise RigError(f"{archive} has to have one folder at its top, and has {len(found)}.")
