@@ -85,6 +85,7 @@ which a door is open. Each key has one owner; a host that no chosen feature name
 | `jicofo`, `bridge`, `web` | what goes into `jicofo.conf`, `jvb.conf` and `config.js` |
 | `tenant_web` | what `config.js` says otherwise in rooms of `{tenant}` |
 | `proves` | the access cases, with `when` where they need an option or another feature |
+| `opens` | for `explain.yml`: what a firewall lets in from everywhere: `protocol`, `ports`, `for` |
 | `may`, `warnings` | for `explain.yml`: actor to action to yes, no or a condition; sentences |
 
 `{{ options.x }}`, `{{ names.x }}` and `features` are known in all values; of the machines also

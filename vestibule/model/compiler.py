@@ -35,6 +35,7 @@ _EMPTY: Mapping[str, Any] = {
     "proves": [],
     "reads": {},
     "may": {},
+    "opens": [],
     "warnings": [],
 }
 _HOST_KEYS = frozenset(
@@ -237,6 +238,7 @@ def _merge(
     needed_by: dict[str, list[str]] = {}
     cases: list[str] = []
     may: dict[str, dict[str, Any]] = {}
+    opens: list[dict[str, Any]] = []
     warnings: list[str] = []
     for name in chosen:
         feature = {
@@ -256,6 +258,7 @@ def _merge(
                 cases.append(case)
         for actor, cells in feature["may"].items():
             may.setdefault(actor, {}).update(cells)
+        opens += feature["opens"]
         warnings += [entry["text"] for entry in feature["warnings"] if _holds(name, entry)]
     return {
         **parts,
@@ -263,6 +266,7 @@ def _merge(
         "cases": cases,
         # Nobody is an actor who has no way in: guests without their feature
         "may": {actor: cells for actor, cells in may.items() if "log in" in cells},
+        "opens": opens,
         "warnings": warnings,
     }
 

@@ -79,6 +79,8 @@ def explain(model: Mapping[str, Any], width: int) -> list[str]:
     ]
     if machines:
         lines += section("Machines that enter meetings", _columns(machines, width))
+    opens = [(f"{each['protocol']} {each['ports']}", each["for"]) for each in model["opens"]]
+    lines += section("What a firewall in front lets in, from everywhere", _columns(opens, width))
     lines += section("Who may do what", _grid(who_may_what(model["may"]), width))
     if model["warnings"]:
         lines += section("Warnings", _columns([("-", each) for each in model["warnings"]], width))

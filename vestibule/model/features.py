@@ -40,6 +40,7 @@ _FEATURE_KEYS = frozenset(
         "tenant_web",
         "proves",
         "reads",
+        "opens",
         "may",
         "warnings",
     }
