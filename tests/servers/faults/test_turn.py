@@ -95,7 +95,7 @@ def test_what_turn_refuses_is_taken_back(server: Server, controller: Controller)
     run = controller.deploy(_UP, coturn_certificate="/nonexistent.crt", jitsi_turn_user_quota=99)
     assert run.returncode != 0
     assert "cannot stat '/nonexistent.crt'" in run.messages[-1]
-    assert "coturn, jicofo run with it, and listen where they did before." in run.messages[-1]
+    assert "coturn, jicofo, jitsi-videobridge2 run with it, and listen" in run.messages[-1]
     assert server.run(f"sha256sum {_CONF} /etc/systemd/system/coturn.service") == before
     assert server.run("systemctl is-active coturn").strip() == "active"
 

@@ -200,7 +200,10 @@ def lead_to(transport: str, *addresses: str) -> Attempt:
         service = _relay_server(scene.services, transport)
         async with _conversation(scene.entrance, service, service.credentials) as client:
             await client.allocate()
-            await client.permit(closed[0])
+            try:
+                await client.permit(closed[0])
+            finally:
+                await client.give_back()
             return f"leads to {closed[0]}"
 
     return attempt
@@ -214,7 +217,10 @@ async def lead_to_server(scene: Scene) -> str:
         opened = map(ipaddress.ip_network, scene.entrance.options.get("turn_peers", []))
         if any(host in network for network in opened):
             raise Refused(Stage.TURN, FORBIDDEN, "it is opened by jitsi_turn_peers")
-        await client.permit(str(host))
+        try:
+            await client.permit(str(host))
+        finally:
+            await client.give_back()
         return "leads to the server itself"
 
 
