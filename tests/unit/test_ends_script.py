@@ -19,9 +19,9 @@ SCRIPT = Path(__file__).parents[2] / "roles/jitsi_web/files/ends.js"
 LOGIN = "https://login.example.org/?room={room}"
 GUESTS = {"anonymousdomain": "guest.meet.example.org"}
 REFUSED = ["connection.passwordRequired", "token required"]
-# Prints where the visit went, what the client heard of, and whether it was started at all
 # That of Playwright, which everybody has who runs the tests
 NODE = Path(playwright.__file__).with_name("driver") / "node"
+# Prints where the visit went, what the client heard of, and whether it was started at all
 BROWSER = r"""
 const { EventEmitter } = require("events");
 const { readFileSync } = require("fs");
