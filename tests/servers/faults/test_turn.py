@@ -72,20 +72,30 @@ def shown(server: Server) -> str:
     return server.run("python3 -", stdin=_SHOWN).strip()
 
 
-def test_a_renewed_certificate_is_shown_and_no_relay_ends(server: Server) -> None:
+# How programs put a new file into the place of an old one: itself, or a link to it
+_WAYS = {
+    "renamed": "cat > {0}.new; mv {0}.new {0}",
+    "link renamed": "cat > {0}.renewed; ln -s {0}.renewed {0}.new; mv -T {0}.new {0}",
+    "another link": "cat > {0}.renewed; rm {0}; ln -s {0}.renewed {0}",
+}
+
+
+@pytest.mark.parametrize("way", _WAYS)
+def test_a_renewed_certificate_is_shown_and_no_relay_ends(server: Server, way: str) -> None:
     process = server.run("systemctl show --property=MainPID --value coturn")
     renewed = issue(DOMAIN)
     expected = hashlib.sha256(renewed.certificate.public_bytes(Encoding.DER)).hexdigest()
     server.run(f"cp -a {_WEB}.crt /root/kept.crt; cp -a {_WEB}.key /root/kept.key")
     try:
         for end, text in (("key", renewed.key), ("crt", renewed.pem)):
-            server.run(f"cat > {_WEB}.new; mv {_WEB}.new {_WEB}.{end}", stdin=text)
+            server.run(_WAYS[way].format(f"{_WEB}.{end}"), stdin=text)
         began = time.monotonic()
         while shown(server) != expected:
             assert time.monotonic() - began < _PATIENCE, server.run("journalctl -n 30 -u coturn")
             time.sleep(0.2)
     finally:
         server.run(f"mv /root/kept.key {_WEB}.key; mv /root/kept.crt {_WEB}.crt")
+        server.run(f"rm -f {_WEB}.*.renewed")
     assert server.run("systemctl show --property=MainPID --value coturn") == process
 
 
