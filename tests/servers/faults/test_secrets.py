@@ -95,10 +95,12 @@ def test_no_secret_in_the_journal(server: Server, watched: Watched) -> None:
 
 
 def test_secrets_are_in_these_files_of_the_server_only(server: Server, watched: Watched) -> None:
-    """The password of the bridges is in none: Prosody keeps keys that are derived from it."""
+    """Each is where its program reads it; of the passwords Prosody keeps keys that are derived."""
     assert leaks.files_of_server(server, watched.secrets) == {
-        f"/etc/prosody/conf.avail/{DOMAIN}.secrets.cfg.lua": {"token_secret"},
+        f"/etc/prosody/conf.avail/{DOMAIN}.secrets.cfg.lua": {"token_secret", "turn_secret"},
         "/etc/jitsi/jicofo/jicofo.conf": {"focus_password"},
+        "/etc/jitsi/videobridge/jvb.conf": {"bridge_password"},
+        "/etc/vestibule/turn/turnserver.conf": {"turn_secret"},
     }
 
 
