@@ -105,7 +105,8 @@ def judge(names: list[str], versions: dict[str, str], offered: dict[str, str], p
         if name not in offered:
             return (
                 f"{program} finds no package {name}. Correct its name (jitsi_tokens_plugins_package"
-                " or jicofo_package), or install it by hand."
+                ", jicofo_package, jitsi_videobridge_package or jitsi_web_package), or"
+                " install it by hand."
             )
         if versions.get(name, offered[name]) != offered[name]:
             return (

@@ -136,9 +136,9 @@ def to_plain(value: object) -> str:
 
 
 def to_turnserver(value: object) -> str:
-    """The value of an option in turnserver.conf, which knows no quotes."""
+    """The value of an option in turnserver.conf, which knows no quotes. None where there is none."""
     text = _text(value, "turnserver.conf")
-    if not _PLAIN_ARGUMENT.fullmatch(text):
+    if text and not _PLAIN_ARGUMENT.fullmatch(text):
         raise QuotingError("An option of turnserver.conf has to be plain.")
     return text
 

@@ -68,6 +68,9 @@ def _pebble(server: Server) -> Iterator[None]:
     server.wait_for_listener(8055)
     server.wait_for_listener(15000)
     asked = "urllib.request.urlopen('https://localhost:15000/roots/0').read().decode()"
+    # Which Java's programs were restarted for
+    for port in (8888, 8080, 9090):
+        server.wait_for_listener(port)
     server.run(f'python3 -c "import urllib.request; print({asked})" > {ISSUED_BY}')
     yield
     server.run(f"systemctl stop pebble pebble-dns; rm {root}; update-ca-certificates --fresh 2>&1")

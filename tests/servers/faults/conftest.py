@@ -18,11 +18,10 @@ def scenario() -> str:
 
 
 @pytest.fixture(scope="session")
-def deployed(server: Server, controller: Controller) -> None:
-    """The server is deployed, by whichever test came first."""
-    if server.is_fresh():
-        run = controller.deploy("--skip-tags=jitsi_verify")
-        assert run.returncode == 0, run.output[-3000:]
+def deployed(controller: Controller) -> None:
+    """The server is deployed, with the secrets of its inventory, whichever test came first."""
+    run = controller.deploy("--skip-tags=jitsi_verify")
+    assert run.returncode == 0, run.output[-3000:]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
