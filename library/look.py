@@ -59,6 +59,14 @@ options:
         description: Folder of Jicofo's configuration.
         type: path
         required: true
+      turn_secret:
+        description: What Prosody shares with TURN.
+        type: str
+        default: ""
+      turn_wanted:
+        description: Whether there shall be TURN.
+        type: bool
+        default: false
       accounts:
         description: Name of a password to C(jid) and C(password) of its account.
         type: dict

@@ -136,7 +136,7 @@ def to_plain(value: object) -> str:
 
 
 def to_turnserver(value: object) -> str:
-    """The value of an option in turnserver.conf, which knows no quotes. None where there is none."""
+    """The value of an option in turnserver.conf, which knows no quotes; it may be empty."""
     text = _text(value, "turnserver.conf")
     if text and not _PLAIN_ARGUMENT.fullmatch(text):
         raise QuotingError("An option of turnserver.conf has to be plain.")

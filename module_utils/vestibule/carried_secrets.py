@@ -15,6 +15,8 @@ from ansible.module_utils.vestibule import files
 from ansible.module_utils.vestibule.prosody_account import DATA, data_file, lua_text
 
 PROSODY = "/etc/prosody/conf.avail/*.secrets.cfg.lua"
+TURN = "/etc/vestibule/turn/turnserver.conf"
+_TURN_SECRET = re.compile(r"^static-auth-secret=(.+)$", re.MULTILINE)
 _APP_SECRET = re.compile(r'^\s*app_secret = "(.*)"$', re.MULTILINE)
 
 
@@ -38,6 +40,13 @@ def jicofo_passwords(folder: str) -> Iterator[str]:
         return
 
 
+def turn_secrets() -> Iterator[str]:
+    """What Prosody and TURN share, where this project wrote it."""
+    text = files.read(TURN)
+    if files.MADE_BY in text:
+        yield from _TURN_SECRET.findall(text)
+
+
 def has_account(jid: str) -> bool:
     """Whether there is this account, or the one of a former domain."""
     user, _, host = jid.partition("@")
@@ -56,6 +65,8 @@ def others(wanted: dict[str, Any]) -> list[str]:
     for name, value, given, carried in (
         ("token_secret", wanted["app_secret"], wanted["app_secret_given"], app_secrets()),
         ("focus_password", wanted["jicofo_password"], False, jicofo_passwords(wanted["jicofo"])),
+        # Where TURN is off, its own goes
+        ("turn_secret", wanted["turn_secret"], not wanted["turn_wanted"], turn_secrets()),
     ):
         there = list(carried)
         is_ours = is_ours or bool(there)
@@ -74,5 +85,7 @@ SPEC: dict[str, Any] = {
     "app_secret_given": {"type": "bool", "required": True},
     "jicofo_password": {"type": "str", "required": True, "no_log": True},
     "jicofo": {"type": "path", "required": True},
+    "turn_secret": {"type": "str", "default": "", "no_log": True},
+    "turn_wanted": {"type": "bool", "default": False},
     "accounts": {"type": "dict", "required": True, "no_log": True},
 }

@@ -17,6 +17,7 @@ from vestibule.rendering import to_lua
 RunModule = Callable[..., dict[str, Any]]
 KEY = "kanarienvogel-4Zx8k2Qv9LmT4rB7wYc1NfH6u"
 PASSWORD = "canary-5Zx8k2Qv9LmT4rB7wYc1NfH6uKp3Jd5S"
+TURN = "canary-6Zx8k2Qv9LmT4rB7wYc1NfH6uKp3Jd5S"
 JVB = "jvb@auth.m.example.org"
 MARK = "Made by Vestibule, role x. Changes made here are overwritten.\n"
 
@@ -26,7 +27,11 @@ def _host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A host that another domain was deployed to."""
     monkeypatch.setattr(carried_secrets, "PROSODY", str(tmp_path / "*.secrets.cfg.lua"))
     monkeypatch.setattr(carried_secrets, "DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(carried_secrets, "TURN", str(tmp_path / "turnserver.conf"))
     put_key(tmp_path, KEY)
+    (tmp_path / "turnserver.conf").write_text(
+        f"# {MARK}use-auth-secret\nstatic-auth-secret={TURN}\n"
+    )
     content = {"jicofo": {"xmpp": {"client": {"password": PASSWORD}}}}
     (tmp_path / "jicofo.conf").write_text(f"# {MARK}{json.dumps(content)}\n")
     account = data_file(str(tmp_path / "data"), "auth.old.example.org", "accounts", "jvb")
@@ -50,11 +55,13 @@ def carried(run_module: RunModule, host: Path, **more: Any) -> list[str]:
             "app_secret_given": False,
             "jicofo_password": PASSWORD,
             "jicofo": str(host),
+            "turn_secret": TURN,
+            "turn_wanted": True,
             "accounts": {"bridge_password": {"jid": JVB, "password": "x"}},
             **more,
         },
     )
-    assert not any(each in json.dumps(result) for each in (KEY, PASSWORD))
+    assert not any(each in json.dumps(result) for each in (KEY, PASSWORD, TURN))
     names: list[str] = result["ansible_facts"]["vestibule_carried"]
     return names
 
@@ -73,6 +80,9 @@ def test_the_same_secrets_are_no_question(host: Path, run_module: RunModule) -> 
         ),
         pytest.param({"jicofo_password": ""}, ["focus_password"], id="no password of Jicofo"),
         pytest.param({"jicofo_password": KEY}, ["focus_password"], id="another one"),
+        pytest.param({"turn_secret": ""}, ["turn_secret"], id="no secret of TURN"),
+        pytest.param({"turn_secret": KEY}, ["turn_secret"], id="another one of TURN"),
+        pytest.param({"turn_secret": "", "turn_wanted": False}, [], id="TURN is going"),
         pytest.param(
             {"accounts": {"bridge_password": {"jid": JVB, "password": ""}}},
             ["bridge_password"],

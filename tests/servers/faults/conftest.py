@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.servers.support import Controller, Server
+from tests.servers.support import Controller
 
 NAME = "faults"
 # For deployments whose subject is something else than the doors: one case is proof enough
@@ -20,7 +20,7 @@ def scenario() -> str:
 @pytest.fixture(scope="session")
 def deployed(controller: Controller) -> None:
     """The server is deployed, with the secrets of its inventory, whichever test came first."""
-    run = controller.deploy("--skip-tags=jitsi_verify")
+    run = controller.deploy("--skip-tags=jitsi_verify", jitsi_history_new_keys=True)
     assert run.returncode == 0, run.output[-3000:]
 
 
