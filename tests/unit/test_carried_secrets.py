@@ -110,6 +110,7 @@ def test_keys_are_read_as_lua_reads_them(key: str, host: Path, run_module: RunMo
 def test_what_others_configured_is_no_store(host: Path, run_module: RunModule) -> None:
     put_key(host, "of another hand", mark="by hand")
     (host / "jicofo.conf").write_text('{"jicofo": {"xmpp": {"client": {"password": "x"}}}}')
+    (host / "turnserver.conf").write_text("static-auth-secret=x\n")
     assert carried(run_module, host) == []
     # Jitsi's packages make accounts as well
     accounts = {"bridge_password": {"jid": JVB, "password": ""}}
@@ -118,6 +119,7 @@ def test_what_others_configured_is_no_store(host: Path, run_module: RunModule) -
 
 def test_a_fresh_host_has_none(tmp_path: Path, host: Path, run_module: RunModule) -> None:
     (host / "old.secrets.cfg.lua").unlink()
+    (host / "turnserver.conf").unlink()
     (host / "jicofo.conf").unlink()
     empty = {"app_secret": "", "jicofo_password": ""}
     assert carried(run_module, host, **empty) == []
