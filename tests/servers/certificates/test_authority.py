@@ -41,6 +41,12 @@ urllib.request.urlopen("http://127.0.0.1:8055/set-txt", body.encode())
 """
 
 
+def wait_for_java(server: Server) -> None:
+    """Until those are back that were restarted, as others are trusted now."""
+    for port in (8888, 8080, 9090):
+        server.wait_for_listener(port)
+
+
 @pytest.fixture(name="pebble", scope="module", autouse=True)
 def _pebble(server: Server) -> Iterator[None]:
     """It answers at DIRECTORY, and the host trusts it."""
@@ -68,13 +74,12 @@ def _pebble(server: Server) -> Iterator[None]:
     server.wait_for_listener(8055)
     server.wait_for_listener(15000)
     asked = "urllib.request.urlopen('https://localhost:15000/roots/0').read().decode()"
-    # Which Java's programs were restarted for
-    for port in (8888, 8080, 9090):
-        server.wait_for_listener(port)
+    wait_for_java(server)
     server.run(f'python3 -c "import urllib.request; print({asked})" > {ISSUED_BY}')
     yield
     server.run(f"systemctl stop pebble pebble-dns; rm {root}; update-ca-certificates --fresh 2>&1")
     server.run("sed '/meet/d' /etc/hosts > /tmp/hosts; cat /tmp/hosts > /etc/hosts")
+    wait_for_java(server)
 
 
 def deploy(controller: Controller, **variables: Any) -> Deployment:

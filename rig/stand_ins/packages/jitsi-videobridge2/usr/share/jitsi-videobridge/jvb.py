@@ -186,6 +186,7 @@ class Bridge:
 
     def _stop(self, reason: object) -> None:
         log.error("Not connected: %s. Trying again in %s s", reason, RECONNECT_DELAY)
+        self.meetings.clear()  # the real one lets go of them a minute later
         self.client.cancel_connection_attempt()
         if self._retry:
             self._retry.cancel()
