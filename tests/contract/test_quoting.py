@@ -28,6 +28,7 @@ LANGUAGES = {
     "turnserver.conf.j2": {"quoted turnserver", "quoted turnserver_range", "quoted line"},
     ".path.j2": {"quoted systemd", "quoted line"},
     "coturn.service.j2": {"quoted systemd", "quoted plain"},
+    "renewal.service.j2": {"quoted plain", "quoted systemd"},
     ".service.j2": {"quoted plain"},
     "jicofo.service.j2": {"quoted plain"},
     "service.conf.j2": {"quoted systemd", "quoted line"},
