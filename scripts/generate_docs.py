@@ -99,6 +99,7 @@ _ROLES = (
     "jicofo",
     "jitsi_videobridge",
     "jitsi_web",
+    "jitsi_acme",
     "coturn",
     "jitsi_verify",
     "jitsi_lock",
@@ -135,7 +136,7 @@ def _kind(spec: dict[str, Any]) -> str:
     lists = dict.fromkeys(
         ["addresses", "labels", "networks", "patterns", "peers", "proxies"], "list"
     )
-    maps = ["host_modules", "host_settings", "jicofo", "versions", "videobridge"]
+    maps = ["client", "host_modules", "host_settings", "jicofo", "versions", "videobridge"]
     names = lists | dict.fromkeys(maps, "map")
     return f"{names.get(spec['type'], spec['type'])}{limits}"
 

@@ -162,3 +162,9 @@ def test_examples_of_variables_are_taken(before: str) -> None:
     assert given
     options = {name: each for name, each in given.items() if name.startswith("jitsi_")}
     build_model(load_features(), {"jitsi_domain": "meet.example.org", **options})
+
+
+def test_the_variables_of_each_role_are_listed() -> None:
+    """But for jitsi_access, which is given the features and sets the others."""
+    roles = {path.parents[1].name for path in generate_docs.ROOT.glob("roles/*/defaults/main.yml")}
+    assert set(generate_docs._ROLES) == roles - {"jitsi_access"}
