@@ -33,7 +33,7 @@ options:
     type: str
     required: true
   audience:
-    description: The claim C(aud), one text. Prosody refuses lists.
+    description: The claim C(aud), one text.
     type: str
     required: true
   domain:
@@ -64,6 +64,10 @@ options:
       Seconds since 1970 from which the times count, by default the clock of the controller. The
       token is valid from 10 seconds before, so that a server whose clock is behind takes it.
     type: float
+  kid:
+    description: Name of the key in the header of the token, for a server with several. Empty for none.
+    type: str
+    default: ""
 """
 
 EXAMPLES = r"""

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 from vestibule.model import ModelError
+from vestibule.model.token_keys import check_keys, check_revoked, settle
 from vestibule.rendering import LuaValueError, to_lua
 from vestibule.secret_strength import weakness
 from vestibule.values import type_name
@@ -100,6 +101,27 @@ def _check_name(variable: str, value: Any, _spec: Mapping[str, Any]) -> str:
             " it stands in the tokens."
         )
     return value
+
+
+def _check_names(variable: str, value: Any, spec: Mapping[str, Any]) -> list[str]:
+    names = [_check_name(variable, each, spec) for each in check_list(variable, value, spec)]
+    for name in names:
+        if names.count(name) > 1:
+            raise ModelError(f"{variable} has {name} twice. Remove one.")
+    return names
+
+
+def _check_kid(variable: str, value: Any, _spec: Mapping[str, Any]) -> str:
+    if not isinstance(value, str):
+        raise ModelError(
+            f"{variable} is of type {type_name(value)}, not a text. Name the kid of a key of"
+            " jitsi_token_keys, in quotes if it is a number."
+        )
+    return value
+
+
+def _check_token_keys(variable: str, value: Any, spec: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return check_keys(variable, value, lambda place, text: _check_secret(place, text, spec))
 
 
 def _check_secret(variable: str, value: Any, _spec: Mapping[str, Any]) -> str:
@@ -453,6 +475,10 @@ def _check_peers(variable: str, value: Any, spec: Mapping[str, Any]) -> list[str
 _CHECKS: dict[str, _Check] = {
     "domain": _check_domain,
     "name": _check_name,
+    "names": _check_names,
+    "kid": _check_kid,
+    "token_keys": _check_token_keys,
+    "token_revoked": check_revoked,
     "secret": _check_secret,
     "bool": _check_bool,
     "int": _check_int,
@@ -511,8 +537,12 @@ def read_options(
             options[option] = _CHECKS[spec["type"]](variable, value, spec)
             if spec["type"] in ("domain", "name"):
                 public.append(options[option])
+            elif spec["type"] == "names":
+                public.extend(options[option])
             elif spec["type"] == "secret" and variable in given:
                 secrets[variable] = options[option]
+    if "token_keys" in options:
+        secrets.update(settle(options, given, chosen))
     for variable, secret in secrets.items():
         _check_strength(variable, secret, public)
     return options

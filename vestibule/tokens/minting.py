@@ -21,7 +21,7 @@ SKEW = 10  # seconds
 
 _PLAIN = re.compile(r"[\w.~*%-]+", re.ASCII)
 _REQUIRED = frozenset({"secret", "issuer", "audience", "domain"})
-_ARGUMENTS = _REQUIRED | {"tenant", "lifetime", "max_lifetime", "user", "features", "now"}
+_ARGUMENTS = _REQUIRED | {"tenant", "lifetime", "max_lifetime", "user", "features", "now", "kid"}
 _MADE_FROM = {
     "iss": "issuer",
     "aud": "audience",
@@ -49,10 +49,12 @@ def mint(
     user: dict[str, Any] | None = None,
     features: dict[str, bool] | None = None,
     now: float | None = None,
+    kid: str = "",
 ) -> str:
     """Sign `claims`, completed, as a token (RFC 7519; the claims are those of Jitsi's token docs).
 
-    Both lifetimes are in seconds, `now` in seconds since 1970. Raises TokenError with the remedy.
+    Both lifetimes are in seconds, `now` in seconds since 1970. `kid` names the key in the header,
+    unless it is empty. Raises TokenError with the remedy.
     """
     _demand_secret(secret)
     issued = int(_time(now)) if now is not None else int(time.time())
@@ -90,12 +92,18 @@ def mint(
                 raise TokenError(f"features[{name!r}] is of type {kind}. Use true or false.")
     if context:
         token["context"] = context
-    return _sign(token, secret)
+    return _sign(token, secret, _kid(kid))
 
 
-def _sign(claims: dict[str, Any], secret: str) -> str:
+def _kid(value: object) -> dict[str, Any] | None:
+    if not isinstance(value, str):
+        raise TokenError(f"kid is of type {type_name(value)}. Use text.")
+    return {"kid": value} if value else None
+
+
+def _sign(claims: dict[str, Any], secret: str, header: dict[str, Any] | None) -> str:
     try:
-        return jwt.encode(claims, secret, algorithm="HS256")
+        return jwt.encode(claims, secret, algorithm="HS256", headers=header)
     except jwt.InvalidKeyError:
         raise TokenError(
             "The secret is a key in PEM or SSH form, not a secret of HS256. Put random text into "

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from vestibule.model.token_keys import signs_itself
 from vestibule.numbers import changed_number
 from vestibule.values import type_name
 
@@ -49,6 +50,11 @@ def read(
     problem = changed_number(given)
     if problem:
         raise RequestError(problem)
+    if not signs_itself(options):
+        raise RequestError(
+            "jitsi_token_keys has no key that mints: HS256, without tenants, and counting now. Mint"
+            " where the private key of a public one is, or add such a key."
+        )
     moderates = _answer(given.get("moderator", True))
     tenant = _tenant(given["tenant"], options.get("tenants", [])) if "tenant" in given else None
     request = {

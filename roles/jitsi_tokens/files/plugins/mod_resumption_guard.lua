@@ -19,7 +19,8 @@ local uuid = require "util.uuid";
 
 -- What comes from the token or the address of the connection, beside what auth_token copies.
 local CARRIED = {
-	"token_guard_features", "token_guard_door", "token_guard_owner", "jitsi_meet_auth_issuer",
+	"token_guard_features", "token_guard_door", "token_guard_owner", "token_guard_key",
+	"jitsi_meet_auth_issuer",
 	"jitsi_web_query_room", "jitsi_web_query_prefix",
 };
 -- What others gave to whom the token let into their rooms, by that token.

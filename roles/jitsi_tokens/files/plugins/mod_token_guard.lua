@@ -1,12 +1,14 @@
 -- Stricter reading of tokens, around Jitsi's auth_token on the same VirtualHost.
 --
--- Before it, cheapest first: a token that is too long, no JWT, signed with another secret, or has claims
--- of the wrong type is refused. Left to auth_token and token_verification, some of those end in a Lua
--- error and no answer at all, and all of them cost more. Then come the times. A token has to end
--- (`exp`), and soon enough that its end means something: not in milliseconds, not in the year 9999.
--- auth_token knows no leeway, so a token that is late or early by no more than that is signed anew with
--- times that fit, and auth_token verifies all of it as usual. So is one whose header lacks `typ`: RFC 7519
--- lets it, and auth_token does not. With another `typ` than "JWT" it is a token for something else.
+-- Before it, cheapest first: a token that is too long, no JWT, signed with none of the keys that
+-- mod_token_keys has, or has claims of the wrong type is refused. Left to auth_token and
+-- token_verification, some of those end in a Lua error and no answer at all, and all of them cost more.
+-- Then come the times. A token has to end (`exp`), and soon enough that its end means something: not in
+-- milliseconds, not in the year 9999. Then the key: it signs for its issuers and tenants alone.
+-- auth_token knows one secret (app_secret), no leeway, and no list of audiences, so it gets the same
+-- claims signed anew with that: with times that fit where the token is late or early by no more than the
+-- leeway, and with the accepted one of its audiences. It verifies all of it as usual. A header may lack
+-- `typ`: RFC 7519 lets it. With another `typ` than "JWT" it is a token for something else.
 -- After it: wildcards that the operator switched off are refused, and tenants that are not listed. Then
 -- the token is forgotten, because token_verification writes it into the log when it denies a join; the
 -- other modules only ask whether there was one. Kept for our other modules, and carried by
@@ -14,11 +16,12 @@
 --   session.token_guard_features   features in the token, as others change those of auth_token
 --   session.token_guard_door       which rooms the token opens, equal for tokens that open the same
 --   session.token_guard_owner      whether it makes an owner
+--   session.token_guard_key        which token it is, and of which key, as mod_token_keys keeps it
 -- Why a token does not count is written into the log: the claim, what is expected, and what came.
 --
 -- What is judged is what auth_token reads: the same JSON parser, and base64url in its only canonical
 -- form. With another `signature_algorithm` than HS256, or keys from a server, the signature is
--- auth_token's alone, and there is no leeway.
+-- auth_token's alone, and there are neither keys of ours nor a leeway.
 --
 -- Options (VirtualHost):
 --   token_guard_max_bytes       longest accepted token, 8192 bytes
@@ -47,21 +50,23 @@ local wildcard_room = module:get_option_boolean("token_guard_wildcard_room", tru
 local wildcard_sub = module:get_option_boolean("token_guard_wildcard_sub", true);
 local tenants = module:get_option_set("token_guard_tenants", {}) / string.lower;
 
--- Nil where auth_token takes another key, or may.
 local secret = module:get_option_string("app_secret");
+local keys; -- nil where auth_token takes others, or may
 if module:get_option_string("signature_algorithm", "HS256") ~= "HS256"
 	or module:get_option_string("asap_key_server") or module:get_option_string("cache_keys_url") then
-	secret, leeway = nil, 0;
+	leeway = 0;
+else
+	keys = module:depends("token_keys");
 end
 
 local issuers = module:get_option_array("asap_accepted_issuers", { module:get_option_string("app_id") });
 local audiences = module:get_option_array("asap_accepted_audiences", { "*" });
 
 local FORGOTTEN = "(verified, not kept)";
-local HEADER = '{"typ":"JWT","alg":"HS256"}';
+local HEADER = '{"typ":"JWT","alg":"HS256"}'; -- of what auth_token gets
 local END_OF_TIME = 253402300800; -- the year 10000; today in milliseconds is later
 
--- Claims of tokens on their way through auth_token, by session.
+-- Claims of tokens and their marks, on their way through auth_token, by session.
 local judged = setmetatable({}, { __mode = "k" });
 
 local function is_object(value)
@@ -96,14 +101,23 @@ local function one_of(accepted)
 	return report.quote(#accepted == 1 and accepted[1] or accepted);
 end
 
+-- The audience that is accepted, of a claim that is one or has several; or nil.
+local function accepted_audience(aud)
+	for _, each in ipairs(type(aud) == "table" and aud or { aud }) do
+		if type(each) == "string" and contains(audiences, each) then
+			return each;
+		end
+	end
+end
+
 -- Which claim auth_token will refuse, what it expects and what came; or nil.
 local function claim_problem(header, claims)
-	if header.typ ~= "JWT" and (header.typ ~= nil or not secret) then
+	if header.typ ~= "JWT" and (header.typ ~= nil or not keys) then
 		return ("typ in its header is %s, expected \"JWT\""):format(report.quote(header.typ));
 	elseif claims.iss == nil or not contains(issuers, claims.iss) then
 		return ("its iss claim is %s, expected %s"):format(report.quote(claims.iss), one_of(issuers));
-	elseif claims.aud == nil or not contains(audiences, claims.aud) then
-		local hint = type(claims.aud) == "table" and " as one string" or "";
+	elseif not accepted_audience(claims.aud) or type(claims.aud) == "table" and not keys then
+		local hint = not keys and type(claims.aud) == "table" and " as one string" or "";
 		return ("its aud claim is %s, expected %s%s"):format(report.quote(claims.aud), one_of(audiences), hint);
 	elseif claims.room == nil then
 		return "its room claim is missing, expected the name of the room";
@@ -140,10 +154,6 @@ local function breaks_xml(text)
 	end
 	return text:find("[\0-\8\11\12\14-\31]") or text:find("\\u[fF][fF][fF][eEfF]")
 		or text:find("\239\191[\190\191]");
-end
-
-local function signature_of(signed)
-	return to_base64url(hashes.hmac_sha256(secret, signed));
 end
 
 -- What is wrong with the type of a claim, or nil.
@@ -194,39 +204,75 @@ local function time_problem(claims, now)
 	end
 end
 
--- A token of ours with this header and these claims.
-local function signed_anew(header, text)
-	local signed = header .. "." .. to_base64url(text);
-	return signed .. "." .. signature_of(signed);
-end
-
--- The same token with times that auth_token accepts; the token itself where it accepts those it has.
+-- The same token as auth_token takes it, which has verified nothing yet; the token itself where that
+-- takes it as it is, or shall refuse it.
 -- Of members with one name the last one counts in cjson, so nothing is changed but what is added.
-local function with_fitting_times(token, header, text, claims, now)
-	local late, early = now >= claims.exp, claims.nbf and now < claims.nbf;
-	if not late and not early then
+local function fit_for_auth_token(token, header, text, claims, key, now)
+	if not keys or header.typ ~= nil and header.typ ~= "JWT" then
 		return token;
 	end
-	local changed = text:gsub("%s*}%s*$", "") .. (',"exp":%d,"nbf":0}'):format(now + 60);
-	local read = object_of(changed);
-	if not read or read.exp ~= now + 60 or read.nbf ~= 0 then
-		return token; -- which auth_token refuses
+	local changes = {};
+	if now >= claims.exp or claims.nbf and now < claims.nbf then
+		table.insert(changes, ('"exp":%d,"nbf":0'):format(now + 60));
 	end
-	return signed_anew(header, changed);
-end
-
--- The same token as auth_token takes it, which has verified nothing yet.
-local function fit_for_auth_token(token, header_part, header, text, claims, now)
-	if not secret then
+	local aud = type(claims.aud) == "table" and accepted_audience(claims.aud);
+	if aud then
+		table.insert(changes, '"aud":' .. json.encode(aud));
+	end
+	if changes[1] then
+		text = text:gsub("%s*}%s*$", "") .. "," .. table.concat(changes, ",") .. "}";
+		if not object_of(text) then
+			return token;
+		end
+	elseif header.typ == "JWT" and key.secret == secret then
 		return token;
-	elseif header.typ == nil then
-		header_part = to_base64url(HEADER);
-		token = signed_anew(header_part, text);
 	end
-	return with_fitting_times(token, header_part, text, claims, now);
+	local signed = to_base64url(HEADER) .. "." .. to_base64url(text);
+	return signed .. "." .. to_base64url(hashes.hmac_sha256(secret, signed));
 end
 
--- A refusal and nothing; or nil, the claims, the header, and the token for auth_token to verify.
+-- What is wrong with the claims, whoever signed them, as a refusal; or nil, the claims, and their text.
+local function read_claims(part, now)
+	local text = text_of(part);
+	local claims = object_of(text);
+	if not claims or breaks_xml(text) then
+		return refuse_and_tell("Invalid token", "its claims are no object in JSON that XML could carry");
+	end
+	local problem = type_problem(claims) or time_problem(claims, now);
+	if problem then
+		return refuse("%s", problem);
+	end
+	return nil, claims, text;
+end
+
+-- A refusal; or nil, the claims, their text, and the key that signed them for its own issuers and tenants.
+local function verify(header, header_part, claims_part, signature, now)
+	local signed, refusal, claims, text = header_part .. "." .. claims_part, nil, nil, nil;
+	local found, reason, detail = keys.candidates(header, now);
+	if not found then
+		return refuse_and_tell(reason, "%s", detail);
+	end
+	for _, key in ipairs(found) do
+		if keys.has_signed(key, signed, signature) then
+			if not claims then
+				refusal, claims, text = read_claims(claims_part, now);
+				if refusal then
+					return refusal;
+				end
+			end
+			reason, detail = keys.problem_of(key, claims);
+			if not reason then
+				return nil, claims, text, key;
+			end
+			refusal = refuse_and_tell(reason, "%s", detail);
+		end
+	end
+	return refusal or refuse_and_tell("Invalid signature",
+		"it was not signed with the key of this server, or was changed");
+end
+
+-- A refusal and nothing; or nil, the claims, the header, the mark of the token, and the token for
+-- auth_token to verify.
 local function judge(token, now)
 	if #token > max_bytes then
 		return refuse_and_tell("Token too long", "it has %d bytes, at most %d are taken", #token, max_bytes);
@@ -236,22 +282,20 @@ local function judge(token, now)
 	-- `crit` names what a reader has to understand (RFC 7515, section 4.1.11), and here is nobody who does
 	if not header or type(header.alg) ~= "string" or header.crit ~= nil then
 		return refuse_and_tell("Invalid token", "it is no JWT with an alg and without crit in its header");
-	elseif secret and header.alg ~= "HS256" then
-		return refuse_and_tell("Invalid or incorrect alg",
-			"alg in its header is %s, expected \"HS256\"", report.quote(header.alg));
-	elseif secret and not hashes.equals(signature_of(header_part .. "." .. claims_part), signature) then
-		return refuse_and_tell("Invalid signature", "it was not signed with the key of this server, or was changed");
 	end
-	local text = text_of(claims_part);
-	local claims = object_of(text);
-	if not claims or breaks_xml(text) then
-		return refuse_and_tell("Invalid token", "its claims are no object in JSON that XML could carry");
+	if not keys then
+		local refusal, claims = read_claims(claims_part, now);
+		return refusal, claims, header, nil, token;
 	end
-	local problem = type_problem(claims) or time_problem(claims, now);
-	if problem then
-		return refuse("%s", problem);
+	local refusal, claims, text, key = verify(header, header_part, claims_part, signature, now);
+	if refusal then
+		return refusal;
 	end
-	return nil, claims, header, fit_for_auth_token(token, header_part, header, text, claims, now);
+	local mark = keys.mark(key, claims);
+	if keys.is_revoked(mark) then
+		return refuse("Token revoked");
+	end
+	return nil, claims, header, mark, fit_for_auth_token(token, header, text, claims, key, now);
 end
 
 -- Sessions of other hosts get here when they resume with a token in the URL, and auth_token asks.
@@ -267,10 +311,11 @@ module:hook_global("pre-jitsi-authentication-fetch-key", function (session)
 	elseif session.host ~= module.host then
 		return refuse("Tokens are for %s", module.host);
 	end
-	local refusal, header;
-	refusal, judged[session], header, session.auth_token = judge(token, os.time());
+	local refusal, claims, header, mark;
+	refusal, claims, header, mark, session.auth_token = judge(token, os.time());
+	judged[session] = not refusal and { claims = claims, mark = mark } or nil;
 	local problem = refusal and (refusal.detail or refusal.reason)
-		or not refusal and claim_problem(header, judged[session]);
+		or not refusal and claim_problem(header, claims);
 	if problem then
 		tell(session, problem);
 	end
@@ -290,11 +335,12 @@ module:hook_global("post-jitsi-authentication", function (session)
 	if not is_ours(session) or session.auth_token == nil then
 		return;
 	end
-	local claims = judged[session];
+	local judgement = judged[session];
 	judged[session] = nil;
-	if not claims then
+	if not judgement then
 		return refuse("Invalid token"); -- nobody has looked at it
 	end
+	local claims = judgement.claims;
 	-- With context.room.regex the claim is a pattern, and may fit every room as well
 	local context = claims.context or {};
 	local regex = context.room and context.room.regex;
@@ -313,6 +359,7 @@ module:hook_global("post-jitsi-authentication", function (session)
 	end
 	session.token_guard_features = context.features;
 	session.token_guard_door = door_of(claims);
+	session.token_guard_key = judgement.mark;
 	session.token_guard_owner = is_token_owner(session);
 	session.auth_token = FORGOTTEN;
 end, -1000);

@@ -1,0 +1,311 @@
+-- The keys that sign tokens, and the tokens that are revoked, from files that may change at any time.
+--
+-- A file is JSON, and is looked at when somebody logs in and every two seconds: one that changed is
+-- read anew, without a reload, and nobody is dropped but whom it revokes. One that cannot be read as a
+-- whole changes nothing, and the log says why; at the start there is no key then, and nobody gets in.
+--   {"keys": [{"kid": "...", "algorithm": "HS256", "secret": "...", or "public_key": "... in PEM form",
+--              "issuers": ["..."], "tenants": ["..."], "not_before": 0, "not_after": 0}],
+--    "revoked": {"kids": [], "jtis": [], "users": [], "issued_before": 0}}
+-- Left out: `kid` for a key that is tried whatever the token names, `tenants` for a key that signs for
+-- the domain and all tenants, times (seconds since 1970), and anything of `revoked`.
+--
+-- This finds keys and judges by them. mod_token_guard asks it at the login, mod_key_guard at the door
+-- of a room. Open sessions whose token is revoked are closed here.
+--
+-- Options (VirtualHost):
+--   token_keys_file    path of the file that has to be there; /etc/vestibule/tokens/keys.json
+--   token_keys_others  paths of files that need not be there, each with more keys; none
+--   token_keys_pause   time between two looks at the files, 2 seconds
+local lfs = require "lfs";
+local hashes = require "util.hashes";
+local base64 = require "util.encodings".base64;
+local json = require "cjson.safe".new();
+local digest = require "openssl.digest";
+local pkey = require "openssl.pkey";
+local sessionmanager = require "core.sessionmanager";
+
+local report = module:require "token_report";
+
+local file = module:get_option_string("token_keys_file", "/etc/vestibule/tokens/keys.json");
+local paths = { file };
+for _, path in ipairs(module:get_option_array("token_keys_others", {})) do
+	table.insert(paths, path);
+end
+local pause = module:get_option_number("token_keys_pause", 2);
+
+local DIGESTS = { RS256 = "sha256", RS384 = "sha384", RS512 = "sha512" };
+local LONGEST_KID = 256; -- bytes
+local LEAST_SECRET = 32; -- bytes
+
+local stamps, contents = {}, {}; -- by path: what it looked like, and what it says
+local all, by_kid, revoked, has_revoked = {}, {}, {}, false;
+
+local function set_of(list)
+	local set = {};
+	for _, each in ipairs(list) do
+		set[each] = true;
+	end
+	return set;
+end
+
+-- A list of texts, as a set.
+local function texts(value, name)
+	assert(type(value) == "table", name .. " is no list");
+	for _, each in ipairs(value) do
+		assert(type(each) == "string", name .. " has what is no text");
+	end
+	return set_of(value);
+end
+
+local function optional(value, kind, name)
+	assert(value == nil or type(value) == kind, name .. " is no " .. kind);
+	return value;
+end
+
+local function key_of(said)
+	assert(type(said) == "table", "a key is no object");
+	local kid = optional(said.kid, "string", "kid");
+	assert(kid == nil or #kid <= LONGEST_KID, "a kid is too long");
+	local key = {
+		kid = kid, algorithm = said.algorithm, issuers = texts(said.issuers, "issuers"),
+		not_before = optional(said.not_before, "number", "not_before"),
+		not_after = optional(said.not_after, "number", "not_after"),
+		tenants = said.tenants ~= nil and texts(said.tenants, "tenants") or nil,
+	};
+	if said.algorithm == "HS256" then
+		assert(type(said.secret) == "string" and #said.secret >= LEAST_SECRET, "a secret is too short");
+		key.secret = said.secret;
+	else
+		assert(DIGESTS[said.algorithm], "an algorithm is none of HS256, RS256, RS384 and RS512");
+		assert(type(said.public_key) == "string", "a key has no public_key");
+		key.public_key = pkey.new(said.public_key);
+	end
+	return key;
+end
+
+local function read(path)
+	local handle = assert(io.open(path, "rb"));
+	local text = handle:read("*a");
+	handle:close();
+	local said = json.decode(text);
+	assert(type(said) == "table" and type(said.keys) == "table", "it is no object with keys");
+	local content = { keys = {}, revoked = {} };
+	for i, each in ipairs(said.keys) do
+		content.keys[i] = key_of(each);
+	end
+	local no_more = said.revoked or {};
+	assert(type(no_more) == "table", "revoked is no object");
+	for _, name in ipairs { "kids", "jtis", "users" } do
+		content.revoked[name] = texts(no_more[name] or {}, name);
+	end
+	content.revoked.issued_before = optional(no_more.issued_before, "number", "issued_before");
+	return content;
+end
+
+-- Puts together what the files say.
+local function gather()
+	all, by_kid, revoked, has_revoked = {}, {}, { kids = {}, jtis = {}, users = {} }, false;
+	for _, path in ipairs(paths) do
+		local content = contents[path] or { keys = {}, revoked = {} };
+		for _, key in ipairs(content.keys) do
+			table.insert(all, key);
+			if key.kid then
+				by_kid[key.kid] = by_kid[key.kid] or {};
+				table.insert(by_kid[key.kid], key);
+			end
+		end
+		for name, value in pairs(content.revoked) do
+			if type(value) == "table" then
+				for each in pairs(value) do
+					revoked[name][each], has_revoked = true, true;
+				end
+			else
+				revoked[name] = math.max(revoked[name] or value, value);
+				has_revoked = true;
+			end
+		end
+	end
+end
+
+-- Reads a file where it changed. True where that changed what it says.
+local function look_at(path)
+	local seen = lfs.attributes(path);
+	local stamp = seen and ("%d %d %d %d"):format(seen.ino, seen.modification, seen.change, seen.size);
+	if stamp == stamps[path] then
+		return false;
+	end
+	stamps[path] = stamp;
+	if not stamp and path ~= file then
+		contents[path] = nil;
+		return true;
+	end
+	local ok, content = pcall(read, path);
+	if ok then
+		contents[path] = content;
+		module:log("info", "%s has %d keys of tokens", path, #content.keys);
+	else
+		module:log("error", "%s cannot be used (%s), and what it said before counts", path,
+			tostring(content):gsub("^%S+:%d+: ", ""));
+	end
+	return ok;
+end
+
+local function refresh()
+	local changed = false;
+	for _, path in ipairs(paths) do
+		changed = look_at(path) or changed;
+	end
+	if changed then
+		gather();
+	end
+end
+
+-- The same text for a number in any version of Lua.
+local function name_of(value)
+	if type(value) == "number" then
+		return value % 1 == 0 and ("%.0f"):format(value) or tostring(value);
+	end
+	return type(value) == "string" and value or nil;
+end
+
+-- Which token it is, of a key and with claims: what is kept of it for `is_revoked` and `opens`.
+local function mark(key, claims)
+	local context = claims.context;
+	local user = context == nil and claims.user_id or context and context.user and context.user.id;
+	return {
+		kid = key.kid, jti = name_of(claims.jti), user = name_of(user), iat = claims.iat,
+		tenants = key.tenants,
+	};
+end
+
+-- Whether a token counts no more.
+local function is_revoked(token)
+	if not has_revoked then
+		return false;
+	end
+	return token.kid ~= nil and revoked.kids[token.kid]
+		or token.jti ~= nil and revoked.jtis[token.jti]
+		or token.user ~= nil and revoked.users[token.user]
+		or revoked.issued_before ~= nil and (token.iat == nil or token.iat < revoked.issued_before)
+		or false;
+end
+
+-- Whether the key of a token may sign for a tenant, nil for none.
+local function opens(token, tenant)
+	return token.tenants == nil or tenant ~= nil and token.tenants[tenant] == true;
+end
+
+local function counts(key, now)
+	return (not key.not_before or now >= key.not_before) and (not key.not_after or now < key.not_after);
+end
+
+-- The keys that may have signed a token with this header; or nil, what its bearer is told, and what the
+-- log says beside that.
+local function candidates(header, now)
+	refresh();
+	local kid = header.kid;
+	if kid ~= nil and (type(kid) ~= "string" or #kid > LONGEST_KID) then
+		return nil, "Invalid kid", "kid in its header is no text of at most 256 bytes";
+	end
+	local known = kid ~= nil and by_kid[kid] or nil;
+	local found, algorithms = {}, {};
+	for _, key in ipairs(known or all) do
+		if known or kid == nil or key.kid == nil then
+			table.insert(algorithms, key.algorithm);
+			if key.algorithm == header.alg and counts(key, now) then
+				table.insert(found, key);
+			end
+		end
+	end
+	if found[1] then
+		return found;
+	elseif not algorithms[1] then
+		return nil, "Unknown kid", ("kid in its header is %s, which no key of this server has"):format(
+			report.quote(kid));
+	elseif not set_of(algorithms)[header.alg] then
+		return nil, "Invalid or incorrect alg", ("alg in its header is %s, expected %s"):format(
+			report.quote(header.alg), report.quote(algorithms[1]));
+	end
+	return nil, "Key not valid now", ("the key %s counts no more, or not yet"):format(report.quote(kid));
+end
+
+-- base64url (RFC 7515, section 2) of what HMAC says.
+local function hmac_of(secret, signed)
+	return (base64.encode(hashes.hmac_sha256(secret, signed))
+		:gsub("[+/=]", { ["+"] = "-", ["/"] = "_", ["="] = "" }));
+end
+
+-- Whether a key made this signature.
+local function has_signed(key, signed, signature)
+	if key.secret then
+		return hashes.equals(hmac_of(key.secret, signed), signature);
+	end
+	local bytes = base64.decode(signature:gsub("-", "+"):gsub("_", "/") .. ("="):rep(-#signature % 4));
+	local ok, verified = pcall(function ()
+		return key.public_key:verify(bytes, digest.new(DIGESTS[key.algorithm]):update(signed));
+	end);
+	return ok and verified == true;
+end
+
+local function names(set)
+	local list = {};
+	for each in pairs(set) do
+		table.insert(list, each);
+	end
+	table.sort(list);
+	return report.quote(#list == 1 and list[1] or list);
+end
+
+-- Why a key may not sign these claims: what its bearer is told, and what the log says; or nothing.
+local function problem_of(key, claims)
+	if claims.iss == nil then
+		return "'iss' claim is missing", "its iss claim is missing, expected " .. names(key.issuers);
+	elseif not key.issuers[claims.iss] then
+		return "invalid 'iss' claim", ("its iss claim is %s, expected %s, for which its key %s signs"):format(
+			report.quote(claims.iss), names(key.issuers), report.quote(key.kid));
+	elseif not key.tenants or claims.sub == nil then
+		return nil; -- auth_token refuses it without a sub
+	end
+	for _, name in ipairs { claims.sub, claims.context and claims.context.tenant } do
+		if not key.tenants[name:lower()] then
+			return "sub claim is no tenant of the key",
+				("its sub claim or context.tenant is %s, expected %s, for which its key %s signs"):format(
+					report.quote(name), names(key.tenants), report.quote(key.kid));
+		end
+	end
+end
+
+-- Closes a session as its server does, also one that waits for its client to come back.
+local function close(session)
+	session:close({ condition = "policy-violation", text = "Token revoked" });
+	if not session.destroyed and session.hibernating then
+		sessionmanager.destroy_session(session, "Token revoked");
+	end
+end
+
+module:add_timer(pause, function ()
+	refresh();
+	if has_revoked then
+		local gone = {};
+		for _, session in pairs(prosody.full_sessions) do
+			if session.host == module.host and session.token_guard_key
+				and is_revoked(session.token_guard_key) then
+				table.insert(gone, session);
+			end
+		end
+		for _, session in ipairs(gone) do
+			close(session);
+		end
+	end
+	return pause;
+end);
+
+refresh();
+
+-- For modules that depend on this one
+for name, exported in pairs {
+	candidates = candidates, has_signed = has_signed, problem_of = problem_of, mark = mark,
+	is_revoked = is_revoked, opens = opens,
+} do
+	module.environment[name] = exported;
+end
