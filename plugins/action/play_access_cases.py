@@ -96,6 +96,14 @@ options:
         description: The claim C(aud).
         type: str
         required: true
+      kid:
+        description: Name of the key in the header, or empty.
+        type: str
+        default: ""
+      keys:
+        description: By kid, secrets and private keys of the server's other keys that are known.
+        type: dict
+        default: {}
   turn_secret:
     description: Secret of the TURN server, with which credentials of yesterday are made.
     type: str
@@ -195,6 +203,8 @@ _ARGUMENTS: dict[str, Any] = {
             "secret": {"type": "str", "required": True, "no_log": True},
             "issuer": {"type": "str", "required": True},
             "audience": {"type": "str", "required": True},
+            "kid": {"type": "str", "default": ""},
+            "keys": {"type": "dict", "default": {}, "no_log": True},
         },
     },
     "turn_secret": {"type": "str", "default": "", "no_log": True},

@@ -50,7 +50,7 @@ from vestibule.access.play import (
     wait_for_focus,
 )
 from vestibule.access.scene import Entrance, Scene
-from vestibule.access.tokens import Issuer
+from vestibule.access.tokens import Issuer, Key
 from vestibule.access.transports import (
     HUNG_UP,
     TRANSPORTS,
@@ -74,11 +74,24 @@ from vestibule.access.xmpp import (
     parse,
     qualified,
 )
+from vestibule.model.token_keys import EARLY, EXPIRED
 
 ROOT = Path(__file__).parents[2]
 DOMAIN = "meet.example.org"
 SECRET = "canary-0123456789abcdef0123456789abcdef"
 ISSUER = Issuer(SECRET, "vestibule", "jitsi", DOMAIN)
+# A key of each kind, for the cases about what keys may not do
+KEYS = (
+    Key("good", "HS256", ("vestibule",), private=SECRET),
+    Key("tenants", "HS256", ("vestibule",), ("tenant-a",), private=SECRET[::-1]),
+    Key("late", "HS256", ("vestibule",), state=EXPIRED, private=SECRET.upper()),
+    Key("soon", "HS256", ("vestibule",), state=EARLY, private=SECRET.swapcase()),
+    Key("public", "RS256", ("vestibule",), public="-----BEGIN\nAA==\n-----END\n"),
+)
+TOKENS: dict[str, Any] = {
+    "token_issuers": ["vestibule", "other"],
+    "token_revoked": {"jtis": ["j"], "users": ["u"], "kids": ["late"], "issued_before": 1},
+}
 PATIENCE = 5.0  # seconds: what answers at all here answers within milliseconds
 REFUSALS = [case for case in CASES.values() if case.refusals]
 
@@ -382,8 +395,8 @@ async def entrance_to(
     ) as server:
         port = next(iter(server.sockets)).getsockname()[1]
         async with front_door(DOMAIN, "127.0.0.1", port, identity.certificate) as door:
-            options = {"owner_party_timeout": 0.2, "max_occupants": 3, "login_rate": 3}
-            yield Entrance(door, WebSocketTransport, ISSUER, patience, options=options)
+            options = {"owner_party_timeout": 0.2, "max_occupants": 3, "login_rate": 3, **TOKENS}
+            yield Entrance(door, WebSocketTransport, ISSUER, patience, options=options, keys=KEYS)
 
 
 def outcome(

@@ -24,7 +24,7 @@ from .play import (
     wait_for_focus,
 )
 from .scene import Entrance
-from .tokens import Issuer
+from .tokens import Issuer, keys_of
 from .transports import TRANSPORTS, front_door
 from .xmpp import AccessError
 
@@ -145,7 +145,9 @@ def _verdicts(
         token["audience"],
         domain,
         settings["options"].get("token_max_lifetime", Issuer.max_lifetime),
+        token["kid"],
     )
+    keys = keys_of(settings["options"], token["keys"])
     features = frozenset(settings["features"])
 
     async def from_the_door() -> tuple[list[Verdict], list[Pair]]:
@@ -172,6 +174,7 @@ def _verdicts(
                     settings["options"],
                     browser,
                     settings["turn_secret"],
+                    keys,
                 )
                 for kind in TRANSPORTS.values()
             ]

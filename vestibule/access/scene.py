@@ -9,7 +9,7 @@ from typing import Any
 
 from .chromium import Chromium
 from .participant import Participant
-from .tokens import Issuer, context
+from .tokens import Issuer, Key, context
 from .transports import Door, Transport
 from .turn import Service
 from .xmpp import MUC_OWNER, Refused, Room, Stage, element, fresh_name
@@ -31,6 +31,7 @@ class Entrance:
     options: Mapping[str, Any] = field(default_factory=dict)  # jitsi_x of the inventory, by x
     browser: Chromium | None = None
     turn_secret: str = field(default="", repr=False)
+    keys: tuple[Key, ...] = ()
 
     @property
     def domain(self) -> str:
@@ -40,15 +41,16 @@ class Entrance:
     @property
     def tenant(self) -> str:
         """A tenant whose rooms are open here."""
-        return self._tenants[0]
+        return self.tenants[0]
 
     @property
     def other_tenant(self) -> str:
         """Another one. It is not listed where the operator lists only one."""
-        return self._tenants[1]
+        return self.tenants[1]
 
     @property
-    def _tenants(self) -> list[str]:
+    def tenants(self) -> list[str]:
+        """Names of tenants, those that the operator lists first."""
         listed: list[str] = self.options.get("tenants", [])
         return [*listed, *(name for name in (TENANT, OTHER_TENANT) if name not in listed)]
 

@@ -14,6 +14,8 @@ from typing import Any, Final
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from vestibule.model.token_keys import COUNTS
+
 ABSENT: Final = object()  # as value of a claim: the token shall not have it
 
 HEADER: Mapping[str, str] = {"alg": "HS256", "typ": "JWT"}
@@ -39,6 +41,12 @@ class Issuer:
     audience: str
     domain: str
     max_lifetime: int = 86400  # seconds from iat to exp
+    kid: str = ""
+
+    @property
+    def header(self) -> dict[str, str]:
+        """The header of the tokens, which names the key where there are several."""
+        return {**HEADER, **({"kid": self.kid} if self.kid else {})}
 
     def claims(self, **changes: Any) -> dict[str, Any]:
         """Valid claims of an owner for the room that ``changes`` name.
@@ -66,7 +74,44 @@ class Issuer:
         """A token with this text as claims, whatever it says."""
         content = claims.encode() if isinstance(claims, str) else claims
         # PyJWS, not encode(): it signs claims that no honest issuer would write
-        return jwt.PyJWS().encode(content, self.secret, algorithm=HEADER["alg"])
+        return jwt.PyJWS().encode(
+            content, self.secret, algorithm=HEADER["alg"], headers=self.header
+        )
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of the server, and what signs with it where that is known here."""
+
+    kid: str
+    algorithm: str
+    issuers: tuple[str, ...]
+    tenants: tuple[str, ...] = ()
+    state: str = COUNTS
+    public: str = ""  # in PEM form
+    private: str = field(default="", repr=False)  # the secret, or the private half in PEM form
+
+    def sign(self, claims: Mapping[str, Any], *, named: bool = True) -> str:
+        """A token with these claims, with or without the kid in its header."""
+        headers = {"kid": self.kid} if named else {}
+        content = json.dumps(claims).encode()
+        return jwt.PyJWS().encode(content, self.private, self.algorithm, headers)
+
+
+def keys_of(options: Mapping[str, Any], private: Mapping[str, str]) -> tuple[Key, ...]:
+    """The keys of a server with these options; ``private`` has what signs, by kid."""
+    return tuple(
+        Key(
+            key["kid"],
+            key["algorithm"],
+            tuple(key["issuers"]),
+            tuple(key["tenants"]),
+            key["state"],
+            key["public_key"] or "",
+            private.get(key["kid"], ""),
+        )
+        for key in options.get("token_keys", [])
+    )
 
 
 def from_now(seconds: int) -> int:

@@ -407,6 +407,15 @@ def _mapping(fields: Mapping[str, Check], example: str) -> Check:
     return check
 
 
+def _private_keys(variable: str, value: Any) -> None:
+    remedy = f"Write it as in {variable}: {{idp-2026: \"{{{{ lookup('file', 'idp.pem') }}}}\"}}."
+    if not isinstance(value, dict):
+        raise _words(variable, f"is of type {type_name(value)}, not a mapping.", remedy)
+    for kid, key in value.items():
+        if not isinstance(kid, str) or not isinstance(key, str) or "PRIVATE KEY" not in key:
+            raise _words(variable, "has what is no private key in PEM form by its kid.", remedy)
+
+
 def _origins(variable: str, value: Any) -> None:
     for origin in _list(variable, value, "[https://intranet.example.org]"):
         if not isinstance(origin, str) or not _ORIGIN.fullmatch(origin):
@@ -504,6 +513,7 @@ CHECKS: Mapping[str, Check] = {
     "jitsi_verify_certificate": _certificate,
     "jitsi_verify_report_directory": _controller_path,
     "jitsi_verify_note": _note,
+    "jitsi_verify_private_keys": _private_keys,
     "jitsi_verify_log_unit": _form(_UNIT, "prosody", "a name of a unit"),
     "jitsi_verify_browser": _form(_PROGRAM, "/usr/bin/chromium", "a program", empty=True),
     "jitsi_verify_timeout": _SECONDS,

@@ -21,6 +21,7 @@ from .dead_ends import DEAD_ENDS
 from .floods import FLOODS
 from .guests import GUESTS
 from .inside import INSIDE
+from .keys import KEYS
 from .limits import LIMITS
 from .lobby import LOBBY
 from .machines import MACHINES
@@ -40,6 +41,7 @@ __all__ = ["CASES", "GROUPS", "Case", "Refusal", "choose"]
 # In the order in which people read the verdicts
 GROUPS: tuple[tuple[Case, ...], ...] = (
     TOKENS,
+    KEYS,
     ROOMS,
     GUESTS,
     ROLES,

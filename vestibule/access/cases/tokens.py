@@ -90,6 +90,11 @@ def signed_json(header: object, claims: object = None) -> Attempt:
     return log_in(lambda scene: forge(header, claims or scene.claims(), scene.secret))
 
 
+def accepted_audience(scene: Scene) -> str:
+    """The audience of tokens that are accepted here."""
+    return scene.entrance.issuer.audience
+
+
 # Times
 
 
@@ -268,7 +273,8 @@ TOKENS = (
             "no alg": head(alg=None),
             "list": head(alg=["HS256"]),
         },
-        (at_login("Invalid or incorrect alg|Invalid token"),),
+        # The last where the server has keys of that algorithm
+        (at_login("Invalid or incorrect alg|Invalid token|Invalid signature"),),
         token_is_accepted,
     ),
     Case(
@@ -392,11 +398,24 @@ TOKENS = (
         "token for another audience",
         {
             "other": log_in(lambda scene: scene.token(aud=fresh_name())),
-            "list": log_in(lambda scene: scene.token(aud=[scene.entrance.issuer.audience])),
+            "list of others": log_in(lambda scene: scene.token(aud=[fresh_name(), ""])),
+            "list in a list": log_in(lambda scene: scene.token(aud=[[accepted_audience(scene)]])),
+            "empty list": claim(aud=[]),
+            "object": log_in(lambda scene: scene.token(aud={"0": accepted_audience(scene)})),
             "wildcard": claim(aud="*"),
         },
         (at_login("invalid 'aud'"),),
         token_is_accepted,
+    ),
+    Case(
+        "list_audience_enters",
+        "token whose audience is a list",
+        {
+            "alone": enter(lambda scene: scene.token(aud=[accepted_audience(scene)])),
+            "behind another": enter(
+                lambda scene: scene.token(aud=[fresh_name(), accepted_audience(scene)])
+            ),
+        },
     ),
     Case(
         "wrong_room_refused",
