@@ -36,6 +36,7 @@ DECIDERS = ("affiliation", "first_is_owner", "jicofo_login")
 WRITTEN = {
     "jitsi_acme": "__jitsi_acme_files",
     "prosody": "__prosody_files + __prosody_secret_files",
+    "jitsi_tokens": "jitsi_tokens_wishes.jitsi_tokens_keys.config_files.files",
     "jicofo": """[{'path': __jicofo_conf,
                    'content': lookup('ansible.builtin.template',
                                       __jicofo_templates ~ '/jicofo.conf.j2')}]
@@ -67,6 +68,18 @@ OTHERWISE = {
     "jitsi_web_worker_connections": 1024,
     "__jitsi_web_seen": {"responder": True},
     "jitsi_tokens_source": "archive",
+    "jitsi_token_issuers": ["vestibule", "https://id.example.org"],
+    "jitsi_token_audiences": ["jitsi", "meet"],
+    "jitsi_token_keys": [
+        {
+            "kid": "app",
+            "algorithm": "HS256",
+            "secret": "a secret of one application, for tests only",
+            "issuers": ["vestibule"],
+            "not_after": "2199-12-31T23:59:59Z",
+        }
+    ],
+    "jitsi_token_revoked": {"users": ["u-17"], "issued_before": "2026-01-01T00:00:00+01:00"},
     "jitsi_videobridge_public_address": ["203.0.113.7"],
     "jitsi_videobridge_memory": 1024,
     "jitsi_extra_videobridge": {"videobridge": {"cc": {"trust-bwe": False}}},

@@ -266,8 +266,8 @@ def test_pyjwt_reads_what_was_minted(
         (
             {"room": "a"},
             {"zzz": "x"},
-            "There is no argument zzz. There are audience, domain, features, issuer, lifetime, "
-            "max_lifetime, now, secret, tenant, user.",
+            "There is no argument zzz. There are audience, domain, features, issuer, kid, "
+            "lifetime, max_lifetime, now, secret, tenant, user.",
         ),
     ]
     + [

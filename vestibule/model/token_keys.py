@@ -269,7 +269,9 @@ def check_revoked(variable: str, value: Any, spec: Mapping[str, Any]) -> dict[st
     }
 
 
-def settle(options: dict[str, Any], given: Container[str], chosen: Container[str]) -> dict[str, str]:
+def settle(
+    options: dict[str, Any], given: Container[str], chosen: Container[str]
+) -> dict[str, str]:
     """Say of the options of tokens what they mean together, and return secrets by where they are.
 
     A singular name and its list become the same thing, keys sign for all issuers that are accepted

@@ -148,9 +148,7 @@ def is_revoked(scene: Scene, key: Key) -> bool:
 
 def of_keys(state: str, *, named: bool) -> Tokens:
     """Tokens of all keys that count no more, or not yet."""
-    return lambda scene: (
-        of_key(scene, key, named=named) for key in known(scene.entrance, state)
-    )
+    return lambda scene: (of_key(scene, key, named=named) for key in known(scene.entrance, state))
 
 
 # Public keys
@@ -241,7 +239,7 @@ KEYS = (
             "list": with_kid(["a"]),
             "object": with_kid({"a": "b"}),
             "257 bytes": with_kid("k" * 257),
-            "half a megabyte": with_kid("k" * 400_000),
+            "40 KiB": with_kid("k" * 40_960),
         },
         (
             at_login("Unknown kid|Invalid kid|too long"),
