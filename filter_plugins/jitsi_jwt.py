@@ -65,7 +65,8 @@ options:
       token is valid from 10 seconds before, so that a server whose clock is behind takes it.
     type: float
   kid:
-    description: Name of the key in the header of the token, for a server with several. Empty for none.
+    description: >-
+      Name of the key in the header of the token, for a server with several. Empty for none.
     type: str
     default: ""
 """

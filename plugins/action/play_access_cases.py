@@ -24,7 +24,8 @@ description:
     each case says, with tokens that it signs itself. A refusal counts only while its control, the
     same request with one thing right, succeeds.
   - Shows each verdict as it comes, writes all of them to a file, and fails when one is wrong.
-  - Changes nothing on the host. In check mode it is skipped, as nothing is deployed then.
+  - Changes nothing on the host that stays. In check mode it is skipped, as nothing is deployed
+    then.
 options:
   domain:
     description: Public name of the server, for which its certificate has to be.
@@ -85,7 +86,9 @@ options:
         type: str
         required: true
       secret:
-        description: The secret that the server verifies with.
+        description:
+          - The secret that the server verifies with. Empty to bring a key for this proof alone,
+            which is written to the host, ends by itself after a quarter of an hour, and is removed.
         type: str
         required: true
       issuer:
@@ -265,6 +268,19 @@ class Host:
         """Run a shell command."""
         done = self._action._low_level_execute_command(command)
         return Output(done["rc"], done["stdout"], done["stderr"])
+
+    def keep_key(self, path: str, content: str) -> None:
+        """Write a file of keys, or remove it."""
+        wish = {"content": content, "mode": "0640", "group": "prosody", "secret": True}
+        file = {"path": path, **(wish if content else {"state": "absent"})}
+        told = self._action._execute_module(
+            "config_files", module_args={"files": [file]}, task_vars=self._variables
+        )
+        if told.get("failed"):
+            raise AnsibleActionFail(
+                f"The key of this proof is not {'on' if content else 'removed from'} {self.name}"
+                f" ({told.get('msg')}). Deploy with playbooks/site.yml first."
+            )
 
 
 class Screen:

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from vestibule.model.token_keys import PROOF, PROOF_FILE
+from vestibule.tokens.key_file import key_of_proof, text_of
+
 from . import certificates, report
 from .cases import CASES, Case, choose
 from .chromium import NoBrowser, chromium, find
@@ -31,6 +34,7 @@ from .xmpp import AccessError
 # How mod_fail_closed begins its reason, and Prosody its own for a module that lacks something
 _STOPPED = ("Unguarded door", "Error initializing module")
 BRIDGE = "bridge"
+_KEY_LIVES = 900  # seconds: longer than a proof, and not long where it is cut off
 _REST = 75  # seconds: a minute for which Jicofo lets a slow bridge rest, and the way in
 _MEETING = CASES["two_people_meet"]
 _COMPARES = CASES["certificate_of_the_file_is_shown"]
@@ -61,6 +65,9 @@ class Server(Protocol):
     def run(self, command: str) -> Output:
         """Run a shell command that changes nothing."""
 
+    def keep_key(self, path: str, content: str) -> None:
+        """Write a file of keys, which only Prosody may read; remove it where it has no content."""
+
 
 class Screen(Protocol):
     """Where people see what happens, while it happens."""
@@ -78,6 +85,22 @@ def prove(settings: Mapping[str, Any], server: Server, screen: Screen) -> dict[s
     ``settings`` are the arguments of the action play_access_cases. What is returned names none of
     them. Raises ProofError where it comes to no verdicts.
     """
+    if settings["token"]["secret"]:
+        return _prove(settings, server, screen)
+    key = key_of_proof(time.time(), _KEY_LIVES)
+    token = {**settings["token"], "kid": key["kid"], "secret": key["secret"]}
+    try:
+        server.keep_key(PROOF_FILE, text_of([key], {}))
+        return _prove({**settings, "token": token}, server, screen)
+    except Exception as error:
+        if key["secret"] in str(error):
+            raise ProofError(stopped_half_way(error, key["secret"])) from None
+        raise
+    finally:
+        server.keep_key(PROOF_FILE, "")
+
+
+def _prove(settings: Mapping[str, Any], server: Server, screen: Screen) -> dict[str, Any]:
     started = time.monotonic()
     cases = _cases(settings)
     wanted = _wanted(settings)
@@ -107,7 +130,7 @@ def prove(settings: Mapping[str, Any], server: Server, screen: Screen) -> dict[s
         screen.warning(sentence)
     for sentence in dict.fromkeys(unplayed.values()):
         screen.warning(sentence)
-    screen.line(f"{report.totals(verdicts, seconds)}; report: {path}")
+    screen.line(f"{report.totals(verdicts, seconds)}{_signed(settings)}; report: {path}")
     result = {
         "changed": False,
         "failed": bool(wrong or faults),
@@ -213,6 +236,14 @@ def _verdicts(
             f"{domain} cannot be reached at {settings['address']} port {settings['port']}"
             f" ({error}). {remedy}"
         ) from None
+
+
+def _signed(settings: Mapping[str, Any]) -> str:
+    """What signed the tokens, where the server has several keys."""
+    kid = settings["token"]["kid"]
+    if kid.startswith(PROOF):
+        return f"; signed with {kid}, a key of this proof alone"
+    return f"; signed with the key {kid}" if kid else ""
 
 
 def _cases(settings: Mapping[str, Any]) -> list[Case]:

@@ -6,7 +6,7 @@ import fnmatch
 import ipaddress
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 from vestibule.model import ModelError
@@ -514,7 +514,7 @@ def component_labels(features: Mapping[str, Any]) -> set[str]:
 
 
 def read_options(
-    features: Mapping[str, Any], chosen: Iterable[str], given: Mapping[str, Any]
+    features: Mapping[str, Any], chosen: Collection[str], given: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The operator's choices, checked, with defaults. ``given`` maps ``jitsi_x`` to a value."""
     for name, feature in features.items():

@@ -17,8 +17,10 @@ from vestibule.values import type_name
 
 HMAC, RSA = ("HS256",), ("RS256", "RS384", "RS512")
 COUNTS, EARLY, EXPIRED = "counts", "early", "expired"
-# Kid and issuer of the key that a proof brings where it can sign with none of the operator's
+# Issuer of the key that a proof brings where it can sign with none of the operator's, the beginning
+# of its kid, and where it is kept meanwhile
 PROOF: Final = "vestibule-proof"
+PROOF_FILE: Final = "/etc/vestibule/tokens/proof.json"
 MOST_KEYS = 64
 _LEAST_BITS, _MOST_BITS = 2048, 8192
 _LONGEST_FILE = 65536  # bytes
@@ -54,7 +56,7 @@ def check_keys(variable: str, value: Any, check_secret: CheckEach) -> list[dict[
         for each in seen:
             if seen.count(each) > 1:
                 raise ModelError(f"{variable} has {words.format(each)}")
-    material = {}
+    material: dict[str, str] = {}
     for key in keys:
         same = key["secret"] or key["public_key"]
         if same and same in material:
@@ -299,7 +301,11 @@ def settle(
     issuers = minting["issuers"] if minting else options["token_issuers"]
     options["token_mint_kid"] = minting["kid"] if minting else ""
     options["token_mint_issuer"] = (
-        options["token_issuer"] if options["token_issuer"] in issuers else issuers[0]
+        PROOF
+        if not signs_itself(options)
+        else options["token_issuer"]
+        if options["token_issuer"] in issuers
+        else issuers[0]
     )
     return secrets
 

@@ -1,10 +1,13 @@
-"""The file of keys as mod_token_keys reads it, and the secrets that go into it."""
+"""The files of keys as mod_token_keys reads them, and the secrets that go into them."""
 
 from __future__ import annotations
 
 import json
+import secrets as random
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+from vestibule.model.token_keys import PROOF
 
 _KEPT = ("kid", "algorithm", "public_key", "issuers", "tenants", "not_before", "not_after")
 
@@ -47,6 +50,16 @@ def key_file(options: Mapping[str, Any], secrets: Mapping[str, str], secret: str
 
 def text_of(keys: Sequence[Mapping[str, Any]], revoked: Mapping[str, Any]) -> str:
     """A file with these keys."""
-    # Plain types, as JSON knows no texts with tags of Ansible
     content = {"made_by": "Vestibule", "keys": keys, "revoked": revoked}
     return json.dumps(content, indent=1, sort_keys=True) + "\n"
+
+
+def key_of_proof(now: float, lifetime: int) -> dict[str, Any]:
+    """A key for one proof, which ends by itself after ``lifetime`` seconds, whatever happens."""
+    return {
+        "kid": f"{PROOF}-{random.token_hex(4)}",
+        "algorithm": "HS256",
+        "secret": random.token_urlsafe(32),
+        "issuers": [PROOF],
+        "not_after": int(now) + lifetime,
+    }

@@ -1,4 +1,4 @@
-"""Keys: for whom each may sign, and until when. Keys whose private half is not known are left out."""
+"""Keys: for whom each may sign, and until when. Only those that sign here are tried."""
 
 from __future__ import annotations
 
