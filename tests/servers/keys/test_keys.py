@@ -13,6 +13,7 @@ from typing import Any
 import jwt
 import pytest
 
+from tests.servers.prosody_modules.people import lose_connection
 from tests.servers.support import DOMAIN, ROOT, Controller, Server
 from vestibule.access.scene import Entrance
 from vestibule.access.tokens import Issuer
@@ -137,11 +138,13 @@ def test_keys_come_and_go_without_a_restart(
 
 @pytest.mark.usefixtures("restored")
 def test_what_is_revoked_is_refused_and_closed(server: Server) -> None:
-    async def played(revoked: dict[str, Any], **claims: Any) -> None:
+    async def played(revoked: dict[str, Any], *, lost: bool = False, **claims: Any) -> None:
         async with entrance_of(server, issuer_of("app-1", "token_key_1")) as entrance:
             room = entrance.room()
             token, other = entrance.token(room, **claims), entrance.token(room, jti="other")
             async with entrance.enter(room, other) as stays, entrance.enter(room, token) as goes:
+                if lost:  # and waited for, to come back
+                    await lose_connection(goes)
                 before = await asyncio.to_thread(server.run, f"cat {KEY_FILE}")
                 await asyncio.to_thread(written, server, lambda it: it.update(revoked=revoked))
                 await stays.wait_for_departure(room, goes.nick)
@@ -151,6 +154,7 @@ def test_what_is_revoked_is_refused_and_closed(server: Server) -> None:
                 await asyncio.to_thread(put, server, before)
 
     asyncio.run(played({"jtis": ["j-1"]}, jti="j-1"))
+    asyncio.run(played({"jtis": ["j-2"]}, jti="j-2", lost=True))
     asyncio.run(played({"users": ["u-1"]}, context={"user": {"id": "u-1"}}))
     asyncio.run(played({"issued_before": int(time.time()) - 60}, iat=int(time.time()) - 120))
 
@@ -189,3 +193,19 @@ def test_a_public_key_and_its_tokens(server: Server, deployed: dict[str, Any], p
                 assert await said(entrance, room, token) == answer, (kid, alg, issuer)
 
     asyncio.run(played())
+
+
+def test_where_there_are_public_keys_alone_a_proof_brings_its_own(
+    server: Server, controller: Controller, deployed: dict[str, Any]
+) -> None:
+    public = [each for each in deployed["jitsi_token_keys"] if "public_key" in each]
+    wish = {**deployed, **FEW, "jitsi_token_keys": public}
+    run = controller.deploy(**wish)
+    assert run.returncode == 0, run.output[-3000:]
+    assert "a key of this proof alone" in run.output
+    assert server.run("ls /etc/vestibule/tokens").split() == ["keys.json"]
+    refused = controller.play("mint.yml", jitsi_domain=DOMAIN, room="standup", **wish)
+    assert refused.returncode != 0
+    assert "has no key that mints" in refused.output
+    again = controller.deploy(**{**deployed, **FEW})
+    assert again.returncode == 0, again.output[-3000:]
