@@ -134,10 +134,11 @@ def _default(value: Any) -> str:
 def _kind(spec: dict[str, Any]) -> str:
     limits = f" {spec['min']} to {spec['max']}" if "min" in spec else ""
     lists = dict.fromkeys(
-        ["addresses", "labels", "networks", "patterns", "peers", "proxies"], "list"
+        ["addresses", "labels", "names", "networks", "patterns", "peers", "proxies", "token_keys"],
+        "list",
     )
-    maps = ["client", "host_modules", "host_settings", "jicofo", "versions", "videobridge"]
-    names = lists | dict.fromkeys(maps, "map")
+    maps = ["client", "host_modules", "host_settings", "jicofo", "token_revoked", "versions"]
+    names = lists | dict.fromkeys([*maps, "videobridge"], "map") | {"kid": "name"}
     return f"{names.get(spec['type'], spec['type'])}{limits}"
 
 
