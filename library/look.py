@@ -17,6 +17,7 @@ from ansible.module_utils.vestibule import (
     prosody_account,
     prosody_health,
     self_signed,
+    token_provider,
 )
 
 DOCUMENTATION = r"""
@@ -32,7 +33,7 @@ options:
     description:
       - Modules with their arguments, by a name. Each has one of the modules C(acme_certificate),
         C(config_files), C(host_history), C(lua_libraries), C(prosody_account), C(prosody_health),
-        C(self_signed).
+        C(self_signed), C(token_provider).
       - After a C(host_history) with something in the way, none is looked at any more, as all others
         stand on what it removes.
     type: dict
@@ -127,6 +128,7 @@ _MODULES: dict[str, Any] = {
     "prosody_account": prosody_account,
     "prosody_health": prosody_health,
     "self_signed": self_signed,
+    "token_provider": token_provider,
 }
 # What a result has where something is to be done or said
 _TELLING = ("changed", "findings", "missing", "problems", "later", "unread")

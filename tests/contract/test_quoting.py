@@ -30,6 +30,7 @@ LANGUAGES = {
     "coturn.service.j2": {"quoted systemd", "quoted plain"},
     "renewal.service.j2": {"quoted plain", "quoted systemd"},
     ".service.j2": {"quoted plain"},
+    ".timer.j2": {"quoted plain"},
     "jicofo.service.j2": {"quoted plain"},
     "service.conf.j2": {"quoted systemd", "quoted line"},
     ".html.j2": {"e", "quoted room_link"},

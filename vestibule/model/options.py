@@ -18,6 +18,8 @@ from vestibule.values import type_name
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,254}")
 _URL = re.compile(r"https://[^\s\"'\\<>`]{1,2000}")
+# Without a name and a password, which would stand in files and logs
+_HTTPS = re.compile(r"https://[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?(/[A-Za-z0-9._~%/?&=+,:-]{0,1000})?")
 _SETTING = re.compile(r"[a-z][a-z0-9_]{0,99}")
 # Debian policy 5.6.1 and 5.6.12; those of Arch are among them, and @ and _ beside
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+._@-]{0,99}")
@@ -359,6 +361,14 @@ def _check_url(variable: str, value: Any, _spec: Mapping[str, Any]) -> str:
     return str(value)
 
 
+def _check_https(variable: str, value: Any, spec: Mapping[str, Any]) -> str:
+    if value != "" and (not isinstance(value, str) or not _HTTPS.fullmatch(value)):
+        raise ModelError(
+            f"{variable} must be an https address without a user in it, e.g. {spec['example']}."
+        )
+    return str(value)
+
+
 def _networks(
     variable: str, value: Any, spec: Mapping[str, Any], too_wide: str
 ) -> Iterator[tuple[str, ipaddress.IPv4Network | ipaddress.IPv6Network]]:
@@ -486,6 +496,7 @@ _CHECKS: dict[str, _Check] = {
     "list": check_list,
     "labels": _check_labels,
     "url": _check_url,
+    "https": _check_https,
     "networks": _check_networks,
     "host_modules": _check_host_modules,
     "host_settings": _check_host_settings,

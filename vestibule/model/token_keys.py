@@ -289,16 +289,17 @@ def settle(
                 f"jitsi_{one} is {options[one]}, which is not in jitsi_{several}. Add it there, or"
                 f" remove jitsi_{one}."
             )
+    own = options["token_own_issuers"] = _own_issuers(options, "tenants" in chosen)
     secrets = {}
     for index, key in enumerate(options["token_keys"]):
         place = f"jitsi_token_keys[{index}]"
         _check_bounds(place, key, options, "tenants" in chosen)
-        key["issuers"] = key["issuers"] or options["token_issuers"]
+        key["issuers"] = key["issuers"] or own
         secret = key.pop("secret")
         if secret:
             secrets[f"{place}.secret"] = secret
     minting = _minting(options)
-    issuers = minting["issuers"] if minting else options["token_issuers"]
+    issuers = minting["issuers"] if minting else own
     options["token_mint_kid"] = minting["kid"] if minting else ""
     options["token_mint_issuer"] = (
         PROOF
@@ -319,23 +320,62 @@ def _check_bounds(
                 f"{place}.issuers has {issuer}, whose tokens this server does not accept. Add it to"
                 " jitsi_token_issuers, or remove it."
             )
-    if key["tenants"] and not has_tenants:
+    _check_tenants(f"{place}.tenants", key["tenants"], options, has_tenants)
+
+
+def _check_tenants(
+    place: str, tenants: list[str], options: Mapping[str, Any], has_tenants: bool
+) -> None:
+    if tenants and not has_tenants:
         raise ModelError(
-            f"{place}.tenants needs the feature tenants. Add tenants to jitsi_features, or remove"
-            f" {place}.tenants."
+            f"{place} needs the feature tenants. Add tenants to jitsi_features, or remove {place}."
         )
     listed = options.get("tenants", [])
-    for tenant in key["tenants"]:
+    for tenant in tenants:
         if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", tenant):
             raise ModelError(
-                f"{place}.tenants has what is no name of a tenant. Write small letters, digits and"
+                f"{place} has what is no name of a tenant. Write small letters, digits and"
                 " hyphens, as in jitsi_tenants."
             )
         if listed and tenant not in listed:
             raise ModelError(
-                f"{place}.tenants has {tenant}, which is not in jitsi_tenants. There are"
+                f"{place} has {tenant}, which is not in jitsi_tenants. There are"
                 f" {', '.join(listed)}."
             )
+
+
+def _own_issuers(options: Mapping[str, Any], has_tenants: bool) -> list[str]:
+    """Those for which keys sign that name none: all but the identity provider's."""
+    provided, accepted = options["token_jwks_issuers"], options["token_issuers"]
+    if not options["token_jwks_url"]:
+        for member in ("issuers", "tenants"):
+            if options[f"token_jwks_{member}"]:
+                raise ModelError(
+                    f"jitsi_token_jwks_{member} is about an identity provider, and there is none."
+                    " Name its keys in jitsi_token_jwks_url, or remove it."
+                )
+        return list(accepted)
+    if not provided:
+        raise ModelError(
+            "jitsi_token_jwks_url has keys that could sign for everybody. Name the iss claims of"
+            " that provider's tokens in jitsi_token_jwks_issuers."
+        )
+    for issuer in provided:
+        if issuer not in accepted:
+            raise ModelError(
+                f"jitsi_token_jwks_issuers has {issuer}, whose tokens this server does not accept."
+                " Add it to jitsi_token_issuers, or remove it."
+            )
+    own = [issuer for issuer in accepted if issuer not in provided]
+    if not own:
+        raise ModelError(
+            "jitsi_token_issuers has the identity provider's alone, so nothing could be minted"
+            " here, and no proof made. Add one of your own, e.g. vestibule."
+        )
+    _check_tenants(
+        "jitsi_token_jwks_tenants", options["token_jwks_tenants"], options, has_tenants
+    )
+    return own
 
 
 def _minting(options: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -43,7 +43,7 @@ def key_file(options: Mapping[str, Any], secrets: Mapping[str, str], secret: str
             **({"secret": secrets[key["kid"]]} if key["kid"] in secrets else {}),
         }
         for key in options["token_keys"]
-    ] or [{"algorithm": "HS256", "secret": secret, "issuers": options["token_issuers"]}]
+    ] or [{"algorithm": "HS256", "secret": secret, "issuers": options["token_own_issuers"]}]
     revoked = {name: each for name, each in options["token_revoked"].items() if each}
     return text_of(keys, revoked)
 
