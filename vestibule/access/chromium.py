@@ -54,6 +54,19 @@ _RECEIVED = """async () => {
   return sums;
 }"""
 
+# Ports at the other ends from which media come
+_PORTS = """async () => {
+  const ports = [];
+  for (const connection of window.vestibuleConnections ?? []) {
+    const all = await connection.getStats();
+    for (const each of all.values()) {
+      if (each.type !== "transport" || !each.bytesReceived) continue;
+      ports.push(all.get(all.get(each.selectedCandidatePairId)?.remoteCandidateId)?.port);
+    }
+  }
+  return ports;
+}"""
+
 
 class NoBrowser(Exception):
     """A sentence about why there is none, for the operator."""
@@ -153,6 +166,10 @@ class Window:
                 raise NoAnswer(f"{missing} of somebody else", self.patience)
             before = now
             await asyncio.sleep(_PERIOD)  # nothing tells that bytes have arrived
+
+    async def ports_of_media(self) -> set[int | None]:
+        """The ports of UDP or TCP at the other ends, None where the browser does not know one."""
+        return set(await self.page.evaluate(_PORTS))
 
     async def take_picture(self) -> None:
         """Write what is to be seen, as PNG."""
