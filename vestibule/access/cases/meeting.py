@@ -16,8 +16,8 @@ from .case import Case
 MEET = "see and hear each other"
 ARRIVES = "arrives, without an error"
 # Jitsi's page before the meeting waits for a click
-_AT_ONCE = {"prejoinConfig.enabled": False}
-_ON_BRIDGE = {"p2p.enabled": False}
+_AT_ONCE: dict[str, Any] = {"prejoinConfig.enabled": False}
+_ON_BRIDGE: dict[str, Any] = {"p2p.enabled": False}
 
 
 def link(scene: Scene, token: str = "", **config: Any) -> str:
