@@ -11,6 +11,7 @@ import base64
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -33,6 +34,8 @@ _MEDIA = (
     "--use-fake-ui-for-media-stream",
     "--autoplay-policy=no-user-gesture-required",
 )
+# In an address that a client writes into its log
+_TOKEN = re.compile(r"[\w-]{8,}\.[\w-]{8,}\.[\w-]+", re.ASCII)
 # Runs before the page's own scripts, and keeps the connections that these make
 _WATCH = """(() => {
   const connections = [];
@@ -105,13 +108,15 @@ def fingerprint(certificate: bytes) -> str:
 class Window:
     """What one person sees.
 
-    ``faults`` are what went wrong in it, ``asked`` names and ports of the servers that it asked.
+    ``faults`` are what went wrong in it, ``said`` what the client itself writes down as an error,
+    which may be none, and ``asked`` names and ports of the servers that it asked.
     """
 
     page: Page
     patience: float  # seconds that the server has for each answer
     picture: Path  # where one of it is written
     faults: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
     asked: set[str] = field(default_factory=set)
 
     def watch(self) -> None:
@@ -123,8 +128,8 @@ class Window:
 
     def _note(self, message: Any) -> None:
         # What a client says of itself has its script as its place, what the browser says has not
-        if message.type == "error" and not message.args:
-            self.faults.append(message.text)
+        if message.type == "error":
+            (self.said if message.args else self.faults).append(_TOKEN.sub("…", message.text))
 
     def _note_server(self, address: str) -> None:
         parts = urlsplit(address)

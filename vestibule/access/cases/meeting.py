@@ -17,6 +17,7 @@ MEET = "see and hear each other"
 ARRIVES = "arrives, without an error"
 # Jitsi's page before the meeting waits for a click
 _AT_ONCE: dict[str, Any] = {"prejoinConfig.enabled": False}
+_SHOWN = 300  # characters
 _ON_BRIDGE: dict[str, Any] = {"p2p.enabled": False}
 
 
@@ -43,8 +44,10 @@ async def arrival(
         try:
             await window.open(link(scene, token, **config))
             yield window
-        except NoAnswer:
+        except NoAnswer as none:
             _refuse_faults(window)  # which tell more than that nobody came
+            if window.said:
+                raise Broken(f"{none}; the client says: {window.said[0][:_SHOWN]}") from None
             raise
 
 
