@@ -107,7 +107,7 @@ def test_what_goes_wrong_is_noted_and_whom_it_asks() -> None:
     page.handlers["pageerror"]("ReferenceError: interfaceConfig is not defined")
     for kind, own, text in (
         ("error", [], "Refused to load the script"),
-        ("error", ["said by the page"], "[conference] failed"),
+        ("error", ["said by the page"], "[room] failed at /room?jwt=eyJhbGciO.eyJpc3MiO.c2ln"),
         ("warning", [], "is deprecated"),
     ):
         page.handlers["console"](SimpleNamespace(type=kind, args=own, text=text))
@@ -118,6 +118,7 @@ def test_what_goes_wrong_is_noted_and_whom_it_asks() -> None:
         "ReferenceError: interfaceConfig is not defined",
         "Refused to load the script",
     ]
+    assert seen.said == ["[room] failed at /room?jwt=…"]
     assert seen.asked == {"meet.example.org", "stun.example.net:8443"}
 
 

@@ -11,6 +11,7 @@ import base64
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -33,6 +34,8 @@ _MEDIA = (
     "--use-fake-ui-for-media-stream",
     "--autoplay-policy=no-user-gesture-required",
 )
+# In an address that a client writes into its log
+_TOKEN = re.compile(r"[\w-]{8,}\.[\w-]{8,}\.[\w-]+", re.ASCII)
 # Runs before the page's own scripts, and keeps the connections that these make
 _WATCH = """(() => {
   const connections = [];
@@ -52,6 +55,19 @@ _RECEIVED = """async () => {
     }
   }
   return sums;
+}"""
+
+# Ports at the other ends from which media come
+_PORTS = """async () => {
+  const ports = [];
+  for (const connection of window.vestibuleConnections ?? []) {
+    const all = await connection.getStats();
+    for (const each of all.values()) {
+      if (each.type !== "transport" || !each.bytesReceived) continue;
+      ports.push(all.get(all.get(each.selectedCandidatePairId)?.remoteCandidateId)?.port);
+    }
+  }
+  return ports;
 }"""
 
 
@@ -92,13 +108,15 @@ def fingerprint(certificate: bytes) -> str:
 class Window:
     """What one person sees.
 
-    ``faults`` are what went wrong in it, ``asked`` names and ports of the servers that it asked.
+    ``faults`` are what went wrong in it, ``said`` what the client itself writes down as an error,
+    which may be none, and ``asked`` names and ports of the servers that it asked.
     """
 
     page: Page
     patience: float  # seconds that the server has for each answer
     picture: Path  # where one of it is written
     faults: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
     asked: set[str] = field(default_factory=set)
 
     def watch(self) -> None:
@@ -110,8 +128,8 @@ class Window:
 
     def _note(self, message: Any) -> None:
         # What a client says of itself has its script as its place, what the browser says has not
-        if message.type == "error" and not message.args:
-            self.faults.append(message.text)
+        if message.type == "error":
+            (self.said if message.args else self.faults).append(_TOKEN.sub("…", message.text))
 
     def _note_server(self, address: str) -> None:
         parts = urlsplit(address)
@@ -153,6 +171,10 @@ class Window:
                 raise NoAnswer(f"{missing} of somebody else", self.patience)
             before = now
             await asyncio.sleep(_PERIOD)  # nothing tells that bytes have arrived
+
+    async def ports_of_media(self) -> set[int | None]:
+        """The ports of UDP or TCP at the other ends, None where the browser does not know one."""
+        return set(await self.page.evaluate(_PORTS))
 
     async def take_picture(self) -> None:
         """Write what is to be seen, as PNG."""

@@ -472,6 +472,7 @@ CHECKS: Mapping[str, Check] = {
     "jitsi_acme_email": _form(_MAIL, "admin@example.org", "an address for mail", empty=True),
     "jitsi_acme_dns_hook": _host_file_or_nothing,
     "jitsi_acme_dns_cleanup_hook": _host_file_or_nothing,
+    "jitsi_tokens_provider_authority": _host_file_or_nothing,
     "jicofo_package": _form(_PACKAGE, "jicofo", "a name of a package"),
     "jicofo_trusted_certificate": _trusted,
     "jitsi_history_adopt": _truth_or_word,

@@ -20,11 +20,42 @@ def listeners(host: Host, process: str) -> set[str]:
     return {line.split()[3] for line in lines if f'"{process}"' in line}
 
 
+@pytest.fixture(name="has_bridge", scope="module")
+def _has_bridge(host: Host) -> bool:
+    """Whether this server was asked for one, as its front door says."""
+    site: str = host.file(f"/etc/nginx/sites-available/{DOMAIN}.conf").content_string
+    return "/colibri-ws/" in site
+
+
 @pytest.mark.parametrize("name", ["prosody", "jicofo", "nginx", "coturn"])
 def test_services_run_and_start_at_boot(host: Host, name: str) -> None:
     service = host.service(name)
     assert service.is_running
     assert service.is_enabled
+
+
+@pytest.mark.parametrize(
+    ("pattern", "below"),
+    [
+        ("prosody.service", 2.0),
+        ("jicofo.service", 3.0),
+        ("nginx.service", 3.0),
+        ("jitsi-videobridge*.service", 3.0),
+        ("coturn.service", 3.0),
+        ("vestibule-*.service", 3.0),
+    ],
+)
+def test_a_service_can_do_little_beside_its_work(
+    host: Host, has_bridge: bool, pattern: str, below: float
+) -> None:
+    listed = host.check_output(f"systemctl list-unit-files --plain --no-legend '{pattern}'")
+    units = [line.split()[0] for line in listed.splitlines()]
+    assert units or not has_bridge
+    for unit in units:
+        said = host.check_output(f"systemd-analyze security --no-pager {unit}")
+        level = re.search(r"Overall exposure level for \S+: ([0-9.]+)", said)
+        assert level
+        assert float(level[1]) < below, unit
 
 
 def test_prosody_listens_on_the_loopback_only(host: Host) -> None:
@@ -36,13 +67,6 @@ def test_prosody_listens_on_the_loopback_only(host: Host) -> None:
 
 def test_the_web_server_listens_on_its_two_ports_only(host: Host) -> None:
     assert listeners(host, "nginx") == {"0.0.0.0:80", "0.0.0.0:443", "[::]:80", "[::]:443"}
-
-
-@pytest.fixture(name="has_bridge", scope="module")
-def _has_bridge(host: Host) -> bool:
-    """Whether this server was asked for one, as its front door says."""
-    site: str = host.file(f"/etc/nginx/sites-available/{DOMAIN}.conf").content_string
-    return "/colibri-ws/" in site
 
 
 def test_a_bridge_is_there_where_one_is_asked_for(host: Host, has_bridge: bool) -> None:

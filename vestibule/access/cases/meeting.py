@@ -16,7 +16,9 @@ from .case import Case
 MEET = "see and hear each other"
 ARRIVES = "arrives, without an error"
 # Jitsi's page before the meeting waits for a click
-_AT_ONCE = {"prejoinConfig.enabled": False}
+_AT_ONCE: dict[str, Any] = {"prejoinConfig.enabled": False}
+_SHOWN = 300  # characters
+_ON_BRIDGE: dict[str, Any] = {"p2p.enabled": False}
 
 
 def link(scene: Scene, token: str = "", **config: Any) -> str:
@@ -42,8 +44,10 @@ async def arrival(
         try:
             await window.open(link(scene, token, **config))
             yield window
-        except NoAnswer:
+        except NoAnswer as none:
             _refuse_faults(window)  # which tell more than that nobody came
+            if window.said:
+                raise Broken(f"{none}; the client says: {window.said[0][:_SHOWN]}") from None
             raise
 
 
@@ -71,6 +75,19 @@ async def meet(scene: Scene) -> str:
         return MEET
 
 
+async def meet_on_bridge(scene: Scene) -> str:
+    """Two open the same link, and media arrives at both, from the bridge and nobody else."""
+    bridge = {scene.entrance.options.get("videobridge_port")}
+    async with (
+        arrival(scene, **_ON_BRIDGE) as first,
+        arrival(scene, **_ON_BRIDGE) as second,
+    ):
+        await asyncio.gather(first.wait_for_media(), second.wait_for_media())
+        if await first.ports_of_media() | await second.ports_of_media() != bridge:
+            raise Broken("media do not come from the bridge alone")
+        return MEET
+
+
 MEETING = (
     Case(
         "browser_arrives",
@@ -85,6 +102,14 @@ MEETING = (
         "browsers_meet",
         "two people with the link, in browsers",
         {"link": meet},
+        outcome=MEET,
+        in_browser=True,
+        only_over="websocket",
+    ),
+    Case(
+        "browsers_meet_on_the_bridge",
+        "two people in browsers, over the bridge",
+        {"link": meet_on_bridge},
         outcome=MEET,
         in_browser=True,
         only_over="websocket",

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Stand-in (test double) for Jitsi Videobridge: not Jitsi's code.
 
-A bridge that carries nothing. It logs in to Prosody as ``jvb.conf`` says, trusts whom Java trusts,
+A bridge that opens no packet. It logs in to Prosody as ``jvb.conf`` says, trusts whom Java trusts,
 waits in the brewery and says there how it does. Jicofo is given a place for each person: an address
-that answers STUN for who knows its password (RFC 8445), and a channel over a WebSocket. Beside that
-it has the private HTTP for health, metrics and drain. It is stricter than the real one in one
-point: TLS with a certificate that is good for the domain of the login is always required.
+that answers STUN for who knows its password (RFC 8445), and a channel over a WebSocket. What else
+comes to that address goes on to the other one of a meeting of two as it is, so these two agree on
+the keys themselves, which the real one does with each of them. Beside that it has the private HTTP
+for health, metrics and drain. It is stricter than the real one in one point: TLS with a certificate
+that is good for the domain of the login is always required.
 
 Usage: jvb.py JVB_CONF
 """
@@ -102,6 +104,7 @@ class Place:
     fragment: str = field(default_factory=lambda: secrets.token_hex(4))
     password: str = field(default_factory=lambda: secrets.token_hex(12))
     channel_password: str = field(default_factory=lambda: secrets.token_hex(12))
+    way: tuple[asyncio.DatagramTransport, Any] | None = None  # to where its last check came from
 
 
 class Bridge:
@@ -254,12 +257,24 @@ class Bridge:
                     return place
         return None
 
+    def other_of(self, sender: Any) -> Place | None:
+        """The other one in the meeting of two to which the person at this address belongs."""
+        for places in self.meetings.values():
+            here = [place for place in places.values() if place.way and place.way[1] == sender]
+            others = [place for place in places.values() if place not in here]
+            if here and len(others) == 1:
+                return others[0]
+        return None
+
 
 # The address for audio and video
 
 
 class Media(asyncio.DatagramProtocol):
-    """Answers binding requests of STUN from whoever knows the password of a place."""
+    """Answers binding requests of STUN from whoever knows the password of a place.
+
+    Who did that is known by their address, and heard by the other one of their meeting.
+    """
 
     def __init__(self, bridge: Bridge) -> None:
         """Wait for packets."""
@@ -271,9 +286,14 @@ class Media(asyncio.DatagramProtocol):
         self._transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
-        """Answer one packet, or be silent."""
-        answer = self._answer(data, addr)
-        if answer:
+        """Answer one packet, hand it on, or be silent."""
+        # By its first byte, RFC 7983
+        if data and data[0] > 3:
+            other = self._bridge.other_of(addr)
+            if other and other.way:
+                transport, receiver = other.way
+                transport.sendto(data, receiver)
+        elif answer := self._answer(data, addr):
             self._transport.sendto(answer, addr)
 
     def _answer(self, data: bytes, sender: Any) -> bytes:
@@ -300,6 +320,7 @@ class Media(asyncio.DatagramProtocol):
         signed = data[:2] + struct.pack("!H", where + 24 - 20) + data[4:where]
         if not hmac.compare_digest(hmac.new(key, signed, hashlib.sha1).digest(), said):
             return b""
+        place.way = (self._transport, sender)
         address = ipaddress.ip_address(sender[0].partition("%")[0])
         packed = (getattr(address, "ipv4_mapped", None) or address).packed
         mask = struct.pack("!I", COOKIE) + transaction
