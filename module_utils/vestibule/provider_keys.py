@@ -6,7 +6,7 @@ program, so it needs nothing but Python: ``fetch-keys CONFIGURATION``, a JSON fi
 
 - ``url``: address of the set, https.
 - ``issuers``, ``tenants``: for whom its keys may sign, lists of texts; no tenants are all.
-- ``authority``: root certificate of the provider's, a path, or empty for those that the host trusts.
+- ``authority``: root certificate of the provider's, a path; empty for those that the host trusts.
 - ``file``: where the keys go, written at once or not at all, for root and ``group``.
 - ``metrics``: where it writes how it went, as Prometheus reads it.
 

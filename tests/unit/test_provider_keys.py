@@ -98,6 +98,7 @@ def _provider(authority: Issued) -> Iterator[Provider]:
     provider = Provider(authority)
     yield provider
     provider.server.shutdown()
+    provider.server.server_close()
 
 
 @pytest.fixture(name="wish")

@@ -19,7 +19,9 @@ _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,254}")
 _URL = re.compile(r"https://[^\s\"'\\<>`]{1,2000}")
 # Without a name and a password, which would stand in files and logs
-_HTTPS = re.compile(r"https://[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?(/[A-Za-z0-9._~%/?&=+,:-]{0,1000})?")
+_HTTPS = re.compile(
+    r"https://[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?(/[A-Za-z0-9._~%/?&=+,:-]{0,1000})?"
+)
 _SETTING = re.compile(r"[a-z][a-z0-9_]{0,99}")
 # Debian policy 5.6.1 and 5.6.12; those of Arch are among them, and @ and _ beside
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+._@-]{0,99}")

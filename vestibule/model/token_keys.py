@@ -372,9 +372,7 @@ def _own_issuers(options: Mapping[str, Any], has_tenants: bool) -> list[str]:
             "jitsi_token_issuers has the identity provider's alone, so nothing could be minted"
             " here, and no proof made. Add one of your own, e.g. vestibule."
         )
-    _check_tenants(
-        "jitsi_token_jwks_tenants", options["token_jwks_tenants"], options, has_tenants
-    )
+    _check_tenants("jitsi_token_jwks_tenants", options["token_jwks_tenants"], options, has_tenants)
     return own
 
 
