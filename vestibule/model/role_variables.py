@@ -612,10 +612,12 @@ def _check_together(given: Mapping[str, Any]) -> None:
         web["jitsi_turn_tls_port"] = given.get("jitsi_turn_tls_port", TURN_TLS_PORT)
     web = {name: port for name, port in web.items() if isinstance(port, int) and port}
     _check_ports(web | {name: now(name) for name in ("prosody_c2s_port", "prosody_http_port")})
-    if 2 * now("jitsi_web_connections_per_address") >= now("jitsi_web_worker_connections"):
+    on_443 = "turn_on_443" in (given.get("jitsi_features") or [])
+    each, word = (4, "four") if on_443 else (2, "two")
+    if each * now("jitsi_web_connections_per_address") >= now("jitsi_web_worker_connections"):
         raise ModelError(
             "jitsi_web_connections_per_address is"
-            f" {now('jitsi_web_connections_per_address')}, and each takes two of the"
+            f" {now('jitsi_web_connections_per_address')}, and each takes {word} of the"
             f" {now('jitsi_web_worker_connections')} in jitsi_web_worker_connections, so one"
             " address could take all. Lower the one or raise the other."
         )
@@ -623,6 +625,11 @@ def _check_together(given: Mapping[str, Any]) -> None:
         raise ModelError(
             "Only one of jitsi_web_certificate and jitsi_web_certificate_key is set. Set both to"
             " files on the host, or neither, to get a self-signed certificate."
+        )
+    if on_443 and not now("jitsi_web_default_server"):
+        raise ModelError(
+            "jitsi_web_default_server is false, so another site has the port of HTTPS as well, and"
+            " turn_on_443 is to hand on what comes there. Remove one of them."
         )
     _check_certificate(
         given.get("jitsi_certificate", ""),
