@@ -95,7 +95,7 @@ def test_lists_append_without_duplicates(features: dict[str, Any]) -> None:
     ("given", "name", "port"),
     [
         pytest.param({}, "turn.meet.example.org", 443, id="by default"),
-        pytest.param({"jitsi_turn_443_name": "relay.example.net"}, "relay.example.net", 443, id="x"),
+        pytest.param({"jitsi_turn_443_name": "b.example.net"}, "b.example.net", 443, id="own"),
         pytest.param({"jitsi_web_port": 8443}, "turn.meet.example.org", 8443, id="another port"),
         pytest.param(
             {"jitsi_web_port": 8443, "jitsi_web_public_port": 444},

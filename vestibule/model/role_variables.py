@@ -49,7 +49,7 @@ _BURST = re.compile(r"([1-9][0-9]{0,3}) ?s")
 # Options of features, which the model has checked
 WEB_PORTS = ("jitsi_web_port", "jitsi_web_proxy_port", "jitsi_turn_tls_port")
 TURN_TLS_PORT = 5349  # by default
-OPTIONS = (*WEB_PORTS, "jitsi_certificate")
+OPTIONS = (*WEB_PORTS, "jitsi_certificate", "jitsi_features", "jitsi_features_off")
 _PORTS_OF_OTHERS = {
     22: "SSH",
     80: "nginx",
@@ -606,13 +606,17 @@ def _check_together(given: Mapping[str, Any]) -> None:
     def now(variable: str) -> Any:
         return given.get(variable, specs()[variable].get("default"))
 
-    # The model refuses what is no number, and comes later
+    def names(feature: str, variable: str) -> bool:
+        listed = given.get(variable)
+        return isinstance(listed, list) and feature in listed
+
+    # The model refuses what is no number and no list, and comes later
     web = {name: given.get(name) for name in WEB_PORTS}
-    if "turn" not in (given.get("jitsi_features_off") or []):
+    if not names("turn", "jitsi_features_off"):
         web["jitsi_turn_tls_port"] = given.get("jitsi_turn_tls_port", TURN_TLS_PORT)
     web = {name: port for name, port in web.items() if isinstance(port, int) and port}
     _check_ports(web | {name: now(name) for name in ("prosody_c2s_port", "prosody_http_port")})
-    on_443 = "turn_on_443" in (given.get("jitsi_features") or [])
+    on_443 = names("turn_on_443", "jitsi_features")
     each, word = (4, "four") if on_443 else (2, "two")
     if each * now("jitsi_web_connections_per_address") >= now("jitsi_web_worker_connections"):
         raise ModelError(
