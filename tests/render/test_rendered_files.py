@@ -256,7 +256,7 @@ def test_turn_has_the_port_of_https_together_with_the_pages(rendered: Path) -> N
     addresses = ["192.0.2.10:8443", "[2001:db8::10]:8443"]
     assert re.findall(r"listen (\S+);", stream)[:2] == addresses
     assert ":8443;" not in site
-    sockets = re.findall(r"listen (unix:\S+)((?: \w+)*);", site)
+    sockets = re.findall(r"listen (unix:\S+)((?: \w+)*)(?: backlog=4096)?;", site)
     assert len(sockets) == 2
     assert {socket for socket, _ in sockets} == {"unix:/run/nginx-vestibule-front/pages"}
     assert all(words.endswith(" ssl proxy_protocol") for _, words in sockets)
@@ -269,7 +269,7 @@ def test_turn_has_the_port_of_https_together_with_the_pages(rendered: Path) -> N
 
     ways = dict(re.findall(r"^ +(\S+) unix:(\S+);$", stream, re.MULTILINE))
     assert ways["default"] == "/run/nginx-vestibule-front/pages"
-    assert f"listen unix:{ways['turn.meet.example.org']} proxy_protocol;" in stream
+    assert f"listen unix:{ways['turn.meet.example.org']} proxy_protocol backlog=4096;" in stream
     assert "proxy_pass 127.0.0.1:15349;" in stream
     assert "limit_conn vestibule_relays 77;" in stream
     # Nobody is sent away before those behind it would

@@ -22,7 +22,8 @@ LOG = f"/var/log/nginx/{DOMAIN}.log"
 # Asks for a path, and then sends what is no whole request, by an address that is no loopback
 ASK = f"""
 import socket, ssl
-for sent in (b"GET /own-address HTTP/1.0\\r\\nHost: {DOMAIN}\\r\\n\\r\\n", b"GET\\r\\n\\r\\n"):
+ask = b"GET /static/own-address HTTP/1.0\\r\\nHost: {DOMAIN}\\r\\n\\r\\n"
+for sent in (ask, b"GET\\r\\n\\r\\n"):
     plain = socket.create_connection((ADDRESS, 443))
     door = ssl._create_unverified_context().wrap_socket(plain, server_hostname="{DOMAIN}")
     door.sendall(sent)
@@ -100,7 +101,7 @@ def test_the_log_has_the_address_of_who_comes(server: Server) -> None:
     address = server.run("hostname -I").split()[0]
     server.run(f": > {LOG}; python3 -", stdin=ASK.replace("ADDRESS", repr(address)))
     lines = server.run(f"cat {LOG}").splitlines()
-    assert any("GET /own-address" in line for line in lines)
+    assert any("GET /static/own-address" in line for line in lines)
     assert any(" 400 " in line for line in lines)
     assert {line.split()[0] for line in lines} == {address}
 
