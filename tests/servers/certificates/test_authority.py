@@ -130,26 +130,36 @@ def names(server: Server) -> str:
     return server.run(f"openssl x509 -noout -ext subjectAltName -in {CERTIFICATE}")
 
 
-def test_a_second_name_is_signed_as_well(server: Server, controller: Controller) -> None:
-    second: dict[str, Any] = {
-        "jitsi_features": ["turn_on_443"],
-        "jitsi_verify_cases": [*CASES, "turn_relays"],
-    }
+SECOND: dict[str, Any] = {
+    "jitsi_features": ["turn_on_443"],
+    "jitsi_verify_cases": [*CASES, "turn_relays"],
+}
+
+
+def test_a_second_name_without_a_record_is_refused_as_well(
+    server: Server, controller: Controller
+) -> None:
     before = server.snapshot()
-    run = deploy(controller, **second)
+    run = deploy(controller, **SECOND)
     assert run.returncode != 0
     assert f"finds no address of turn.{DOMAIN} in the DNS" in run.messages[-1]
     assert differences(before, server.snapshot()) == []
 
+
+def test_a_second_name_is_signed_and_renewed_as_well(
+    server: Server, controller: Controller
+) -> None:
     server.run(f"echo 127.0.0.1 turn.{DOMAIN} >> /etc/hosts")
-    run = deploy(controller, **second)
+    run = deploy(controller, **SECOND)
     assert run.returncode == 0, run.output[-3000:]
     assert f"DNS:{DOMAIN}, DNS:turn.{DOMAIN}" in names(server)
-    assert deploy(controller, **second).recap["changed"] == 0
+    assert deploy(controller, **SECOND).recap["changed"] == 0
     server.run("certbot renew --force-renewal --no-random-sleep-on-renew 2>&1")
     assert f"DNS:{DOMAIN}, DNS:turn.{DOMAIN}" in names(server)
 
-    # A name without a record, later, would keep the other one from being renewed
+
+def test_a_second_name_goes_from_the_certificate(server: Server, controller: Controller) -> None:
+    """Later it may have no record any more, and would keep the other one from being renewed."""
     run = deploy(controller)
     assert run.returncode == 0, run.output[-3000:]
     assert "turn" not in names(server)
