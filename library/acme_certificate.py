@@ -14,7 +14,8 @@ module: acme_certificate
 short_description: Have certbot get a certificate and renew it
 description:
   - Asks the authority where there is no certificate of this name, where it came from another
-    authority or in another way, and where it ends within 20 days, since the timer has failed then.
+    authority, in another way or for other names, and where it ends within 20 days, since the timer
+    has failed then.
   - Certificates with the same I(deploy_hook) and another name were asked for by an earlier run.
     They are deleted, with a copy in C(/var/backups/vestibule). Others are none of its business.
   - Whoever runs it agrees to the terms of the authority.
@@ -29,6 +30,11 @@ options:
     description: Name of the server.
     type: str
     required: true
+  more_names:
+    description: Further names that it is for.
+    type: list
+    elements: str
+    default: []
   server:
     description:
       - Address of the authority's directory (RFC 8555, section 7.1.1). The host has to trust the

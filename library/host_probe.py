@@ -111,6 +111,11 @@ options:
         type: list
         elements: str
         required: true
+      more_names:
+        description: Further names that an operator's certificate has to be for.
+        type: list
+        elements: str
+        default: []
       directory:
         description: Where they are, as C(NAME.crt) and C(NAME.key).
         type: str

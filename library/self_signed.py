@@ -20,6 +20,11 @@ options:
     type: list
     elements: str
     required: true
+  more_names:
+    description: Further names of all of them. A certificate that signs itself is renewed for these.
+    type: list
+    elements: str
+    default: []
   directory:
     description: Where they are, as C(NAME.crt) and C(NAME.key). Created where it is missing.
     type: path

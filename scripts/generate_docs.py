@@ -54,6 +54,7 @@ deployed:
 | Several organisations share the server. | `[tenants, affiliation]` |
 | The token says who records, and recorders are there for it. | `[affiliation, recording]` |
 | People are called by phone. | `[affiliation, sip_gateway]` |
+| People sit behind firewalls that let nothing out but HTTPS. | `[turn_on_443]` |
 
 One of three features decides who moderates: `first_is_owner`, unless `affiliation` or
 `jicofo_login` is chosen. [Tokens of your own](operations.md#tokens-of-your-own) says what a token

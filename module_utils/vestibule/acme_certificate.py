@@ -15,6 +15,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.vestibule import files
+from ansible.module_utils.vestibule.self_signed import names_in
 
 HOME = "/etc/letsencrypt"
 BACKUP = "/var/backups/vestibule"
@@ -46,6 +47,7 @@ _OTHERWISE = "The whole of it is in /var/log/letsencrypt/letsencrypt.log."
 SPEC: dict[str, Any] = {
     "state": {"choices": ["present", "absent"], "default": "present"},
     "domain": {"type": "str", "required": True},
+    "more_names": {"type": "list", "elements": "str", "default": []},
     "server": {"type": "str", "default": ""},
     "email": {"type": "str", "default": ""},
     "webroot": {"type": "path"},
@@ -92,11 +94,12 @@ def command(certbot: str, params: dict[str, Any], *, again: bool) -> list[str]:
     else:
         way = ["--webroot", "--webroot-path", params["webroot"], "--preferred-challenges", "http"]
     who = ["--email", params["email"]] if params["email"] else ["--register-unsafely-without-email"]
+    names = [word for name in [params["domain"], *params["more_names"]] for word in ("-d", name)]
     return [
         *(certbot, "certonly", "--non-interactive", "--agree-tos", "--no-eff-email", *who),
-        *("--server", params["server"], "--cert-name", params["domain"], "-d", params["domain"]),
+        *("--server", params["server"], "--cert-name", params["domain"], *names),
         *("--key-type", "ecdsa", "--deploy-hook", params["deploy_hook"], *way),
-        *(["--force-renewal"] if again else []),
+        *(["--force-renewal", "--renew-with-new-domains"] if again else []),
     ]
 
 
@@ -154,6 +157,8 @@ class Acme:
     def _has_to_ask(self) -> bool:
         said, wish = said_of(self._conf), wanted(self._params)
         other = any(said.get(name) != value for name, value in wish.items())
+        names = {self._params["domain"], *self._params["more_names"]}
+        other = other or names_in(self._module, self._chain) != names
         lasting = ["openssl", "x509", "-noout", "-checkend", str(_DUE), "-in", self._chain]
         return other or self._module.run_command(lasting)[0] != 0
 

@@ -358,6 +358,7 @@ def in_java(path: str, certificate: bytes) -> bool | None:
 
 SPEC: dict[str, Any] = {
     "names": {"type": "list", "elements": "str", "required": True},
+    "more_names": {"type": "list", "elements": "str", "default": []},
     "directory": {"type": "str"},
     "path": {"type": "str"},
     "key": {"type": "str"},
@@ -425,7 +426,8 @@ def _look_at_files(wanted: dict[str, Any], facts: dict[str, Any], *, ours: bool)
         if ssl.cert_time_to_seconds(own["notAfter"]) > time.time():  # else it is renewed
             check_own(server, text, wanted["name"], own)
         return
-    check_own(server, text, wanted["name"], own)
+    for name in [wanted["name"], *wanted["more_names"]]:
+        check_own(server, text, name, own)
     if authority or os.path.exists(ROOTS):
         judge(server, text, wanted["name"], facts["authority"])
     elif len(blocks(text)) == 1 and own["issuer"] != own["subject"]:

@@ -7,25 +7,38 @@ import re
 import ssl
 import stat
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+_NAMES = re.compile(r"DNS:([^\s,]+)")
 _PART = 3  # of the time for which it is made; in the last such part a certificate is renewed
 
 
+def names_in(module: AnsibleModule, path: str) -> set[str]:
+    """The names of servers that a certificate is for; none where it cannot be read."""
+    argv = ["openssl", "x509", "-noout", "-ext", "subjectAltName", "-in", path]
+    return set(_NAMES.findall(module.run_command(argv)[1]))
+
+
 def is_due(module: AnsibleModule, path: str) -> bool:
-    """Whether a certificate signs itself and is in the last third of its life."""
+    """Whether a certificate signs itself, and is in the last third of its life or lacks a name."""
     argv = ["openssl", "x509", "-noout", "-subject", "-issuer", "-startdate", "-enddate", "-in"]
     _, output, _ = module.run_command([*argv, path])
     said = dict(re.findall(r"^(\w+)=(.*)$", output, re.MULTILINE))
     if len(said) != 4 or said["subject"] != said["issuer"]:
         return False
     begin, end = (ssl.cert_time_to_seconds(said[each]) for each in ("notBefore", "notAfter"))
-    return end - time.time() < (end - begin) / _PART
+    if end - time.time() < (end - begin) / _PART:
+        return True
+    more = set(module.params["more_names"])
+    return bool(more) and not more <= names_in(module, path)
 
 
-def command(path: str, days: int, user: str, *, renew: bool) -> list[str]:
+def command(
+    path: str, days: int, user: str, *, renew: bool, more_names: Sequence[str] = ()
+) -> list[str]:
     """The argv that writes ``path``.crt.new, for the key of the one that is renewed or a new key.
 
     Whoever trusts the old certificate trusts one for the same key and name as well: other hosts
@@ -36,11 +49,12 @@ def command(path: str, days: int, user: str, *, renew: bool) -> list[str]:
     name = os.path.basename(path)
     become = [] if user == "root" else ["runuser", f"--user={user}", "--"]
     key = f"{path}.key"
+    alternatives = ",".join(f"DNS:{each}" for each in [name, *more_names])
     new = ["-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-keyout", key]
     return [
         *become,
         *("openssl", "req", "-x509", *(["-key", key] if renew else new)),
-        *("-days", str(days), "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"),
+        *("-days", str(days), "-subj", f"/CN={name}", "-addext", f"subjectAltName={alternatives}"),
         *("-out", f"{path}.crt.new"),
     ]
 
@@ -61,7 +75,13 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         os.makedirs(directory, exist_ok=True)
         for path in missing + due:
             renew = path in due and os.path.exists(f"{path}.key")
-            argv = command(path, module.params["days"], module.params["user"], renew=renew)
+            argv = command(
+                path,
+                module.params["days"],
+                module.params["user"],
+                renew=renew,
+                more_names=module.params["more_names"],
+            )
             module.run_command(argv, check_rc=True)
             os.replace(f"{path}.crt.new", f"{path}.crt")
     opened = [key for key in (f"{path}.key" for path in paths) if is_open(key)]
@@ -82,6 +102,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
 
 SPEC: dict[str, Any] = {
     "names": {"type": "list", "elements": "str", "required": True},
+    "more_names": {"type": "list", "elements": "str", "default": []},
     "directory": {"type": "path", "required": True},
     "days": {"type": "int", "required": True},
     "user": {"type": "str", "default": "root"},

@@ -25,6 +25,7 @@ LANGUAGES = {
         "quoted nginx_policy",
         "quoted line",
     },
+    "stream.conf.j2": {"quoted nginx", "quoted nginx_part", "quoted line"},
     "turnserver.conf.j2": {"quoted turnserver", "quoted turnserver_range", "quoted line"},
     ".path.j2": {"quoted systemd", "quoted line"},
     "coturn.service.j2": {"quoted systemd", "quoted plain"},

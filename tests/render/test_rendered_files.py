@@ -247,6 +247,45 @@ def test_another_site_may_be_the_default_one(rendered: Path) -> None:
     assert text.count("ssl_stapling on;") == 1  # its certificate names who confirms it
 
 
+def test_turn_has_the_port_of_https_together_with_the_pages(rendered: Path) -> None:
+    site, stream, unit = (
+        (rendered / f"shared-{name}.conf").read_text(encoding="utf-8")
+        for name in ("site", "stream", "service")
+    )
+    # Only one part of nginx has the port, and only that one is believed who comes
+    addresses = ["192.0.2.10:8443", "[2001:db8::10]:8443"]
+    assert re.findall(r"listen (\S+);", stream)[:2] == addresses
+    assert ":8443;" not in site
+    sockets = re.findall(r"listen (unix:\S+)((?: \w+)*)(?: backlog=4096)?;", site)
+    assert len(sockets) == 2
+    assert {socket for socket, _ in sockets} == {"unix:/run/nginx-vestibule-front/pages"}
+    assert all(words.endswith(" ssl proxy_protocol") for _, words in sockets)
+    servers = site.split("\nserver {")[1:]
+    for server in servers:
+        assert "set_real_ip_from unix:;\n    real_ip_header proxy_protocol;" in server
+    # The authority asks for the challenge of both names
+    assert "server_name meet.example.org turn.meet.example.org;" in servers[0]
+    assert "turn.meet.example.org" not in "".join(servers[1:])
+
+    ways = dict(re.findall(r"^ +(\S+) unix:(\S+);$", stream, re.MULTILINE))
+    assert ways["default"] == "/run/nginx-vestibule-front/pages"
+    assert f"listen unix:{ways['turn.meet.example.org']} proxy_protocol backlog=4096;" in stream
+    assert "proxy_pass 127.0.0.1:15349;" in stream
+    assert "limit_conn vestibule_relays 77;" in stream
+    # Nobody is sent away before those behind it would
+    [longest] = re.findall(r"proxy_timeout (\d+)s;", stream)
+    assert int(longest) > max(map(int, re.findall(r"proxy_read_timeout (\d+)s;", site)))
+    # Made by nginx for its user alone; not that of a cache, from which sockets go
+    assert f"scgi_temp_path {Path(ways['default']).parent};" in servers[2]
+    assert not re.search(r"proxy_cache_path /run/nginx-vestibule-front\b", site)
+    [stale] = re.findall(r"^ExecStartPre=-/bin/rm --force (.*)$", unit, re.MULTILINE)
+    assert set(stale.split()) == set(ways.values())
+
+
+def test_the_unit_of_others_removes_nothing(rendered: Path) -> None:
+    assert "/bin/rm" not in (rendered / "service.conf").read_text(encoding="utf-8")
+
+
 def test_a_proxy_in_front_says_who_comes_and_another_port_is_in_every_link(rendered: Path) -> None:
     text = (rendered / "proxied-site.conf").read_text(encoding="utf-8")
     servers = text.split("\nserver {")[1:]

@@ -29,6 +29,7 @@ from vestibule.access.turn import TLS, UDP, Credentials, Service, talk
 from vestibule.access.xmpp import Broken, NoAnswer, Refused
 
 DOMAIN = "meet.example.org"
+SECOND = f"turn.{DOMAIN}"
 SECRET = "canary-0123456789abcdef0123456789abcdef"
 REFUSALS = [
     "turn_without_credentials_refused",
@@ -150,10 +151,12 @@ async def turn_server(
         TLS: stream.sockets[0].getsockname()[1],
     }
     given = Credentials(*stun.time_limited(SECRET, int(time.time()) + 86400))
+    options = {"web_public_port": 444}  # and the door is elsewhere
     named = [
         Service("stun", UDP, DOMAIN, ports[UDP], None),
         Service("turn", UDP, DOMAIN, ports[UDP], given),
         Service("turns", TLS, DOMAIN, ports[TLS], given),
+        Service("turns", TLS, SECOND, 444, given),
     ]
 
     async def tell(_: Entrance, *, guest: bool = False) -> list[Service]:
@@ -163,10 +166,11 @@ async def turn_server(
     monkeypatch.setattr(cases, "_named", tell)
     certificate = shown.pem
     issuer = Issuer("x" * 32, "vestibule", "jitsi", DOMAIN)
-    features = frozenset({"guests", *(["bridge"] if policy.opened else [])})
+    features = frozenset({"guests", "turn_on_443", *(["bridge"] if policy.opened else [])})
     try:
-        async with front_door(DOMAIN, "127.0.0.1", 1, certificate) as door:
-            yield Entrance(door, WebSocketTransport, issuer, patience, features, turn_secret=SECRET)
+        async with front_door(DOMAIN, "127.0.0.1", ports[TLS], certificate) as door:
+            whole = Entrance(door, WebSocketTransport, issuer, patience, features)
+            yield replace(whole, options=options, turn_secret=SECRET)
     finally:
         datagrams.close()
         stream.close()
@@ -175,7 +179,7 @@ async def turn_server(
 
 @pytest.fixture(name="shown", scope="module")
 def _shown() -> Issued:
-    return issue(DOMAIN)
+    return issue(DOMAIN, names=(DOMAIN, SECOND))
 
 
 def outcome(
@@ -289,6 +293,39 @@ def test_a_bridge_that_no_relay_reaches_is_noticed(
     ok, got = outcome(case, Policy(opened=("192.0.2.11",)), shown, monkeypatch)
     assert not ok
     assert got.startswith("refused: 403 (no) [to the bridge]")
+
+
+def test_a_certificate_without_the_second_name_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    ok, got = outcome(CASES["turn_relays"], Policy(), issue(DOMAIN), monkeypatch)
+    assert not ok
+    assert got.startswith("broken: TLS: CERTIFICATE_VERIFY_FAILED [HTTPS]")
+
+
+@pytest.mark.parametrize(
+    ("on", "named_so", "expected"),
+    [
+        (False, True, "is somebody else's"),
+        (True, False, "lacks one, or has more"),
+        (True, True, "is not on the port of HTTPS"),
+    ],
+)
+def test_the_second_name_is_told_where_it_is_on_and_its_port_is_that_of_the_pages(
+    on: bool, named_so: bool, expected: str, shown: Issued, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def played() -> str:
+        async with turn_server(Policy(), shown, monkeypatch) as entrance:
+            named = await cases._named(entrance)
+
+            async def tell(_: Entrance, *, guest: bool = False) -> list[Service]:
+                del guest
+                return named if named_so else named[:-1]
+
+            monkeypatch.setattr(cases, "_named", tell)
+            features = entrance.features if on else entrance.features - {"turn_on_443"}
+            elsewhere = replace(entrance, features=features, options={})
+            return (await judge(CASES["turn_is_announced"], elsewhere)).got
+
+    assert asyncio.run(played()).startswith(expected)
 
 
 @pytest.mark.parametrize(

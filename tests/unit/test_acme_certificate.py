@@ -13,11 +13,13 @@ from tests.authority import issue
 
 RunModule = Callable[..., dict[str, Any]]
 NAME = "meet.example.org"
+SECOND = "turn.meet.example.org"
 SERVER = "https://acme.example.org/directory"
 HOOK = "/usr/local/lib/vestibule/new-certificate"
 GIVEN: dict[str, Any] = {
     "state": "present",
     "domain": NAME,
+    "more_names": [],
     "server": SERVER,
     "email": "",
     "webroot": "/var/lib/vestibule-acme",
@@ -59,11 +61,19 @@ class Host:
         path.write_text(f'#!/bin/sh\necho "{name} $*" >> {self.calls}\n{script}\n')
         path.chmod(0o755)
 
-    def has(self, name: str = NAME, *, days: float = 60, more: str = "", **said: str) -> None:
+    def has(
+        self,
+        name: str = NAME,
+        *,
+        days: float = 60,
+        more: str = "",
+        more_names: tuple[str, ...] = (),
+        **said: str,
+    ) -> None:
         """A certificate that certbot got, and that is in its place."""
         for part in ("live", "renewal", "archive"):
             (self.home / part).mkdir(parents=True, exist_ok=True)
-        chain = issue(name, days=(-30, days)).pem
+        chain = issue(name, days=(-30, days), names=(name, *more_names)).pem
         (self.home / "live" / name).mkdir()
         (self.home / "live" / name / "fullchain.pem").write_text(chain)
         words = {"authenticator": "webroot", "server": SERVER, "hook": HOOK, **said}
@@ -111,6 +121,8 @@ def test_who_has_none_asks(host: Host, run_module: RunModule) -> None:
         pytest.param({"days": -1}, {}, id="has ended"),
         pytest.param({"server": "https://other.example.org/"}, {}, id="another authority"),
         pytest.param({"hook": "/srv/mine"}, {}, id="asked for by the operator"),
+        pytest.param({}, {"more_names": [SECOND]}, id="for one more name"),
+        pytest.param({"more_names": (SECOND,)}, {}, id="for one name less"),
         pytest.param({"authenticator": "nginx"}, {}, id="asked in another way"),
         pytest.param({}, {"auth_hook": "/srv/hook"}, id="by DNS from now on"),
         pytest.param(
@@ -132,6 +144,15 @@ def test_who_has_one_asks_nobody(host: Host, run_module: RunModule) -> None:
     host.has(days=21)
     assert run(run_module, host)["changed"] is False
     assert host.called("certbot") == []
+
+
+def test_names_are_asked_for_together(host: Host, run_module: RunModule) -> None:
+    host.has(more_names=(SECOND,))
+    assert run(run_module, host, more_names=[SECOND])["changed"] is False
+    assert run(run_module, host, more_names=[SECOND, "b.example.org"])["done"] == ["asked"]
+    (words,) = host.called("certbot")
+    assert f"--cert-name {NAME} -d {NAME} -d {SECOND} -d b.example.org --key-type" in words
+    assert "--force-renewal --renew-with-new-domains" in words
 
 
 def test_by_dns_the_programs_are_named(host: Host, run_module: RunModule) -> None:

@@ -209,6 +209,17 @@ def test_it_tells_when_the_first_of_a_chain_ends(run_module: RunModule, tmp_path
     assert told["ends"] == pytest.approx(between.certificate.not_valid_after_utc.timestamp())
 
 
+def test_further_names_have_to_be_in_it(run_module: RunModule, tmp_path: Path) -> None:
+    second = f"turn.{NAME}"
+    problem = look(run_module, tmp_path, more_names=[second])["problem"]
+    assert f"which is not for {second}. Get one that has {second} as subjectAltName." in problem
+    both = again(names=(NAME, second))
+    assert look(run_module, tmp_path, both, more_names=[second])["problem"] == ""
+    own = issue(NAME)  # a run makes another one
+    ours = {"variable": "", "authority": None, "more_names": [second]}
+    assert look(run_module, tmp_path, own.pem, own.key, **ours)["problem"] == ""
+
+
 def test_of_ours_nothing_is_asked_that_a_run_makes(run_module: RunModule, tmp_path: Path) -> None:
     ours = {"variable": "", "authority": None}
     assert look(run_module, tmp_path, None, None, **ours)["problem"] == ""

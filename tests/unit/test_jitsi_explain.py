@@ -81,6 +81,10 @@ def test_a_firewall_is_told_what_to_let_in() -> None:
     assert rows[:2] == ["TCP 8443 the page, BOSH and WebSockets", "TCP 80 the way to HTTPS"]
     assert "UDP 20000 audio and video" in rows
     assert "UDP 49152 to 65535 relays of TURN" in rows
+    rows = [" ".join(line.split()) for line in table(jitsi_features=["turn_on_443"])]
+    assert " ".join(rows).startswith(
+        "TCP 8443 the page, BOSH and WebSockets, and TURN by the name turn.meet.example.org TCP 80"
+    )
     del given["jitsi_videobridge_port"]
     assert len(table(jitsi_features_off=["bridge", "turn"])) == 2
 

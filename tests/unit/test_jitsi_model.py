@@ -91,6 +91,33 @@ def test_lists_append_without_duplicates(features: dict[str, Any]) -> None:
     assert modules[-1] == "extra"
 
 
+@pytest.mark.parametrize(
+    ("given", "name", "port"),
+    [
+        pytest.param({}, "turn.meet.example.org", 443, id="by default"),
+        pytest.param({"jitsi_turn_443_name": "b.example.net"}, "b.example.net", 443, id="own"),
+        pytest.param({"jitsi_web_port": 8443}, "turn.meet.example.org", 8443, id="another port"),
+        pytest.param(
+            {"jitsi_web_port": 8443, "jitsi_web_public_port": 444},
+            "turn.meet.example.org",
+            444,
+            id="with something in front",
+        ),
+    ],
+)
+def test_turn_is_told_of_by_a_second_name(
+    features: dict[str, Any], given: dict[str, Any], name: str, port: int
+) -> None:
+    def told(**more: Any) -> Any:
+        model = build_model(features, {**DOMAIN, **more})
+        return model["prosody"]["settings"]["external_services"]
+
+    *others, last = told(jitsi_features=["turn_on_443"], **given)
+    assert others == told()
+    assert (last["host"], last["port"]) == (name, port)
+    assert {**last, "host": "", "port": 0} == {**others[-1], "host": "", "port": 0}
+
+
 def test_a_second_setter_is_refused_with_both_files(features: dict[str, Any]) -> None:
     clash = {"hosts": {"main": {"settings": {"authentication": "anonymous"}}}}
     more = with_feature(features, prosody=clash)

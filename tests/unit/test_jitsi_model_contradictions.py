@@ -73,6 +73,14 @@ BY_THE_INVENTORY = {
         "jitsi_turn_relay_max_port": 50008,
     },
     "turn_relays_have_the_port": {"jitsi_turn_relay_min_port": 9000},
+    "turn_by_the_name_of_the_pages": {
+        **features("turn_on_443"),
+        "jitsi_turn_443_name": DOMAIN["jitsi_domain"],
+    },
+    "turn_on_the_port_of_a_proxy": {
+        **features("turn_on_443"),
+        "jitsi_web_trusted_proxies": ["192.0.2.7/32"],
+    },
     "turn_quota_of_one_is_that_of_all": {
         "jitsi_turn_user_quota": 200,
         "jitsi_turn_total_quota": 100,

@@ -151,6 +151,37 @@ def test_check_mode_creates_nothing(tmp_path: Path, run_module: RunModule) -> No
     assert not folder.exists()
 
 
+def names_of(folder: Path) -> list[str]:
+    certificate = x509.load_pem_x509_certificate((folder / f"{NAME}.crt").read_bytes())
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return names.get_values_for_type(x509.DNSName)
+
+
+def test_a_further_name_makes_another_certificate_for_the_same_key(
+    tmp_path: Path, run_module: RunModule
+) -> None:
+    options = {"names": [NAME], "directory": str(tmp_path), "days": 90}
+    more = {**options, "more_names": ["turn.example.org", "b.example.org"]}
+    run_module(self_signed, **options)
+    key = (tmp_path / f"{NAME}.key").read_bytes()
+    assert names_of(tmp_path) == [NAME]
+    assert run_module(self_signed, _ansible_check_mode=True, **more)["renewed"] != []
+    assert run_module(self_signed, **more)["renewed"] == [f"{tmp_path}/{NAME}.crt"]
+    assert names_of(tmp_path) == [NAME, "turn.example.org", "b.example.org"]
+    assert (tmp_path / f"{NAME}.key").read_bytes() == key
+    assert run_module(self_signed, **more)["changed"] is False
+    # One that it is no longer for does no harm
+    assert run_module(self_signed, **options)["changed"] is False
+
+
+def test_one_that_somebody_else_signed_gets_no_further_name(
+    tmp_path: Path, run_module: RunModule
+) -> None:
+    made(tmp_path, -1, 89, issuer="ca.example.org")
+    options = {"names": [NAME], "directory": str(tmp_path), "days": 90}
+    assert run_module(self_signed, more_names=["b.example.org"], **options)["changed"] is False
+
+
 def test_another_user_creates_the_files() -> None:
     argv = self_signed.command("/var/lib/prosody/a.example.org", 10, "prosody", renew=False)
     assert argv[:4] == ["runuser", "--user=prosody", "--", "openssl"]

@@ -70,7 +70,10 @@ class _Merger:
             if isinstance(value, Mapping) and isinstance(target.setdefault(key, {}), dict):
                 self._setters.setdefault(here, owner)
                 self.merge(target[key], value, owner, here)
-            elif path[0] == "prosody" and key in ("modules", "guards", "notes"):
+            elif path[0] == "prosody" and (
+                key in ("modules", "guards", "notes")
+                or here == ("prosody", "settings", "external_services")
+            ):
                 entries = target.setdefault(key, [])
                 entries.extend(entry for entry in value if entry not in entries)
             elif here in self._setters:

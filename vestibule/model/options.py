@@ -57,12 +57,15 @@ class _Check(Protocol):
     def __call__(self, variable: str, value: Any, spec: Mapping[str, Any], /) -> Any: ...
 
 
-def _check_domain(variable: str, value: Any, _spec: Mapping[str, Any]) -> str:
-    hint = f"Put the public name of the server there, e.g. {variable}: meet.example.org."
+def _check_domain(variable: str, value: Any, spec: Mapping[str, Any]) -> str:
+    if value == spec.get("default") == "":
+        return ""
+    example = spec.get("example", "meet.example.org")
+    hint = f"Put the public name of the server there, e.g. {variable}: {example}."
     if value is None or value == "":
         raise ModelError(
             f"{variable} is not set. Put the public name of the server in"
-            f" inventory/<name>/group_vars/all.yml, e.g. {variable}: meet.example.org."
+            f" inventory/<name>/group_vars/all.yml, e.g. {variable}: {example}."
         )
     if not isinstance(value, str):
         raise ModelError(f"{variable} is of type {type_name(value)}, not a text. {hint}")
@@ -548,7 +551,7 @@ def read_options(
                 spec = {**spec, "reserved": reserved}  # noqa: PLW2901 — the spec with what it lacks
             value = given.get(variable, spec.get("default"))
             options[option] = _CHECKS[spec["type"]](variable, value, spec)
-            if spec["type"] in ("domain", "name"):
+            if spec["type"] in ("domain", "name") and options[option]:
                 public.append(options[option])
             elif spec["type"] == "names":
                 public.extend(options[option])

@@ -49,7 +49,7 @@ _BURST = re.compile(r"([1-9][0-9]{0,3}) ?s")
 # Options of features, which the model has checked
 WEB_PORTS = ("jitsi_web_port", "jitsi_web_proxy_port", "jitsi_turn_tls_port")
 TURN_TLS_PORT = 5349  # by default
-OPTIONS = (*WEB_PORTS, "jitsi_certificate")
+OPTIONS = (*WEB_PORTS, "jitsi_certificate", "jitsi_features", "jitsi_features_off")
 _PORTS_OF_OTHERS = {
     22: "SSH",
     80: "nginx",
@@ -617,16 +617,22 @@ def _check_together(given: Mapping[str, Any]) -> None:
     def now(variable: str) -> Any:
         return given.get(variable, specs()[variable].get("default"))
 
-    # The model refuses what is no number, and comes later
+    def names(feature: str, variable: str) -> bool:
+        listed = given.get(variable)
+        return isinstance(listed, list) and feature in listed
+
+    # The model refuses what is no number and no list, and comes later
     web = {name: given.get(name) for name in WEB_PORTS}
-    if "turn" not in (given.get("jitsi_features_off") or []):
+    if not names("turn", "jitsi_features_off"):
         web["jitsi_turn_tls_port"] = given.get("jitsi_turn_tls_port", TURN_TLS_PORT)
     web = {name: port for name, port in web.items() if isinstance(port, int) and port}
     _check_ports(web | {name: now(name) for name in ("prosody_c2s_port", "prosody_http_port")})
-    if 2 * now("jitsi_web_connections_per_address") >= now("jitsi_web_worker_connections"):
+    on_443 = names("turn_on_443", "jitsi_features")
+    each, word = (4, "four") if on_443 else (2, "two")
+    if each * now("jitsi_web_connections_per_address") >= now("jitsi_web_worker_connections"):
         raise ModelError(
             "jitsi_web_connections_per_address is"
-            f" {now('jitsi_web_connections_per_address')}, and each takes two of the"
+            f" {now('jitsi_web_connections_per_address')}, and each takes {word} of the"
             f" {now('jitsi_web_worker_connections')} in jitsi_web_worker_connections, so one"
             " address could take all. Lower the one or raise the other."
         )
@@ -634,6 +640,11 @@ def _check_together(given: Mapping[str, Any]) -> None:
         raise ModelError(
             "Only one of jitsi_web_certificate and jitsi_web_certificate_key is set. Set both to"
             " files on the host, or neither, to get a self-signed certificate."
+        )
+    if on_443 and not now("jitsi_web_default_server"):
+        raise ModelError(
+            "jitsi_web_default_server is false, so another site has the port of HTTPS as well, and"
+            " turn_on_443 is to hand on what comes there. Remove one of them."
         )
     _check_certificate(
         given.get("jitsi_certificate", ""),

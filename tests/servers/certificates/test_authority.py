@@ -126,6 +126,46 @@ def test_an_authority_signs_and_renews(server: Server, controller: Controller) -
     assert run.recap["changed"] == 0
 
 
+def names(server: Server) -> str:
+    return server.run(f"openssl x509 -noout -ext subjectAltName -in {CERTIFICATE}")
+
+
+SECOND: dict[str, Any] = {
+    "jitsi_features": ["turn_on_443"],
+    "jitsi_verify_cases": [*CASES, "turn_relays"],
+}
+
+
+def test_a_second_name_without_a_record_is_refused_as_well(
+    server: Server, controller: Controller
+) -> None:
+    before = server.snapshot()
+    run = deploy(controller, **SECOND)
+    assert run.returncode != 0
+    assert f"finds no address of turn.{DOMAIN} in the DNS" in run.messages[-1]
+    assert differences(before, server.snapshot()) == []
+
+
+def test_a_second_name_is_signed_and_renewed_as_well(
+    server: Server, controller: Controller
+) -> None:
+    server.run(f"echo 127.0.0.1 turn.{DOMAIN} >> /etc/hosts")
+    run = deploy(controller, **SECOND)
+    assert run.returncode == 0, run.output[-3000:]
+    assert f"DNS:{DOMAIN}, DNS:turn.{DOMAIN}" in names(server)
+    assert deploy(controller, **SECOND).recap["changed"] == 0
+    server.run("certbot renew --force-renewal --no-random-sleep-on-renew 2>&1")
+    assert f"DNS:{DOMAIN}, DNS:turn.{DOMAIN}" in names(server)
+
+
+def test_a_second_name_goes_from_the_certificate(server: Server, controller: Controller) -> None:
+    """Later it may have no record any more, and would keep the other one from being renewed."""
+    run = deploy(controller)
+    assert run.returncode == 0, run.output[-3000:]
+    assert "turn" not in names(server)
+    assert deploy(controller).recap["changed"] == 0
+
+
 def test_by_dns_no_record_for_the_name_is_needed(server: Server, controller: Controller) -> None:
     before = serial(server)
     server.run("sed '/meet/d' /etc/hosts > /tmp/hosts; cat /tmp/hosts > /etc/hosts")

@@ -114,6 +114,12 @@ def port_taken(server: Server) -> Iterator[dict[str, Any]]:
             ended, {}, ["jitsi_web_certificate names", "has ended on ", "Renew it."], id="ended"
         ),
         pytest.param(
+            as_it_is,
+            {"jitsi_features": ["turn_on_443"]},
+            ["jitsi_web_certificate names", f"is not for turn.{DOMAIN}.", "subjectAltName"],
+            id="without the second name",
+        ),
+        pytest.param(
             root_is_a_file, {}, ["jitsi_web_root names", "which is no folder."], id="root"
         ),
         pytest.param(

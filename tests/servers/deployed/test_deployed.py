@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import shlex
 from fnmatch import fnmatch
@@ -179,6 +180,13 @@ def test_other_names_are_refused(host: Host, name: str) -> None:
 def test_logs_are_not_for_everybody(host: Host) -> None:
     for name in (f"{DOMAIN}.log", f"{DOMAIN}.error.log"):
         assert host.file(f"/var/log/nginx/{name}").mode == 0o640
+
+
+def test_the_log_says_from_where_people_came(host: Host) -> None:
+    """Also where one part of nginx hands them on to another."""
+    log = host.check_output(f"cut -d ' ' -f 1 /var/log/nginx/{DOMAIN}.log | sort -u")
+    addresses = [ipaddress.ip_address(each) for each in log.split()]
+    assert any(not each.is_loopback for each in addresses)
 
 
 def test_nginx_takes_as_many_connections_as_promised(host: Host) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import ipaddress
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from .. import stun
@@ -35,6 +36,8 @@ INSIDE = {
     "IPv4 in IPv6": ("::ffff:127.0.0.1",),
 }
 _TYPES = {(UDP, "turn"), (TLS, "turns"), (UDP, "stun")}
+# A way of its own: by another name over TLS, on the port of HTTPS
+WEB, ON_443 = "web", "turn_on_443"
 
 
 async def services(somebody: Participant, host: str) -> list[Service]:
@@ -71,11 +74,19 @@ async def _named(entrance: Entrance, *, guest: bool = False) -> list[Service]:
         return await services(somebody, entrance.guest_host if guest else entrance.domain)
 
 
-def _relay_server(named: Iterable[Service], transport: str) -> Service:
+def _name(entrance: Entrance, way: str = WEB) -> str:
+    """Under which name TURN is reached on this way."""
+    if way != WEB:
+        return entrance.domain
+    return entrance.options.get("turn_443_name") or f"turn.{entrance.domain}"
+
+
+def _relay_server(entrance: Entrance, named: Iterable[Service], way: str) -> Service:
+    transport, name = TLS if way == WEB else way, _name(entrance, way)
     for each in named:
-        if each.transport == transport and each.kind in ("turn", "turns") and each.credentials:
+        if (each.transport, each.host) == (transport, name) and each.credentials:
             return each
-    raise Refused(Stage.REQUEST, "not-named", f"no TURN server over {transport}")
+    raise Refused(Stage.REQUEST, "not-named", f"no TURN server over {way}")
 
 
 def hear_of(*, guest: bool) -> Attempt:
@@ -84,10 +95,15 @@ def hear_of(*, guest: bool) -> Attempt:
     async def attempt(scene: Scene) -> str:
         entrance = scene.entrance
         named = await _named(entrance, guest=guest)
-        if {(each.transport, each.kind) for each in named} != _TYPES:
-            return "lacks one, or has more"
-        if any(each.host != entrance.domain for each in named):
+        expected = {(*each, entrance.domain) for each in _TYPES}
+        if ON_443 in entrance.features:
+            expected.add((TLS, "turns", _name(entrance)))
+        if not {each.host for each in named} <= {host for *_, host in expected}:
             return "is somebody else's"
+        if {(each.transport, each.kind, each.host) for each in named} != expected:
+            return "lacks one, or has more"
+        if any(each.port != _web_port(entrance) for each in named if each.host != entrance.domain):
+            return "is not on the port of HTTPS"
         if any((each.credentials is None) != (each.kind == "stun") for each in named):
             return "lacks credentials"
         return NAMED
@@ -95,21 +111,32 @@ def hear_of(*, guest: bool) -> Attempt:
     return attempt
 
 
+def _web_port(entrance: Entrance) -> int:
+    """Where browsers find the pages."""
+    port: int = entrance.options.get("web_public_port") or entrance.options.get("web_port", 443)
+    return port
+
+
 @contextlib.asynccontextmanager
 async def _conversation(
     entrance: Entrance, service: Service, credentials: Credentials | None
 ) -> AsyncIterator[TurnClient]:
     """A conversation with a server of the door, whatever name it has."""
-    way = talk(entrance.door, service.transport, service.port, entrance.patience, credentials)
+    door, port = entrance.door, service.port
+    if service.host != entrance.domain:
+        # Where the pages are is the door itself
+        door, port = replace(door, domain=service.host), door.port
+    way = talk(door, service.transport, port, entrance.patience, credentials)
     async with way as client:
         yield client
 
 
-def relay(transport: str, *, guest: bool = False, bridge: bool = False) -> Attempt:
+def relay(way: str, *, guest: bool = False, bridge: bool = False) -> Attempt:
     """Have a relay, and a way from it to somewhere on the internet, or to the bridge beside it."""
 
     async def attempt(scene: Scene) -> str:
-        service = _relay_server(await _named(scene.entrance, guest=guest), transport)
+        named = await _named(scene.entrance, guest=guest)
+        service = _relay_server(scene.entrance, named, way)
         async with _conversation(scene.entrance, service, service.credentials) as client:
             host, port = await client.allocate()
             await client.permit(str(host) if bridge else OUTSIDE)
@@ -128,10 +155,10 @@ def _ports(options: Any) -> tuple[int, int]:
 
 @contextlib.asynccontextmanager
 async def relay_is_had(entrance: Entrance) -> AsyncIterator[Scene]:
-    """Somebody has a relay with the credentials that the server gave, over UDP and TLS."""
+    """Somebody has a relay with the credentials that the server gave, on every way."""
     named = await _named(entrance)
-    for transport in (UDP, TLS):
-        service = _relay_server(named, transport)
+    for way in (UDP, TLS, *([WEB] if ON_443 in entrance.features else [])):
+        service = _relay_server(entrance, named, way)
         async with _conversation(entrance, service, service.credentials) as client:
             await client.allocate()
             await client.permit(OUTSIDE)
@@ -140,12 +167,12 @@ async def relay_is_had(entrance: Entrance) -> AsyncIterator[Scene]:
 
 
 def have_relay_with(
-    transport: str, make: Callable[[Entrance, Credentials], Credentials | None]
+    way: str, make: Callable[[Entrance, Credentials], Credentials | None]
 ) -> Attempt:
     """Ask for a relay with other credentials than the server gave."""
 
     async def attempt(scene: Scene) -> str:
-        service = _relay_server(scene.services, transport)
+        service = _relay_server(scene.entrance, scene.services, way)
         made = make(scene.entrance, service.credentials or Credentials("", ""))
         async with _conversation(scene.entrance, service, made) as client:
             await client.allocate()
@@ -184,7 +211,7 @@ def _end(given: Credentials) -> int:
     return int(end) if end.isdigit() else 0
 
 
-def lead_to(transport: str, *addresses: str) -> Attempt:
+def lead_to(way: str, *addresses: str) -> Attempt:
     """Ask for a way from a relay to the first of these that the operator has not opened."""
 
     async def attempt(scene: Scene) -> str:
@@ -197,7 +224,7 @@ def lead_to(transport: str, *addresses: str) -> Attempt:
         ]
         if not closed:
             raise Refused(Stage.TURN, FORBIDDEN, "all of them are opened by jitsi_turn_peers")
-        service = _relay_server(scene.services, transport)
+        service = _relay_server(scene.entrance, scene.services, way)
         async with _conversation(scene.entrance, service, service.credentials) as client:
             await client.allocate()
             try:
@@ -211,7 +238,7 @@ def lead_to(transport: str, *addresses: str) -> Attempt:
 
 async def lead_to_server(scene: Scene) -> str:
     """Ask for a way from a relay to the address that the relay itself has."""
-    service = _relay_server(scene.services, UDP)
+    service = _relay_server(scene.entrance, scene.services, UDP)
     async with _conversation(scene.entrance, service, service.credentials) as client:
         host, _ = await client.allocate()
         opened = map(ipaddress.ip_network, scene.entrance.options.get("turn_peers", []))
@@ -224,6 +251,14 @@ async def lead_to_server(scene: Scene) -> str:
         return "leads to the server itself"
 
 
+_WAYS = {"UDP": UDP, "TLS": TLS, "HTTPS": WEB}
+_OTHERS = {
+    "none": nobody,
+    "made up": made_up,
+    "other secret": other_secret,
+    "later end": longer,
+    "ended": ended,
+}
 UNAUTHORIZED, FORBIDDEN, OTHER_FAMILY = "401", "403", "443"
 
 TURN = (
@@ -242,27 +277,23 @@ TURN = (
             "TLS": relay(TLS),
             "guest over TLS": relay(TLS, guest=True),
             "to the bridge": relay(TLS, bridge=True),
+            "HTTPS": relay(WEB),
         },
         outcome=RELAYS,
-        needs={"guest over TLS": "guests", "to the bridge": "bridge"},
+        needs={"guest over TLS": "guests", "to the bridge": "bridge", "HTTPS": ON_443},
         only_over=WebSocketTransport.name,
     ),
     Case(
         "turn_without_credentials_refused",
         "relay with other credentials, or none",
         {
-            f"{what} over {name}": have_relay_with(transport, make)
-            for name, transport in (("UDP", UDP), ("TLS", TLS))
-            for what, make in (
-                ("none", nobody),
-                ("made up", made_up),
-                ("other secret", other_secret),
-                ("later end", longer),
-                ("ended", ended),
-            )
+            f"{what} over {name}": have_relay_with(way, make)
+            for name, way in _WAYS.items()
+            for what, make in _OTHERS.items()
         },
         (Refusal(Stage.TURN, (UNAUTHORIZED,)),),
         relay_is_had,
+        needs={f"{what} over HTTPS": ON_443 for what in _OTHERS},
         only_over=WebSocketTransport.name,
     ),
     Case(
@@ -271,10 +302,12 @@ TURN = (
         {
             **{what: lead_to(UDP, *addresses) for what, addresses in INSIDE.items()},
             "loopback over TLS": lead_to(TLS, *INSIDE["loopback"]),
+            "loopback over HTTPS": lead_to(WEB, *INSIDE["loopback"]),
         },
         # A relay of IPv4 leads to no address of IPv6 at all
         (Refusal(Stage.TURN, (FORBIDDEN, OTHER_FAMILY)),),
         relay_is_had,
+        needs={"loopback over HTTPS": ON_443},
         only_over=WebSocketTransport.name,
     ),
     Case(
