@@ -18,7 +18,7 @@ def span(seconds: float) -> str:
             parts.append(f"{number} {unit}{'' if number == 1 else 's'}")
         elif parts:
             break
-        if len(parts) == 2:  # noqa: PLR2004 — the docstring
+        if len(parts) == 2:
             break
     return " ".join(parts) or "0 seconds"
 

@@ -1,8 +1,8 @@
 """Whether a deployment would let a token in, into which rooms, as what, and if not, why.
 
-The rules are those of the server, in its order: ``mod_token_guard``, upstream's ``mod_auth_token`` with
-``luajwtjitsi`` and ``token/util``, ``mod_token_verification`` and ``mod_muc_reserved``. Nothing is asked of a
-server. What the server would answer is `Verdict.reason`; the `Finding`s say it claim by claim.
+The rules are those of the server, in its order: ``mod_token_guard``, upstream's ``mod_auth_token``
+with ``luajwtjitsi`` and ``token/util``, ``mod_token_verification`` and ``mod_muc_reserved``. No
+server is asked. What the server would answer is `Verdict.reason`; the `Finding`s say it claim by claim.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 from vestibule.tokens.address import address_part
 from vestibule.tokens.times import moment, span
@@ -76,6 +77,12 @@ class Rules:
     recording_guard: bool = True
 
 
+# Of nobody
+_UNBOUNDED = Rules(
+    domain="", keys=(), issuers=(), audiences=(), max_lifetime=END_OF_TIME, moderation="token"
+)
+
+
 def rules_of(model: Mapping[str, Any], keys: Sequence[Key]) -> Rules:
     """The rules of a compiled model, whose keys come from elsewhere."""
     options, features = model["options"], model["features"]
@@ -119,15 +126,15 @@ class Doors:
 
     def opens(self, room: str, tenant: str = "") -> bool | None:
         """Whether they open this room, named as in its address. None: a pattern decides."""
-        node, tenant = nodeprep(room), nodeprep(tenant) if tenant else ""
-        if node is None or tenant is None or not node or node.startswith(HEALTH_ROOMS):
+        node, of = nodeprep(room), nodeprep(tenant) if tenant else ""
+        if node is None or of is None or node.startswith(HEALTH_ROOMS):
             return False
-        if tenant and self.rules.tenants and tenant not in self.rules.tenants:
+        if of and self.rules.tenants and of not in self.rules.tenants:
             return False
         if not self.rules.domain_verification:
-            whole = f"[{tenant}]{node}" if tenant else node
+            whole = f"[{of}]{node}" if of else node
             return self.room in ("*", whole) or whole.endswith(f"]{self.room}")
-        if self.sub not in ("*", tenant or self.rules.domain):
+        if self.sub not in ("*", of or self.rules.domain):
             return False
         if self.room == "*":
             return True
@@ -135,15 +142,17 @@ class Doors:
             return None if re.search(r"[\^$*+?.()\[\]%-]", self.room) else node == self.room
         return node == self.room
 
+    def _is_tenant(self) -> bool:
+        listed = self.rules.tenants
+        return nodeprep(self.sub) == self.sub and (not listed or self.sub in listed)
+
     def reach(self) -> str:
         """In words; empty where they open none."""
         if not self.rules.domain_verification or self.sub == "*":
             where = " of every tenant" if self.rules.has_tenants else ""
         elif self.sub == self.rules.domain:
             where = " without a tenant" if self.rules.has_tenants else ""
-        elif not self.rules.has_tenants:
-            return ""
-        elif (self.rules.tenants and self.sub not in self.rules.tenants) or nodeprep(self.sub) != self.sub:
+        elif not self.rules.has_tenants or not self._is_tenant():
             return ""
         else:
             where = f" of the tenant {shown(self.sub)}"
@@ -155,7 +164,9 @@ class Doors:
             return ""
         if self.room.startswith("[") and "]" in self.room:
             return ""  # an address within the server, which no claim equals
-        return f"the room {shown(self.room)}{where}"
+        name = unquote(self.room)
+        read_as = f" ({shown(name)})" if name != self.room else ""
+        return f"the room {shown(self.room)}{read_as}{where}"
 
 
 @dataclass(frozen=True)
@@ -254,11 +265,36 @@ def judge(token: str, rules: Rules, now: float, room: str = "", tenant: str = ""
     )
 
 
+def look(token: str, now: float) -> Verdict:
+    """What a token says of itself, where nobody is known who would verify it.
+
+    It does not enter where every deployment would refuse it: no token, or none of this time.
+    """
+    our, time = _Judge(), math.floor(now)
+    try:
+        header, text, _, _ = read(token, our)
+        claims = json_of(text)
+        _check_claims(claims, text, our)
+    except _Refused:
+        return Verdict(False, our.stage, our.reason, tuple(our.findings))
+    for name in ("alg", "typ", "kid"):
+        if member(header, name) is not _ABSENT:
+            our.note(name, f"It is {shown(header[name])}.")
+    our.note("signature", "Nobody has looked at it: name an inventory.")
+    _check_types(claims, our)
+    _check_times(claims, _UNBOUNDED, 0, time, our)
+    for name in ("iss", "aud", "sub", "room"):
+        our.note(name, f"It is {shown(member(claims, name))}.")
+    _role(claims, _UNBOUNDED, our)
+    features = _features(claims, _UNBOUNDED, our)
+    return Verdict(not our.reason, our.stage, our.reason, tuple(our.findings), features=features)
+
+
 # Form
 
 
 def text_of(part: str) -> str | None:
-    """The text in one part of a token, base64url in its only canonical form (RFC 7515, section 2)."""
+    """The text in one part of a token, base64url in its canonical form (RFC 7515, section 2)."""
     try:
         content = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
         canonical = base64.urlsafe_b64encode(content).rstrip(b"=").decode() == part
@@ -275,7 +311,7 @@ def _refuse_constant(name: str) -> Any:
 _JSON = json.JSONDecoder(
     strict=False,
     parse_constant=_refuse_constant,
-    parse_int=lambda text: int(text) if len(text) < 300 else float(text),  # noqa: PLR2004 — as float
+    parse_int=lambda text: int(text) if len(text) < 300 else float(text),
 )
 
 
@@ -348,7 +384,7 @@ def _form_fault(token: str) -> str:
     if token.lower().startswith("bearer "):
         return "It begins with Bearer, which belongs to a header of HTTP and not to the token."
     parts = token.split(".")
-    if len(parts) != 3:  # noqa: PLR2004 — RFC 7515
+    if len(parts) != 3:
         return f"It has {len(parts)} parts with dots between them, and a token has three."
     if not parts[2]:
         return "It has no signature."
@@ -524,9 +560,7 @@ def _check_times(claims: Any, rules: Rules, leeway: int, now: int, our: _Judge) 
         our.note("exp", f"It ends {moment(exp, now)}.{late}".replace("ends", _ends(exp, now)), True)
     for name, words in (("nbf", "It counts from"), ("iat", "It was issued")):
         value = times[name]
-        if value is not _ABSENT and not any(
-            each.claim == name for each in our.findings[faults:]
-        ):
+        if value is not _ABSENT and not any(each.claim == name for each in our.findings[faults:]):
             our.note(name, f"{words} {moment(value, now)}.", True if name == "nbf" else None)
 
 
@@ -538,9 +572,7 @@ def _check_type_of_token(header: Any, key: Key | None, our: _Judge) -> None:
     kind = member(header, "typ")
     signed_anew = key is None or key.algorithm in _DIGESTS  # mod_token_guard adds what is missing
     if kind != "JWT" and not (kind is _ABSENT and signed_anew):
-        our.fault(
-            "typ", "Invalid typ", f"typ in its header is {shown(kind)}, and has to be \"JWT\"."
-        )
+        our.fault("typ", "Invalid typ", f'typ in its header is {shown(kind)}, and has to be "JWT".')
 
 
 def _check_issuer(claims: Any, rules: Rules, key: Key | None, our: _Judge) -> None:
@@ -664,7 +696,7 @@ def _lower(text: str) -> str:
 
 
 def nodeprep(name: str) -> str | None:
-    """The name as Prosody writes it into an address (RFC 6122, appendix A), None where it cannot."""
+    """The name as Prosody writes it into an address (RFC 6122, appendix A), or None."""
     mapped = "".join(
         stringprep.map_table_b2(each) for each in name if not stringprep.in_table_b1(each)
     )
