@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,15 +12,17 @@ from vestibule.command import CommandError
 from vestibule.model.features import PREFIXES
 
 
+@functools.cache
 def _loader(root: Path) -> Any:
-    """Ansible's loader, with the vault passwords of its configuration."""
+    """Ansible's loader, with the vault passwords of its configuration. It takes one a process."""
     os.environ.setdefault("ANSIBLE_CONFIG", str(root / "ansible.cfg"))
     from ansible import constants  # noqa: PLC0415 — slow, and not always needed
     from ansible.cli import CLI  # noqa: PLC0415
     from ansible.parsing.dataloader import DataLoader  # noqa: PLC0415
     from ansible.plugins.loader import init_plugin_loader  # noqa: PLC0415
+    from ansible.utils.collection_loader import AnsibleCollectionConfig  # noqa: PLC0415
 
-    with contextlib.suppress(ValueError):  # of the second call in a process
+    if not AnsibleCollectionConfig.collection_finder:  # which is made once a process
         init_plugin_loader()
     loader = DataLoader()
     loader.set_basedir(str(root / "playbooks"))

@@ -2,7 +2,7 @@
 
 The rules are those of the server, in its order: ``mod_token_guard``, upstream's ``mod_auth_token``
 with ``luajwtjitsi`` and ``token/util``, ``mod_token_verification`` and ``mod_muc_reserved``. No
-server is asked. What the server would answer is `Verdict.reason`; the `Finding`s say it claim by claim.
+server is asked. Its answer is `Verdict.reason`; the `Finding`s say it claim by claim.
 """
 
 from __future__ import annotations
