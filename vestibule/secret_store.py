@@ -203,7 +203,8 @@ def decrypt(store: Path, content: bytes, vault: VaultLib) -> bytes:
     if not vault.secrets:
         raise SecretError(
             f"{store} is encrypted with Ansible Vault and no vault password is configured. "
-            "Give it with --vault-password-file or --ask-vault-pass."
+            "Give it with --vault-password-file or --ask-vault-pass, or name its file in "
+            "ANSIBLE_VAULT_PASSWORD_FILE."
         )
     from ansible.errors import AnsibleError  # noqa: PLC0415 — who reads clear text does without it
 

@@ -45,7 +45,9 @@ def by_ansible(path: Path) -> dict[str, dict[str, Any]]:
             for name, value in variables.items()
             if name not in MAGIC
             and name not in ("omit", "playbook_dir", "ansible_playbook_python", "hostvars")
-            and not name.startswith(("ansible_version", "inventory_hostname_short", "ansible_facts"))
+            and not name.startswith(
+                ("ansible_version", "inventory_hostname_short", "ansible_facts")
+            )
             and name not in ("ansible_local", "ansible_config_file")
         }
     return found
@@ -83,7 +85,9 @@ SCALARS = st.one_of(
     st.none(),
     st.booleans(),
     st.integers(-1000, 10**12),
-    st.sampled_from(["meet.example.org", "yes", "0100", "1e3", "1:30", "~", "", " x ", "é日本", "=", "!x"]),
+    st.sampled_from(
+        ["meet.example.org", "yes", "0100", "1e3", "1:30", "~", "", " x ", "é日本", "=", "!x"]
+    ),
     st.floats(-100, 100, allow_nan=False).map(lambda each: round(each, 2)),
     st.text(max_size=6),
 )
@@ -189,7 +193,7 @@ PECULIAR = {
     "a host like a group": "meet: {hosts: {meet: {jitsi_x: 1}}}",
     "group with a hyphen": "all: {children: {a-b: {hosts: {meet: {}}, vars: {jitsi_x: 1}}}}",
     "variable with a hyphen": "all: {hosts: {meet: {jitsi-x: 1}}}",
-    "block texts": "all:\n  hosts:\n    meet:\n      a: >-\n        b\n        c\n      d: |\n        e\n",
+    "block texts": "all:\n hosts:\n  meet:\n   a: >-\n    b\n    c\n   d: |\n    e\n",
     "diamond": (
         "all: {children: {x: {children: {z: {}}, vars: {jitsi_x: 1}}, y: {children: {w: {children:"
         " {z: {hosts: {meet: {}}}}, vars: {jitsi_x: 3}}}, vars: {jitsi_x: 2}}}}"
@@ -210,6 +214,21 @@ def test_peculiar_ones(name: str, tmp_path: Path) -> None:
         same(tmp_path)
     except CommandError as error:
         pytest.fail(f"Ansible does not read it: {error}")
+
+
+def test_files_beside_the_inventory_come_after_what_stands_in_it(tmp_path: Path) -> None:
+    for file, text in {
+        "hosts.yml": (
+            "all:\n  vars: {a: all, b: all, c: all, d: all}\n  children:\n    rig:\n"
+            "      vars: {a: rig, b: rig, c: rig}\n      hosts: {meet: {e: meet, f: meet}}\n"
+        ),
+        "group_vars/all.yml": "b: file of all\nc: file of all\nd: file of all\n",
+        "group_vars/rig.yml": "c: file of rig\nf: file of rig\n",
+        "host_vars/meet.yml": "f: file of meet\n",
+    }.items():
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text(text, encoding="utf-8")
+    assert same(tmp_path)
 
 
 NOT_PLAIN = {

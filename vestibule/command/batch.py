@@ -74,7 +74,7 @@ def write(
         if progress and output:
             progress.write("\r\033[K")
     if output:
-        tell(f"{count} links are in {output}.")
+        tell(f"{count} {'link is' if count == 1 else 'links are'} in {output}.")
     return count
 
 

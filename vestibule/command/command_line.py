@@ -58,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=_MINT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    mint.set_defaults(parser=mint)
     _add_inventory(mint, required=True)
     mint.add_argument("--room", help="name of the room")
     mint.add_argument("--name", metavar="TEXT", help="what others see of the person")
@@ -115,14 +116,13 @@ def _add_inventory(command: argparse.ArgumentParser, *, required: bool) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Answer, and say how it went by the exit code."""
-    whole = parser()
-    options = whole.parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         if options.command == "explain-token":
             return _explain(options)
         problem = _odd(options)
         if problem:
-            whole.error(problem)
+            options.parser.error(problem)
         return _mint(options)
     except CommandError as error:
         tell(str(error))
@@ -205,7 +205,7 @@ def _mint_many(options: argparse.Namespace) -> int:
     links = batch.links(rows, found, complain)
     batch.write(links, options.output, tell, as_json=options.json)
     if faults:
-        tell(f"{faults} rows have no link.")
+        tell(f"{faults} {'row has' if faults == 1 else 'rows have'} no link.")
     return REFUSED if faults else ENTERS
 
 
