@@ -118,8 +118,15 @@ def test_the_link_is_that_of_the_playbook(
     assert code == 0
     extra = {"room": "Büro 7", "display_name": "Ann", "lifetime": 7200, "features": "recording"}
     done = subprocess.run(
-        ["ansible-playbook", "-i", str(folder), "-e", json.dumps(extra), *theirs]
-        + ["playbooks/mint.yml"],
+        [
+            "ansible-playbook",
+            "-i",
+            str(folder),
+            "-e",
+            json.dumps(extra),
+            *theirs,
+            "playbooks/mint.yml",
+        ],
         cwd=ROOT,
         env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
         capture_output=True,
