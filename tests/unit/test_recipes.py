@@ -9,10 +9,12 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from vestibule.access.tokens import forge
 from vestibule.model.compiler import build_model
 from vestibule.model.features import load_features
 from vestibule.tokens.address import address_part
@@ -30,7 +32,7 @@ RULES = rules_of(
 )
 ROOMS = ["standup", "Standup", "Büro 7", "ﬁn ½", "日本 会議", "a~-_.b", "İstanbul", "100 %", "Σάς"]
 
-Make = Callable[[str, str], str]
+TIMES = ("iat", "nbf", "exp")
 
 
 def run(argv: list[str], folder: Path) -> str:
@@ -93,6 +95,79 @@ def test_the_link_leads_in(program: list[str], room: str) -> None:
     assert any(name[:3] in each.words for each in verdict.findings if each.claim == "context.user")
     ours = meeting_url(token, domain=DOMAIN, room=room)
     assert urlsplit(address).path == urlsplit(ours).path
+
+
+# Tokens of others, with the variables that docs/recipes.md names for them
+OTHERS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
+    "Moodle": (
+        {"jitsi_features": ["affiliation"]},
+        {"kid": "jitsi/custom_key_name", "typ": "JWT", "alg": "HS256"},
+        {
+            "context": {
+                "user": {
+                    "affiliation": "owner",
+                    "avatar": "",
+                    "name": "Ann",
+                    "email": "",
+                    "id": "",
+                },
+                "group": "",
+            },
+            "aud": "jitsi",
+            "iss": "vestibule",
+            "sub": DOMAIN,
+            "room": "Course-101_Session",
+            "exp": 24 * 3600,
+            "moderator": True,
+        },
+    ),
+    "Nextcloud": (
+        {},
+        {"typ": "JWT", "alg": "HS256"},
+        {
+            "context": {"user": {"name": None}},
+            "aud": "jitsi",
+            "iss": "vestibule",
+            "sub": "*",
+            "room": "3d5e2c1a-7f64-4b0e-9a0a-1c2d3e4f5a6b",
+            "exp": 12 * 3600,
+        },
+    ),
+    "Keycloak": (
+        {"jitsi_token_issuer": "meet", "jitsi_token_audience": "meet"},
+        {"alg": "HS256", "typ": "JWT"},
+        {
+            "aud": "meet",
+            "iss": "meet",
+            "sub": DOMAIN,
+            "room": "B%C3%BCro%207",
+            "iat": 0,
+            "nbf": 0,
+            "exp": 3600,
+            "context": {
+                "user": {
+                    "id": "f3",
+                    "name": "Ann",
+                    "email": "",
+                    "lobby_bypass": True,
+                    "security_bypass": True,
+                }
+            },
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_tokens_of_others_lead_in(name: str) -> None:
+    variables, header, claims = OTHERS[name]
+    now = int(time.time())
+    claims = {**claims, **{each: claims[each] + now for each in TIMES if each in claims}}
+    model = build_model(load_features(), {"jitsi_domain": DOMAIN, **variables})
+    verdict = judge(forge(header, claims, SECRET), rules_of(model, [Key(SECRET)]), now)
+    assert verdict.enters, verdict.findings
+    page = (ROOT / "docs/recipes.md").read_text(encoding="utf-8")
+    assert f"## {name}\n" in page
 
 
 def test_every_program_is_run() -> None:
