@@ -299,6 +299,13 @@ ODD: dict[str, tuple[Rules, Callable[[], str], str]] = {
     "half a surrogate": (PLAIN, lambda: literal(usual_json(r'"x": "\ud800"')), "Invalid token"),
     "comma at the end": (PLAIN, lambda: literal(json.dumps(claims())[:-1] + ",}"), "Invalid token"),
     "deep": (PLAIN, lambda: literal(usual_json(f'"x": {"[" * 2000}{"]" * 2000}')), "Invalid token"),
+    "full stop behind a number": (PLAIN, lambda: literal(usual_json('"x": [1., 2.e3]')), ""),
+    "full stops in a text": (PLAIN, lambda: literal(usual_json(r'"x": "1. \" 2."')), ""),
+    "zero byte in the header": (
+        PLAIN,
+        lambda: literal(json.dumps(claims()), '{"alg":"HS256","x":"\0"}'),
+        "Invalid token",
+    ),
     "four-byte characters": (PLAIN, lambda: token(room="*", x="\U0001f511\u202e"), ""),
 }
 
@@ -357,6 +364,8 @@ def test_a_room_is_asked_about() -> None:
     other = judge(token(), PLAIN, NOW, "other")
     assert (other.enters, other.stage, other.reason) == (False, "join", "Room and token mismatched")
     assert not judge(token(sub="acme"), OF_TENANTS, NOW, "standup", "globex").enters
+    # Where no page leads, the server opens it all the same
+    assert judge(token(sub="acme"), PLAIN, NOW, "standup", "acme").enters
     assert judge(token(sub="acme"), OF_TENANTS, NOW, "standup", "acme").enters
 
 

@@ -241,7 +241,9 @@ def judge(token: str, rules: Rules, now: float, room: str = "", tenant: str = ""
     _check_issuer(claims, rules, key, our)
     _check_audience(claims, rules, our)
     doors = _check_rooms(claims, rules, key, our)
-    if room and doors is not None:
+    if doors is not None and not room:
+        _note_rooms(doors, claims, our)
+    elif doors is not None:
         opened = doors.opens(room, tenant)
         asked = f"the room {shown(room)}{f' of the tenant {shown(tenant)}' if tenant else ''}"
         if opened is False:
@@ -315,12 +317,20 @@ _JSON = json.JSONDecoder(
 )
 
 
+# Texts, which stay as they are, or a full stop at the end of a number, which cjson takes
+_WITHOUT_DIGITS = re.compile(r'"(?:[^"\\]|\\.)*"|(?<=[0-9])\.(?![0-9])', re.DOTALL)
+
+
+def _with_digit(found: re.Match[str]) -> str:
+    return ".0" if found[0] == "." else found[0]
+
+
 def json_of(text: str | None) -> Any:
     """The object or list in some JSON, or None."""
-    if text is None:
+    if text is None or "\0" in text:
         return None
     try:
-        value = _JSON.decode(text)
+        value = _JSON.decode(_WITHOUT_DIGITS.sub(_with_digit, text))
         json.dumps(value, ensure_ascii=False).encode()  # halves of surrogates are no text
     except (ValueError, RecursionError):
         return None
@@ -656,11 +666,10 @@ def _check_rooms(claims: Any, rules: Rules, key: Key | None, our: _Judge) -> Doo
             "sub claim names no tenant of this key",
             f"It is {shown(sub)}, and {key.called} signs for {_one_of(key.tenants)} alone.",
         )
-    _note_rooms(doors, room, sub, our)
     return doors
 
 
-def _note_rooms(doors: Doors, room: str, sub: str, our: _Judge) -> None:
+def _note_rooms(doors: Doors, claims: Any, our: _Judge) -> None:
     rules, reach = doors.rules, doors.reach()
     mismatch = "Room and token mismatched"
     if reach:
@@ -669,12 +678,14 @@ def _note_rooms(doors: Doors, room: str, sub: str, our: _Judge) -> None:
         our.fault(
             "sub",
             mismatch,
-            f'It is {shown(sub)}, and rooms of this deployment ask for "{rules.domain}": it opens'
-            " none of them.",
+            f"It is {shown(member(claims, 'sub'))}, and rooms of this deployment ask for"
+            f' "{rules.domain}": it opens none of them.',
             "join",
         )
     elif not any(each.claim == "sub" and each.fits is False for each in our.findings):
-        our.fault("room", mismatch, f"It is {shown(room)}, which opens no room.", "join")
+        our.fault(
+            "room", mismatch, f"It is {shown(member(claims, 'room'))}, which opens no room.", "join"
+        )
 
 
 def _not_as_linked(doors: Doors) -> str:
