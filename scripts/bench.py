@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import json
 import re
+import secrets
 import shlex
 import statistics
 import subprocess
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import jwt
+import yaml
 from lib import twin
 
 from vestibule.access.scene import Entrance
@@ -38,6 +40,7 @@ SECRET, ISSUER, AUDIENCE, DOMAIN = "b" * 43, "vestibule", "jitsi", "meet.example
 FLOOD_RATE, FLOOD_SECONDS = 1000, 8
 HELD = 2000  # sessions
 OURS, THEIRS = "bench-ansible", "bench-shell"  # servers
+ROWS = 10_000  # of a table of people
 NAMES = 8  # of one server, to have a run over as many hosts
 
 
@@ -311,16 +314,41 @@ def measure_minting(tokens: int) -> dict[str, float]:
     return {"mint_over_pyjwt": plain / filtered, "mint_per_second": tokens / filtered}
 
 
+def measure_command(repeats: int) -> dict[str, float]:
+    """Seconds that people wait for a link, and for those of 10,000 rows."""
+    folder = BUILD / "inventory"
+    (folder / ".secrets").mkdir(parents=True, exist_ok=True)
+    hosts = {"all": {"hosts": {"meet": {"jitsi_domain": DOMAIN}}}}
+    (folder / "hosts.yml").write_text(yaml.safe_dump(hosts), encoding="utf-8")
+    secret = secrets.token_urlsafe(32)
+    (folder / ".secrets/meet.yml").write_text(f"token_secret: {secret}\n", encoding="utf-8")
+    people = BUILD / "people.csv"
+    rows = "".join(f"room-{number},Person {number},yes,2h\n" for number in range(ROWS))
+    people.write_text(f"room,name,owner,for\n{rows}", encoding="utf-8")
+    mint = [sys.executable, "-m", "vestibule.command", "mint", "--inventory", str(folder)]
+    say(f"the command, for one link and for {ROWS}")
+    one = statistics.median(
+        seconds(lambda: run([*mint, "--room", "standup", "--name", "Ann"])) for _ in range(repeats)
+    )
+    links = str(BUILD / "links.csv")
+    many = statistics.median(
+        seconds(lambda: run([*mint, "--batch", str(people), "--output", links]))
+        for _ in range(repeats)
+    )
+    return {"command_mint_seconds": one, "batch_10000_seconds": many}
+
+
 def main() -> None:
     """Measure, then print a table or one JSON object."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--repeats", type=int, default=3, help="runs of the short ones (median)")
     parser.add_argument(
-        "--no-servers", action="store_true", help="measure the model and minting alone"
+        "--no-servers", action="store_true", help="measure the model, minting and the command"
     )
     options = parser.parse_args()
     figures = measure_model(options.repeats) | measure_minting(5_000)
+    figures |= measure_command(options.repeats)
     if not options.no_servers:
         try:
             figures |= measure_servers(options.repeats)

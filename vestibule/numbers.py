@@ -6,16 +6,12 @@ Ansible's tags say where a value was written (ansible-core 2.19); without them n
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
-
-try:
-    from ansible._internal._datatag._tags import Origin
-except ImportError:
-    Origin = None
 
 _TOKEN = re.compile(r"[-+.0-9][^\s,\]}#]*")
 _PLAIN = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
@@ -47,7 +43,13 @@ def _numbers(place: str, value: Any) -> Iterator[tuple[str, int | float]]:
 
 def _written(value: float) -> tuple[str, str] | None:
     """How a number stands in its file, and where. None where that cannot be said."""
-    origin = Origin.get_tag(value) if Origin else None
+    if "ansible" not in sys.modules:  # slow to load, and nobody else tags
+        return None
+    try:
+        from ansible._internal._datatag._tags import Origin  # noqa: PLC0415
+    except ImportError:
+        return None
+    origin = Origin.get_tag(value)
     if not origin or not origin.path or not origin.line_num or not origin.col_num:
         return None
     try:

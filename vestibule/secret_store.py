@@ -12,15 +12,15 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
-from ansible import constants
-from ansible.errors import AnsibleError
-from ansible.parsing.vault import VaultLib, match_encrypt_secret
 
 from vestibule.secret_strength import weakness
 from vestibule.values import type_name
+
+if TYPE_CHECKING:
+    from ansible.parsing.vault import VaultLib
 
 SECRET_BYTES = 32
 PUBLIC = ("jitsi_domain", "jitsi_token_issuer", "jitsi_token_audience")
@@ -203,8 +203,11 @@ def decrypt(store: Path, content: bytes, vault: VaultLib) -> bytes:
     if not vault.secrets:
         raise SecretError(
             f"{store} is encrypted with Ansible Vault and no vault password is configured. "
-            "Give it with --vault-password-file or --ask-vault-pass."
+            "Give it with --vault-password-file or --ask-vault-pass, or name its file in "
+            "ANSIBLE_VAULT_PASSWORD_FILE."
         )
+    from ansible.errors import AnsibleError  # noqa: PLC0415 — who reads clear text does without it
+
     try:
         clear: bytes = vault.decrypt(content)
     except AnsibleError:
@@ -266,6 +269,9 @@ def write(store: Path, content: str, vault: VaultLib) -> None:
     """
     data = content.encode()
     if vault.secrets:
+        from ansible import constants  # noqa: PLC0415 — as above
+        from ansible.parsing.vault import match_encrypt_secret  # noqa: PLC0415
+
         identity, password = match_encrypt_secret(
             vault.secrets, encrypt_vault_id=constants.DEFAULT_VAULT_ENCRYPT_IDENTITY
         )

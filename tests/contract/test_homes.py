@@ -16,9 +16,20 @@ SHELLS = ("filter_plugins", "lookup_plugins", "plugins")
 SERVERS = ("library", "module_utils")
 PRODUCT = (*CONTROLLER, *SHELLS, *SERVERS, "features", "playbooks", "roles")
 # What of Ansible the package needs: its client for addresses, what our modules share, its Vault,
-# and where values were written
+# where values were written, and how it reads inventories that are more than plain YAML
 ANSIBLE = {
     "vestibule/access/certificates.py": {"ansible.module_utils.vestibule.certificates"},
+    "vestibule/command/ansible_inventory.py": {
+        "ansible",
+        "ansible.cli",
+        "ansible.errors",
+        "ansible.inventory.manager",
+        "ansible.parsing.dataloader",
+        "ansible.plugins.loader",
+        "ansible.template",
+        "ansible.utils.collection_loader",
+        "ansible.vars.manager",
+    },
     "vestibule/closed_sources.py": {
         "ansible._internal._datatag._tags",
         "ansible._internal._errors._error_utils",

@@ -227,7 +227,8 @@ def test_a_leftover_of_a_crash_does_not_matter(tmp_path: Path) -> None:
         (
             "$ANSIBLE_VAULT;1.1;AES256\n6162\n",
             " is encrypted with Ansible Vault and no vault password is configured. Give it with "
-            "--vault-password-file or --ask-vault-pass.",
+            "--vault-password-file or --ask-vault-pass, or name its file in "
+            "ANSIBLE_VAULT_PASSWORD_FILE.",
         ),
     ],
 )

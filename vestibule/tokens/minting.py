@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import math
-import re
 import time
-import unicodedata
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
 import jwt
 
 from vestibule.arguments import unknown
 from vestibule.secret_strength import LENGTH
+from vestibule.tokens.address import address_part
 from vestibule.values import type_name
 
 SECRET_LENGTH = LENGTH  # characters, and so at least the 256 bits of RFC 7518 section 3.2
 SKEW = 10  # seconds
 
-_PLAIN = re.compile(r"[\w.~*%-]+", re.ASCII)
 _REQUIRED = frozenset({"secret", "issuer", "audience", "domain"})
 _ARGUMENTS = _REQUIRED | {"tenant", "lifetime", "max_lifetime", "user", "features", "now", "kid"}
 _MADE_FROM = {
@@ -74,12 +71,12 @@ def mint(
         "nbf": issued - SKEW,
         "exp": issued + _lifetime(lifetime, max_lifetime),
         **given,
-        "room": _address_part(_demand_text(given["room"], "claims['room']")),
+        "room": address_part(_demand_text(given["room"], "claims['room']")),
     }
     if tenant is not None:
         if "sub" in given:
             raise TokenError("Both tenant and the claim sub are given. Leave one of them out.")
-        token["sub"] = _address_part(_demand_text(tenant, "tenant"))
+        token["sub"] = address_part(_demand_text(tenant, "tenant"))
     _demand_text(token["sub"], "claims['sub']")
     context = {}
     if user is not None:
@@ -183,16 +180,6 @@ def _demand_json(value: object, place: str) -> None:
 
 def _is_finite(value: str | float) -> bool:
     return not isinstance(value, float) or math.isfinite(value)
-
-
-def _address_part(name: str) -> str:
-    """Write a room or tenant as Jitsi's client writes it into the room's address.
-
-    The claim must equal that (upstream: getBackendSafeRoomName in react/features/base/util/uri.ts).
-    """
-    if _PLAIN.fullmatch(name):
-        return name
-    return quote(unicodedata.normalize("NFKC", name).lower(), safe="!'()*").lower()
 
 
 def mint_with(claims: Any, arguments: Mapping[str, Any]) -> str:

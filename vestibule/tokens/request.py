@@ -1,10 +1,12 @@
-"""What people ask mint.yml for on the command line, where every value is a text."""
+"""What people ask for when they want a token: on the command line, or in a table of people."""
 
 from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from vestibule.model.token_keys import signs_itself
@@ -29,7 +31,9 @@ FEATURES = (
 )
 LIFETIME = 3600  # seconds
 _LONGEST_PART = 1023  # bytes of the room in its address, with the tenant: RFC 7622 section 3.3.1
-_LONGEST_NAME = 255  # characters
+LONGEST_NAME = 255  # bytes
+# Embeddings, overrides and isolates of the direction of writing, and the mark of the order of bytes
+_REORDER = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 _ANSWERS = {"true": True, "yes": True, "false": False, "no": False}
 _NEAR = 0.8  # of difflib
 
@@ -38,8 +42,30 @@ class RequestError(ValueError):
     """What was asked for cannot be minted. The message is a sentence for the operator."""
 
 
+@dataclass(frozen=True)
+class Spelling:
+    """How an argument is called and given, for sentences; as mint.yml is given it by default."""
+
+    names: Mapping[str, str] = field(default_factory=dict)
+    give: str = "-e {name}={value}"  # an argument on the command line
+
+    def name(self, argument: str) -> str:
+        """What it is called."""
+        return self.names.get(argument, argument)
+
+    def example(self, argument: str, value: object) -> str:
+        """How it is given."""
+        return self.give.format(name=self.name(argument), value=value)
+
+
+MINT_YML = Spelling()
+
+
 def read(
-    given: Mapping[str, Any], options: Mapping[str, Any], names: Iterable[str]
+    given: Mapping[str, Any],
+    options: Mapping[str, Any],
+    names: Iterable[str],
+    spelling: Spelling = MINT_YML,
 ) -> dict[str, Any]:
     """The request with the types that jitsi_jwt takes, and its defaults.
 
@@ -55,18 +81,22 @@ def read(
             "jitsi_token_keys has no key that mints: HS256, without tenants, and counting now. Mint"
             " where the private key of a public one is, or add such a key."
         )
-    moderates = _answer(given.get("moderator", True))
-    tenant = _tenant(given["tenant"], options.get("tenants", [])) if "tenant" in given else None
+    moderates = _answer(given.get("moderator", True), spelling)
+    tenant = (
+        _tenant(given["tenant"], options.get("tenants", []), spelling)
+        if "tenant" in given
+        else None
+    )
     request = {
-        "room": _room(given.get("room"), tenant),
+        "room": _room(given.get("room"), tenant, spelling),
         "tenant": tenant,
         "moderator": moderates,
         "role": "Moderator" if moderates else "Member",
-        "lifetime": _lifetime(given.get("lifetime"), options["token_max_lifetime"]),
-        "features": _features(given.get("features", "")),
+        "lifetime": _lifetime(given.get("lifetime"), options["token_max_lifetime"], spelling),
+        "features": _features(given.get("features", ""), spelling),
     }
     name = given.get("display_name", request["role"])
-    return {**request, "display_name": _text("display_name", name, "Ada", _LONGEST_NAME)}
+    return {**request, "display_name": _text("display_name", name, "Ada", LONGEST_NAME, spelling)}
 
 
 def _refuse_misspelt(names: Iterable[str]) -> None:
@@ -79,75 +109,95 @@ def _refuse_misspelt(names: Iterable[str]) -> None:
             )
 
 
-def _text(name: str, value: Any, example: str, longest: int) -> str:
+def _text(argument: str, value: Any, example: str, longest: int, spelling: Spelling) -> str:
+    name, say = spelling.name(argument), spelling.example(argument, example)
     if not isinstance(value, str):
         raise RequestError(
-            f"{name} is of type {type_name(value)}, not a text. Say -e {name}={example}, or quote"
-            " it in YAML."
+            f"{name} is of type {type_name(value)}, not a text. Say {say}, or quote it in YAML."
         )
-    if not value.strip() or not value.isprintable():
-        raise RequestError(
-            f"{name} is empty, or has a control character. Name one, e.g. -e {name}={example}."
-        )
+    if not value.strip() or breaks_lines(value):
+        raise RequestError(f"{name} is empty, or has a control character. Name one, e.g. {say}.")
     if len(value.encode(errors="replace")) > longest:
         raise RequestError(f"{name} is longer than {longest} bytes. Choose a shorter one.")
     return value
 
 
-def _room(value: Any, tenant: str | None) -> str:
+def breaks_lines(text: str) -> bool:
+    """Whether it has what no name of any script needs: controls, and what reorders text.
+
+    Joiners belong to words in Persian and in India, and to pictures.
+    """
+    if text.isprintable():
+        return False
+    return any(
+        unicodedata.category(each) in ("Cc", "Cs", "Zl", "Zp")
+        or each in _REORDER
+        or ord(each) & 0xFFFE == 0xFFFE
+        for each in text
+    )
+
+
+def _room(value: Any, tenant: str | None, spelling: Spelling) -> str:
     if value is None:
-        raise RequestError("room is not set. Name the room the token is for, e.g. -e room=standup.")
+        raise RequestError(
+            f"{spelling.name('room')} is not set. Name the room the token is for, e.g."
+            f" {spelling.example('room', 'standup')}."
+        )
     # In its address the room is [tenant]room
     prefix = len(tenant.encode()) + 2 if tenant else 0
-    return _text("room", value, "standup", _LONGEST_PART - prefix)
+    return _text("room", value, "standup", _LONGEST_PART - prefix, spelling)
 
 
-def _answer(value: Any) -> bool:
+def _answer(value: Any, spelling: Spelling) -> bool:
     answer = _ANSWERS.get(str(value).lower()) if isinstance(value, (str, bool)) else None
     if answer is None:
-        raise RequestError(f'moderator is "{value}". Say -e moderator=false, or leave it out.')
+        raise RequestError(
+            f'{spelling.name("moderator")} is "{value}". Say'
+            f" {spelling.example('moderator', 'false')}, or leave it out."
+        )
     return answer
 
 
-def _lifetime(value: Any, longest: int) -> int:
+def _lifetime(value: Any, longest: int, spelling: Spelling) -> int:
     if value is None:
         return min(LIFETIME, longest)
     if isinstance(value, bool) or not re.fullmatch("[1-9][0-9]{0,9}", str(value)):
         raise RequestError(
-            f'lifetime is "{value}", not a whole number of seconds above 0. Say e.g. -e'
-            f" lifetime={min(LIFETIME, longest)}."
+            f'{spelling.name("lifetime")} is "{value}", not a whole number of seconds above 0. Say'
+            f" e.g. {spelling.example('lifetime', min(LIFETIME, longest))}."
         )
     if int(value) > longest:
         raise RequestError(
-            f"lifetime is more than the {longest} seconds that the server takes. Ask for less, or"
-            " raise jitsi_token_max_lifetime and deploy that first."
+            f"{spelling.name('lifetime')} is more than the {longest} seconds that the server takes."
+            " Ask for less, or raise jitsi_token_max_lifetime and deploy that first."
         )
     return int(value)
 
 
-def _tenant(value: Any, tenants: list[str]) -> str:
-    tenant = _text("tenant", value, "sales", _LONGEST_NAME)
+def _tenant(value: Any, tenants: list[str], spelling: Spelling) -> str:
+    tenant = _text("tenant", value, "sales", LONGEST_NAME, spelling)
     if tenants and tenant not in tenants:
         near = difflib.get_close_matches(tenant, tenants, 1)
         raise RequestError(
-            f"tenant is {tenant}, which is not in jitsi_tenants."
+            f"{spelling.name('tenant')} is {tenant}, which is not in jitsi_tenants."
             f"{f' Did you mean {near[0]}?' if near else ''} There are {', '.join(tenants)}."
         )
     return tenant
 
 
-def _features(value: Any) -> dict[str, bool]:
+def _features(value: Any, spelling: Spelling) -> dict[str, bool]:
+    called = spelling.name("features")
     if not isinstance(value, str):
         raise RequestError(
-            f"features is of type {type_name(value)}, not a text. Say -e"
-            " features=recording,livestreaming."
+            f"{called} is of type {type_name(value)}, not a text. Say"
+            f" {spelling.example('features', 'recording,livestreaming')}."
         )
     names = [name for name in map(str.strip, value.split(",")) if name]
     for name in names:
         if name not in FEATURES:
             near = difflib.get_close_matches(name, FEATURES, 1)
             raise RequestError(
-                f"features has {name}, which Jitsi does not know."
+                f"{called} has {name}, which Jitsi does not know."
                 f"{f' Did you mean {near[0]}?' if near else ''} There are {', '.join(FEATURES)}."
             )
     return dict.fromkeys(names, True)

@@ -1,0 +1,148 @@
+"""One deployment of an inventory: its model, and the secret that signs its tokens."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from vestibule.command import CommandError, plain_inventory
+from vestibule.command.plain_inventory import NotPlain
+from vestibule.model import ModelError, beside
+from vestibule.model.compiler import compile_model
+from vestibule.model.features import LOADER
+from vestibule.model.role_variables import OPTIONS, fault, specs
+from vestibule.secret_store import MODE, SecretError, secrets_of
+
+# Variables of which the model is made, as in playbooks/vars/model.yml
+GIVEN = re.compile(
+    "^jitsi_(?!access_|history_|tokens_|verify_|lock_"
+    "|acme_|web_(?!port$|public_port$|trusted_proxies$|proxy_port$|extra_config$)"
+    "|videobridge_(?!public_address$|port$))"
+)
+VAULT = b"$ANSIBLE_VAULT"
+HTTPS = 443
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What a command needs of a host of the inventory."""
+
+    host: str
+    model: Mapping[str, Any]
+    secret: str = field(repr=False)
+
+    @property
+    def domain(self) -> str:
+        """Its public name."""
+        return str(self.model["names"]["domain"])
+
+    @property
+    def port(self) -> int:
+        """The port of HTTPS for people."""
+        return int(self.model["names"]["public"].partition(":")[2] or HTTPS)
+
+
+class _NoVault:
+    """Opens nothing, and is asked to open nothing."""
+
+    secrets = None
+
+    @staticmethod
+    def is_encrypted(_: bytes) -> bool:
+        """Whether it would have to be opened."""
+        return False
+
+
+def find(inventory: str, host: str | None, tell: Tell) -> Deployment:
+    """The deployment of the inventory, by the name of its host where there are several.
+
+    ``tell`` is told what takes long. Raises CommandError.
+    """
+    path = Path(inventory)
+    if not path.exists():
+        raise CommandError(f"There is no inventory {inventory}. Name its folder or its file.")
+    root = beside("playbooks").parent
+    unknown: Mapping[str, str] = {}
+    try:
+        folder, hosts = plain_inventory.read(path, root)
+        chosen = _choose(inventory, hosts, host)
+        variables = hosts[chosen]
+    except NotPlain as reason:
+        from vestibule.command import ansible_inventory  # noqa: PLC0415 — loads Ansible, slowly
+
+        tell(f"Ansible reads {inventory}, which takes a second more: {reason}.")
+        folders, variables_of = ansible_inventory.read(path, root)
+        chosen = _choose(inventory, folders, host)
+        folder = folders[chosen]
+        variables, unknown = variables_of(chosen)
+    return _compile(chosen, folder, variables, unknown, root)
+
+
+def _choose(inventory: str, hosts: Mapping[str, Any], host: str | None) -> str:
+    if not hosts:
+        raise CommandError(
+            f"The inventory {inventory} has no host. Put your server below hosts in its hosts.yml."
+        )
+    names = ", ".join(hosts)
+    if host is None:
+        if len(hosts) > 1:
+            raise CommandError(f"{inventory} has several hosts. Say --host and one of {names}.")
+        return next(iter(hosts))
+    if host not in hosts:
+        raise CommandError(f"{inventory} has no host {host}. There are {names}.")
+    return host
+
+
+def _compile(
+    host: str, folder: Path, variables: Mapping[str, Any], unknown: Mapping[str, str], root: Path
+) -> Deployment:
+    given = {name: value for name, value in variables.items() if GIVEN.match(name)}
+    for name, reason in unknown.items():
+        if GIVEN.match(name):
+            raise CommandError(f"{name} cannot be worked out without the host: {reason}")
+    try:
+        model = compile_model(given, variables, "")
+    except ModelError as error:
+        raise CommandError(str(error)) from None
+    problem = _fault(variables, root)
+    if problem:
+        raise CommandError(problem)
+    secret = given.get("jitsi_token_secret") or _kept(host, folder, variables, root)
+    return Deployment(host, model, secret)
+
+
+def _fault(variables: Mapping[str, Any], root: Path) -> str:
+    """As the playbooks find it, by vestibule.set_variables."""
+    ours = [name for name in (*specs(), *OPTIONS) if name in variables]
+    if not ours:
+        return ""
+    file = root / "playbooks/vars/model.yml"
+    worked_out = yaml.load(file.read_text(encoding="utf-8"), Loader=LOADER)  # noqa: S506 — a safe loader
+    given = {name: variables[name] for name in ours if name not in worked_out}
+    return fault(given, [name for name in ours if name in worked_out])
+
+
+def _kept(host: str, folder: Path, variables: Mapping[str, Any], root: Path) -> str:
+    """The secret that the last deployment made or used. Nothing makes one here."""
+    vault: Any = _NoVault()
+    try:
+        with (folder / ".secrets" / f"{host}.yml").open("rb") as file:
+            is_sealed = file.read(len(VAULT)) == VAULT
+    except OSError:
+        is_sealed = False  # the store says what is wrong
+    if is_sealed:
+        from vestibule.command import ansible_inventory  # noqa: PLC0415 — loads Ansible, slowly
+
+        vault = ansible_inventory.vault(root)
+    known = {**variables, MODE: "read"}
+    try:
+        return secrets_of(host, str(folder), ["token_secret"], vault, known)[0]
+    except SecretError as error:
+        raise CommandError(str(error)) from None
