@@ -24,6 +24,9 @@ PLAIN = frozenset({"av_moderation", "end_conference", "filesharing", "polls", "s
 # They add machines to every list of them, which is tested below: all on or all off
 MACHINES = frozenset({"recording", "sip_gateway"})
 
+# It adds one entry to what turn tells people: on with these, where turn is
+WITH_TURN = frozenset({"turn_on_443"})
+
 OURS = frozenset(
     path.stem.removeprefix("mod_") for path in ROOT.glob("roles/jitsi_tokens/files/*/mod_*.lua")
 )
@@ -66,7 +69,7 @@ ON_CONFERENCE = ("token_verification_allowlist", "wait_for_host_disable_auto_own
 
 
 def interacting() -> list[str]:
-    return sorted(set(load_features()) - set(ALWAYS_ON) - PLAIN - MACHINES)
+    return sorted(set(load_features()) - set(ALWAYS_ON) - PLAIN - MACHINES - WITH_TURN)
 
 
 def is_allowed(on: frozenset[str]) -> bool:
@@ -76,6 +79,7 @@ def is_allowed(on: frozenset[str]) -> bool:
         and ("jicofo_login" not in on or "guests" in on)
         and ("owner_party" not in on or "affiliation" in on)
         and ("lobby_always" not in on or {"lobby", "affiliation"} <= on)
+        and ("turn_on_443" not in on or "turn" in on)
     )
 
 
@@ -84,7 +88,8 @@ def combinations() -> Iterator[frozenset[str]]:
     for size in range(len(names) + 1):
         for some in itertools.combinations(names, size):
             yield frozenset(some)
-            yield frozenset(some) | PLAIN | MACHINES
+            more = WITH_TURN if "turn" in some else frozenset()
+            yield frozenset(some) | PLAIN | MACHINES | more
 
 
 def inventory(on: frozenset[str]) -> dict[str, Any]:
