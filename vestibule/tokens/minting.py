@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Mapping
@@ -17,6 +18,9 @@ from vestibule.values import type_name
 SECRET_LENGTH = LENGTH  # characters, and so at least the 256 bits of RFC 7518 section 3.2
 SKEW = 10  # seconds
 
+# jwt.encode makes an encoder for each token, and looks for times that are no numbers
+_JSON = json.JSONEncoder(separators=(",", ":"))
+_SIGNER = jwt.PyJWS()
 _REQUIRED = frozenset({"secret", "issuer", "audience", "domain"})
 _ARGUMENTS = _REQUIRED | {"tenant", "lifetime", "max_lifetime", "user", "features", "now"}
 _MADE_FROM = {
@@ -92,7 +96,7 @@ def mint(
 
 def _sign(claims: dict[str, Any], secret: str) -> str:
     try:
-        return jwt.encode(claims, secret, algorithm="HS256")
+        return _SIGNER.encode(_JSON.encode(claims).encode(), secret, algorithm="HS256")
     except jwt.InvalidKeyError:
         raise TokenError(
             "The secret is a key in PEM or SSH form, not a secret of HS256. Put random text into "
