@@ -79,7 +79,8 @@ def mint(
         if "sub" in given:
             raise TokenError("Both tenant and the claim sub are given. Leave one of them out.")
         token["sub"] = address_part(_demand_text(tenant, "tenant"))
-    _demand_text(token["sub"], "claims['sub']")
+    elif "sub" in given:
+        _demand_text(given["sub"], "claims['sub']")
     context = {}
     if user is not None:
         context["user"] = _demand_mapping(user, "user")
@@ -140,10 +141,11 @@ def _demand_text(value: object, name: str) -> str:
         raise TokenError(f"{name} is of type {type_name(value)}. Use text.")
     if not value.strip():
         raise TokenError(f"{name} is empty. Give it some text.")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise TokenError(f"{name} is text that UTF-8 cannot encode. Use other text.") from None
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise TokenError(f"{name} is text that UTF-8 cannot encode. Use other text.") from None
     return value
 
 
