@@ -34,6 +34,12 @@ TIMES = ("iat", "nbf", "exp")
 Run = Callable[..., tuple[int, str, str]]
 
 
+@pytest.fixture(autouse=True)
+def _configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ansible's configuration, which the command would set for its whole process."""
+    monkeypatch.setenv("ANSIBLE_CONFIG", str(ROOT / "ansible.cfg"))
+
+
 @pytest.fixture(name="inventory")
 def _inventory(tmp_path: Path) -> Path:
     return made(tmp_path / "inventory", f"jitsi_domain: {DOMAIN}\n")

@@ -55,7 +55,9 @@ def write(
 ) -> int:
     """Write the links as CSV, or as an object of JSON a line, and say how many there are."""
     count, shown = 0, time.monotonic()
-    progress = sys.stderr if sys.stderr.isatty() else None
+    # Links on the same terminal are progress enough
+    is_watched = sys.stderr.isatty() and (output is not None or not sys.stdout.isatty())
+    progress = sys.stderr if is_watched else None
     with _opened(output) as file:
         table = csv.writer(file, lineterminator="\n")
         if not as_json:
@@ -67,11 +69,11 @@ def write(
             else:
                 table.writerow([row[title] for title in TITLES])
             count += 1
-            if progress and output and time.monotonic() - shown > _SHOW_EVERY:
+            if progress and time.monotonic() - shown > _SHOW_EVERY:
                 shown = time.monotonic()
                 progress.write(f"\r{count} links")
                 progress.flush()
-        if progress and output:
+        if progress:
             progress.write("\r\033[K")
     if output:
         tell(f"{count} {'link is' if count == 1 else 'links are'} in {output}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Mapping
@@ -17,6 +18,9 @@ from vestibule.values import type_name
 SECRET_LENGTH = LENGTH  # characters, and so at least the 256 bits of RFC 7518 section 3.2
 SKEW = 10  # seconds
 
+# jwt.encode makes an encoder for each token, and looks for times that are no numbers
+_JSON = json.JSONEncoder(separators=(",", ":"))
+_SIGNER = jwt.PyJWS()
 _REQUIRED = frozenset({"secret", "issuer", "audience", "domain"})
 _ARGUMENTS = _REQUIRED | {"tenant", "lifetime", "max_lifetime", "user", "features", "now", "kid"}
 _MADE_FROM = {
@@ -77,7 +81,8 @@ def mint(
         if "sub" in given:
             raise TokenError("Both tenant and the claim sub are given. Leave one of them out.")
         token["sub"] = address_part(_demand_text(tenant, "tenant"))
-    _demand_text(token["sub"], "claims['sub']")
+    elif "sub" in given:
+        _demand_text(given["sub"], "claims['sub']")
     context = {}
     if user is not None:
         context["user"] = _demand_mapping(user, "user")
@@ -100,7 +105,9 @@ def _kid(value: object) -> dict[str, Any] | None:
 
 def _sign(claims: dict[str, Any], secret: str, header: dict[str, Any] | None) -> str:
     try:
-        return jwt.encode(claims, secret, algorithm="HS256", headers=header)
+        return _SIGNER.encode(
+            _JSON.encode(claims).encode(), secret, algorithm="HS256", headers=header
+        )
     except jwt.InvalidKeyError:
         raise TokenError(
             "The secret is a key in PEM or SSH form, not a secret of HS256. Put random text into "
@@ -144,10 +151,11 @@ def _demand_text(value: object, name: str) -> str:
         raise TokenError(f"{name} is of type {type_name(value)}. Use text.")
     if not value.strip():
         raise TokenError(f"{name} is empty. Give it some text.")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise TokenError(f"{name} is text that UTF-8 cannot encode. Use other text.") from None
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise TokenError(f"{name} is text that UTF-8 cannot encode. Use other text.") from None
     return value
 
 
