@@ -21,14 +21,9 @@ from vestibule.access.transports import TRANSPORTS, front_door
 from vestibule.access.xmpp import Refused, Room
 from vestibule.secret_store import parse
 
-from .conftest import KEYS, PROVIDER, Pair
+from .conftest import KEYS, PROVEN, PROVIDER, Pair
 
 KEY_FILE = "/etc/vestibule/tokens/keys.json"
-PROVEN = {
-    *("token_without_kid_enters", "each_key_enters", "unknown_kid_refused", "strange_kid_refused"),
-    *("key_of_other_issuer_refused", "key_of_other_tenant_refused", "expired_key_refused"),
-    *("key_not_yet_valid_refused", "public_key_as_secret_refused", "list_audience_enters"),
-}
 FEW = {"jitsi_verify_cases": ["valid_token_enters"]}
 
 
