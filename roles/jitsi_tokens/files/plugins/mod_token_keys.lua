@@ -146,7 +146,7 @@ local function look_at(path)
 		module:log("info", "%s has %d keys of tokens", path, #content.keys);
 	else
 		module:log("error", "%s cannot be used (%s), and what it said before counts", path,
-			tostring(content):gsub("^%S+:%d+: ", ""));
+			(tostring(content):gsub("^%S+:%d+: ", "")));
 	end
 	return ok;
 end
