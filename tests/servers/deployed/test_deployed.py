@@ -216,6 +216,7 @@ def test_prosody_serves_only_the_hosts_of_the_model(host: Host) -> None:
 SECRET_FILES = [
     (f"/etc/prosody/conf.avail/{DOMAIN}.cfg.lua", "root prosody 640"),
     (f"/etc/prosody/conf.avail/{DOMAIN}.secrets.cfg.lua", "root prosody 640"),
+    ("/etc/vestibule/tokens/keys.json", "root prosody 640"),
     (f"/var/lib/prosody/auth.{DOMAIN}.key", "prosody prosody 600"),
     # The AUR has packages of Jicofo that differ in the folder
     ("/etc/*jicofo/jicofo.conf", "jicofo jitsi 640"),

@@ -98,6 +98,7 @@ def test_secrets_are_in_these_files_of_the_server_only(server: Server, watched: 
     """Each is where its program reads it; of the passwords Prosody keeps keys that are derived."""
     assert leaks.files_of_server(server, watched.secrets) == {
         f"/etc/prosody/conf.avail/{DOMAIN}.secrets.cfg.lua": {"token_secret", "turn_secret"},
+        "/etc/vestibule/tokens/keys.json": {"token_secret"},
         "/etc/jitsi/jicofo/jicofo.conf": {"focus_password"},
         "/etc/jitsi/videobridge/jvb.conf": {"bridge_password"},
         "/etc/vestibule/turn/turnserver.conf": {"turn_secret"},

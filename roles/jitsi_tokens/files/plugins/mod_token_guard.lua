@@ -130,12 +130,18 @@ local function to_base64url(text)
 	return (base64.encode(text):gsub("[+/=]", { ["+"] = "-", ["/"] = "_", ["="] = "" }));
 end
 
--- The text in one base64url part of a token (RFC 7515, section 2), or nil.
-local function text_of(part)
-	local text = base64.decode(part:gsub("-", "+"):gsub("_", "/") .. ("="):rep(-#part % 4));
-	if text and valid_utf8(text) and to_base64url(text) == part then
-		return text;
+-- The bytes in one base64url part of a token (RFC 7515, section 2), or nil.
+local function bytes_of(part)
+	local bytes = base64.decode(part:gsub("-", "+"):gsub("_", "/") .. ("="):rep(-#part % 4));
+	if bytes and to_base64url(bytes) == part then
+		return bytes;
 	end
+end
+
+-- The same of a part that is a text.
+local function text_of(part)
+	local text = bytes_of(part);
+	return text and valid_utf8(text) and text or nil;
 end
 
 -- The object in some JSON, or nil.
@@ -252,6 +258,7 @@ local function verify(header, header_part, claims_part, signature, now)
 	if not found then
 		return refuse_and_tell(reason, "%s", detail);
 	end
+	signature = bytes_of(signature) or "";
 	for _, key in ipairs(found) do
 		if keys.has_signed(key, signed, signature) then
 			if not claims then

@@ -1,7 +1,8 @@
 -- The keys that sign tokens, and the tokens that are revoked, from files that may change at any time.
 --
--- A file is JSON, and is looked at when somebody logs in and every two seconds: one that changed is
--- read anew, without a reload, and nobody is dropped but whom it revokes. One that cannot be read as a
+-- A file is JSON, and is looked at every two seconds, when somebody logs in in another second than the
+-- one before, and when a token names a key that is not there: one that changed is read anew, without a
+-- reload, and nobody is dropped but whom it revokes. One that cannot be read as a
 -- whole changes nothing, and the log says why; at the start there is no key then, and nobody gets in.
 --   {"keys": [{"kid": "...", "algorithm": "HS256", "secret": "...", or "public_key": "... in PEM form",
 --              "issuers": ["..."], "tenants": ["..."], "not_before": 0, "not_after": 0}],
@@ -18,7 +19,6 @@
 --   token_keys_pause   time between two looks at the files, 2 seconds
 local lfs = require "lfs";
 local hashes = require "util.hashes";
-local base64 = require "util.encodings".base64;
 local json = require "cjson.safe".new();
 local digest = require "openssl.digest";
 local pkey = require "openssl.pkey";
@@ -38,6 +38,7 @@ local LONGEST_KID = 256; -- bytes
 local LEAST_SECRET = 32; -- bytes
 
 local stamps, contents = {}, {}; -- by path: what it looked like, and what it says
+local looked_at; -- the second of the last look
 local all, by_kid, revoked, has_revoked = {}, {}, {}, false;
 
 local function set_of(list)
@@ -145,19 +146,22 @@ local function look_at(path)
 		module:log("info", "%s has %d keys of tokens", path, #content.keys);
 	else
 		module:log("error", "%s cannot be used (%s), and what it said before counts", path,
-			tostring(content):gsub("^%S+:%d+: ", ""));
+			(tostring(content):gsub("^%S+:%d+: ", "")));
 	end
 	return ok;
 end
 
+-- True where something changed.
 local function refresh()
 	local changed = false;
+	looked_at = os.time();
 	for _, path in ipairs(paths) do
 		changed = look_at(path) or changed;
 	end
 	if changed then
 		gather();
 	end
+	return changed;
 end
 
 -- The same text for a number in any version of Lua.
@@ -202,7 +206,9 @@ end
 -- The keys that may have signed a token with this header; or nil, what its bearer is told, and what the
 -- log says beside that.
 local function candidates(header, now)
-	refresh();
+	if looked_at ~= os.time() then
+		refresh();
+	end
 	local kid = header.kid;
 	if kid ~= nil and (type(kid) ~= "string" or #kid > LONGEST_KID) then
 		return nil, "Invalid kid", "kid in its header is no text of at most 256 bytes";
@@ -219,6 +225,8 @@ local function candidates(header, now)
 	end
 	if found[1] then
 		return found;
+	elseif kid ~= nil and not known and refresh() then
+		return candidates(header, now);
 	elseif not algorithms[1] then
 		return nil, "Unknown kid", ("kid in its header is %s, which no key of this server has"):format(
 			report.quote(kid));
@@ -229,20 +237,13 @@ local function candidates(header, now)
 	return nil, "Key not valid now", ("the key %s counts no more, or not yet"):format(report.quote(kid));
 end
 
--- base64url (RFC 7515, section 2) of what HMAC says.
-local function hmac_of(secret, signed)
-	return (base64.encode(hashes.hmac_sha256(secret, signed))
-		:gsub("[+/=]", { ["+"] = "-", ["/"] = "_", ["="] = "" }));
-end
-
--- Whether a key made this signature.
+-- Whether a key made this signature, in bytes.
 local function has_signed(key, signed, signature)
 	if key.secret then
-		return hashes.equals(hmac_of(key.secret, signed), signature);
+		return hashes.equals(hashes.hmac_sha256(key.secret, signed), signature);
 	end
-	local bytes = base64.decode(signature:gsub("-", "+"):gsub("_", "/") .. ("="):rep(-#signature % 4));
 	local ok, verified = pcall(function ()
-		return key.public_key:verify(bytes, digest.new(DIGESTS[key.algorithm]):update(signed));
+		return key.public_key:verify(signature, digest.new(DIGESTS[key.algorithm]):update(signed));
 	end);
 	return ok and verified == true;
 end
