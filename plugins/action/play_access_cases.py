@@ -100,6 +100,15 @@ options:
     description: Secret of the TURN server, with which credentials of yesterday are made.
     type: str
     default: ""
+  bridges:
+    description: Names that bridges have in the addresses of their channels.
+    type: list
+    elements: str
+    default: []
+  login_port:
+    description: TCP port where bridges on other hosts log in.
+    type: int
+    default: 5222
   report:
     description: File on the controller for the verdicts, in JSON.
     type: path
@@ -198,6 +207,8 @@ _ARGUMENTS: dict[str, Any] = {
         },
     },
     "turn_secret": {"type": "str", "default": "", "no_log": True},
+    "bridges": {"type": "list", "elements": "str", "default": []},
+    "login_port": {"type": "int", "default": 5222},
     "report": {"type": "path", "required": True},
     "note": {"type": "str", "required": True},
     "log_unit": {"type": "str", "required": True},

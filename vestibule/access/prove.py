@@ -172,6 +172,8 @@ def _verdicts(
                     settings["options"],
                     browser,
                     settings["turn_secret"],
+                    tuple(settings["bridges"]),
+                    settings["login_port"],
                 )
                 for kind in TRANSPORTS.values()
             ]

@@ -31,6 +31,8 @@ class Entrance:
     options: Mapping[str, Any] = field(default_factory=dict)  # jitsi_x of the inventory, by x
     browser: Chromium | None = None
     turn_secret: str = field(default="", repr=False)
+    bridges: tuple[str, ...] = ()  # names in the addresses of their channels
+    login_port: int = 5222  # where bridges on other hosts log in
 
     @property
     def domain(self) -> str:
