@@ -105,6 +105,11 @@ options:
     type: list
     elements: str
     default: []
+  bridge_addresses:
+    description: Addresses of those that are on other hosts.
+    type: list
+    elements: str
+    default: []
   login_port:
     description: TCP port where bridges on other hosts log in.
     type: int
@@ -208,6 +213,7 @@ _ARGUMENTS: dict[str, Any] = {
     },
     "turn_secret": {"type": "str", "default": "", "no_log": True},
     "bridges": {"type": "list", "elements": "str", "default": []},
+    "bridge_addresses": {"type": "list", "elements": "str", "default": []},
     "login_port": {"type": "int", "default": 5222},
     "report": {"type": "path", "required": True},
     "note": {"type": "str", "required": True},

@@ -173,6 +173,7 @@ def _verdicts(
                     browser,
                     settings["turn_secret"],
                     tuple(settings["bridges"]),
+                    tuple(settings["bridge_addresses"]),
                     settings["login_port"],
                 )
                 for kind in TRANSPORTS.values()

@@ -160,7 +160,7 @@ async def ask_every_bridge(scene: Scene) -> str:
         known = await browser.fetch(door, path)
         if known.status_code != httpx.codes.FORBIDDEN:
             return f"{name} is not behind the front door"
-        answer = await browser.fetch(door, f"{path}?pwd=none")
+        answer = await browser.fetch(door, path, {"pwd": "none"})
         if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
             return f"{name} does not answer: HTTP {answer.status_code}"
     return ANSWERS

@@ -106,13 +106,14 @@ async def _conversation(
 
 
 def relay(transport: str, *, guest: bool = False, bridge: bool = False) -> Attempt:
-    """Have a relay, and a way from it to somewhere on the internet, or to the bridge beside it."""
+    """Have a relay, and a way from it to somewhere on the internet, or to the bridges."""
 
     async def attempt(scene: Scene) -> str:
         service = _relay_server(await _named(scene.entrance, guest=guest), transport)
         async with _conversation(scene.entrance, service, service.credentials) as client:
             host, port = await client.allocate()
-            await client.permit(str(host) if bridge else OUTSIDE)
+            for peer in scene.entrance.bridge_addresses or [str(host)] if bridge else [OUTSIDE]:
+                await client.permit(peer)
             await client.give_back()
         first, last = _ports(scene.entrance.options)
         if not first <= port <= last:
