@@ -72,9 +72,9 @@ class LookupModule(LookupBase):  # type: ignore[misc]  # ansible-core comes with
     ) -> list[str]:
         """The secrets of these names."""
         given = variables or {}
-        host, inventory = host or given.get("inventory_hostname"), given.get("inventory_dir")
+        whose, inventory = host or given.get("inventory_hostname"), given.get("inventory_dir")
         vault = self._loader._vault  # Ansible gives plugins no other way to the vault passwords
         try:
-            return secrets_of(host, inventory, terms, vault, given)
+            return secrets_of(whose, inventory, terms, vault, given)
         except SecretError as error:
             raise AnsibleLookupError(str(error)) from None

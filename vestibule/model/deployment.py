@@ -30,9 +30,7 @@ Groups = Mapping[str, Sequence[str]]
 
 def _without_the_rest(groups: Groups) -> list[str]:
     """Hosts that are a bridge alone."""
-    return [
-        host for host in groups.get(BRIDGES, ()) if host not in groups.get(SIGNALLING, ())
-    ]
+    return [host for host in groups.get(BRIDGES, ()) if host not in groups.get(SIGNALLING, ())]
 
 
 def hosts_with(groups: Groups, part: str) -> list[str]:
@@ -122,4 +120,3 @@ def first_address(candidates: Iterable[Any]) -> str:
         if not (address.is_loopback or address.is_unspecified or address.is_link_local):
             return str(address)
     return ""
-

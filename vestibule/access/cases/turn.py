@@ -19,6 +19,7 @@ from .case import Case, Refusal
 
 NAMED = "is named"
 RELAYS = "relays"
+LOCAL = "jvb"  # the name of the bridge beside the signalling
 OUTSIDE = "203.0.113.7"  # RFC 5737: nobody is there, and nothing is sent
 # Networks in which somebody could be, with an address of each
 PRIVATE = ("10.255.255.1", "172.31.255.1", "192.168.255.1")
@@ -112,7 +113,7 @@ def relay(transport: str, *, guest: bool = False, bridge: bool = False) -> Attem
         service = _relay_server(await _named(scene.entrance, guest=guest), transport)
         async with _conversation(scene.entrance, service, service.credentials) as client:
             host, port = await client.allocate()
-            for peer in scene.entrance.bridge_addresses or [str(host)] if bridge else [OUTSIDE]:
+            for peer in _bridges(scene.entrance, str(host)) if bridge else (OUTSIDE,):
                 await client.permit(peer)
             await client.give_back()
         first, last = _ports(scene.entrance.options)
@@ -121,6 +122,12 @@ def relay(transport: str, *, guest: bool = False, bridge: bool = False) -> Attem
         return RELAYS if not host.is_unspecified else "relays from nowhere"
 
     return attempt
+
+
+def _bridges(entrance: Entrance, own: str) -> tuple[str, ...]:
+    """Addresses of bridges: the server's own, where one is beside it, and those of other hosts."""
+    beside = LOCAL in entrance.bridges or not entrance.bridges
+    return (*((own,) if beside else ()), *entrance.bridge_addresses)
 
 
 def _ports(options: Any) -> tuple[int, int]:
