@@ -166,21 +166,17 @@ def _split(host: str) -> dict[str, Any]:
     """What is known on a host of an inventory with the signalling and a bridge elsewhere."""
     way = {"channels": "192.0.2.20:9090", "trusted": "a certificate of a bridge", "media": []}
     seen = {"/var/lib/prosody/auth.meet.example.org.crt": {"chain": "a certificate of Prosody"}}
-    domains = {"websockets": {"domains": ["meet.example.org:443"]}}
-    options: dict[str, Any] = {"videobridge_public_address": []}
-    model = {"bridge": {"videobridge": domains}, "options": options}
-    known = {**DOMAIN, "jitsi_access_model": model}
     return {
         **_inventory(["affiliation", "bridge"]),
         "inventory_hostname": host,
         "groups": {"all": ["meet", ELSEWHERE], "bridges": [ELSEWHERE]},
         "hostvars": {
             "meet": {
-                **known,
+                **DOMAIN,
                 "vestibule_address": "192.0.2.10",
                 "ansible_facts": {"vestibule": {"certificates": seen}},
             },
-            ELSEWHERE: {**known, "vestibule_address": "192.0.2.20", "vestibule_way": way},
+            ELSEWHERE: {**DOMAIN, "vestibule_address": "192.0.2.20", "vestibule_way": way},
         },
     }
 

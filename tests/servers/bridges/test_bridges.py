@@ -168,7 +168,7 @@ def test_a_bridge_that_reaches_no_prosody_is_told_so_and_goes_back(
 @pytest.mark.parametrize(
     ("variables", "says"),
     [
-        pytest.param({"jitsi_videobridge_memory": 1048576}, "Lower it, or remove it", id="memory"),
+        pytest.param({"jitsi_videobridge_memory": 65536}, "Lower it, or remove it", id="memory"),
         pytest.param({"jitsi_address": "192.0.2.77"}, "has no address 192.0.2.77", id="address"),
     ],
 )
@@ -208,10 +208,11 @@ def test_one_part_alone_is_refused(controller: Controller) -> None:
 
 
 def test_its_bridge_can_be_drained(controller: Controller) -> None:
-    for drain in (True, False):
-        run = controller.play("drain.yml", jitsi_domain=DOMAIN, drain=drain)
-        assert run.returncode == 0, run.output[-3000:]
-        assert "bridges-meet" not in run.output.partition("PLAY [Let the bridges")[2]
+    run = controller.play("drain.yml", jitsi_domain=DOMAIN, drain=False)
+    assert run.returncode == 0, run.output[-3000:]
+    played = run.output.partition("PLAY [Let the bridges")[2].partition("PLAY RECAP")[0]
+    assert "The bridge on bridges-far takes meetings" in played
+    assert "bridges-meet" not in played
 
 
 def test_a_bridge_comes_beside_it_and_the_other_one_leaves(
