@@ -18,13 +18,14 @@ from ..attempts import Attempt
 from ..media import Place, channel_target, reached
 from ..scene import Entrance, Scene, room_is_open
 from ..transports import Door, dial
-from ..xmpp import Broken, NoAnswer, Stage, fresh_name
+from ..xmpp import Broken, NoAnswer, Refused, Stage, fresh_name
 from .case import Case, Refusal
 
 MEET = "meet on a bridge"
 OPENS = "opens"
 ANSWERS = "answers"
 CLOSED = "is closed"
+REFUSED = ("403", "404")  # statuses of who has no place there
 
 # What the real one has for its own host (upstream: doc/rest.md), and what bridges tell each other
 _PRIVATE = ("/about/health", "/about/version", "/metrics", "/colibri/stats", "/colibri/drain")
@@ -160,9 +161,11 @@ async def ask_every_bridge(scene: Scene) -> str:
         known = await browser.fetch(door, path)
         if known.status_code != httpx.codes.FORBIDDEN:
             return f"{name} is not behind the front door"
-        answer = await browser.fetch(door, path, {"pwd": "none"})
-        if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
-            return f"{name} does not answer: HTTP {answer.status_code}"
+        try:
+            return f"{name} {await open_channel(scene, f'{path}?pwd=none')} a channel of nobody's"
+        except Refused as refused:
+            if refused.condition not in REFUSED:
+                return f"{name} does not answer: HTTP {refused.condition}"
     return ANSWERS
 
 
@@ -254,7 +257,7 @@ BRIDGE = (
                 )
             ),
         },
-        (Refusal(Stage.HTTP, ("403", "404")),),
+        (Refusal(Stage.HTTP, REFUSED),),
         two_meet,
         only_over="websocket",
     ),
