@@ -218,15 +218,17 @@ def test_its_bridge_can_be_drained(controller: Controller) -> None:
 def test_a_bridge_comes_beside_it_and_the_other_one_leaves(
     controller: Controller, server: Server
 ) -> None:
-    """Two at a time, and then the one beside the signalling alone."""
+    """Two at a time, and then a whole server without groups."""
     both = {"signalling": ["bridges-meet"], "bridges": ["bridges-meet", "bridges-far"]}
     with with_inventory(controller, **both) as two:
         run = two.deploy(jitsi_verify_cases=CASES[:-1])
         assert run.returncode == 0, run.output[-6000:]
     assert accounts(server) == {"focus.dat", "jvb.dat", "jvb%2dbridges%2dfar.dat"}
-    with with_inventory(controller, signalling=["bridges-meet"]) as one:
+    with with_inventory(controller, rig=["bridges-meet"]) as one:
         run = one.deploy(jitsi_verify_cases=["two_people_meet"])
         assert run.returncode == 0, run.output[-6000:]
+        again = one.deploy(_UP, "-vvv")
+        assert (again.recap["changed"], again.remote_executions) == (0, 2), again.output[-3000:]
     assert accounts(server) == {"focus.dat", "jvb.dat"}
     assert "bridges-far" not in server.run(f"cat /etc/nginx/sites-available/{DOMAIN}.conf")
     assert server.run("ls /etc/vestibule/web/bridges", ok=(0, 2)) == ""
