@@ -49,6 +49,12 @@ options:
     type: list
     elements: str
     default: []
+  inventory:
+    description: >-
+      Where groups of the inventory split a server: C(host), the C(groups) with their hosts, and the
+      C(domains) of all hosts. Empty: every host is a whole server.
+    type: dict
+    default: {}
   problem_only:
     description: >-
       Return the sentence of the error, or an empty text, instead of the model. For assert, whose
@@ -66,16 +72,17 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description: >-
-    The model. C(features) are the names that are on, C(options) the operator's choices with their
-    defaults, C(names) the addresses of this deployment, C(machines) who enters meetings and is no
-    person, C(bridges) who carries audio and video, C(accounts) the accounts and what their
-    passwords are called, C(accounts_off) those of features that are off, C(prosody), C(jicofo),
-    C(bridge) and C(web) the configuration of each program, C(tenant_web) what the last one says
-    otherwise in rooms of a tenant, C(needed_by) the features
-    that load each Prosody module, C(cases) the names of the access cases that prove it. For people,
-    C(why) says of each feature why it is on, C(off) of those that are on by default why they are
-    off, C(may) maps actor and action to yes, no or a condition in words, C(opens) are the ports
-    that a firewall lets in, and C(warnings) are sentences.
+    The model. C(features) are the names that are on, C(options) the operator's choices with
+    their defaults, C(names) the addresses of this deployment, C(machines) who enters meetings
+    and is no person, C(bridges) who carries audio and video, C(accounts) the accounts and what
+    their passwords are called, C(accounts_off) those of features that are off, C(prosody),
+    C(jicofo), C(bridge) and C(web) the configuration of each program, C(deployment) which hosts
+    are parts of the server, C(tenant_web) what the last one says otherwise in rooms of a
+    tenant, C(needed_by) the features that load each Prosody module, C(cases) the names of the
+    access cases that prove it. For people, C(why) says of each feature why it is on, C(off) of
+    those that are on by default why they are off, C(may) maps actor and action to yes, no or a
+    condition in words, C(opens) are the ports that a firewall lets in, and C(warnings) are
+    sentences.
   type: dict
 """
 
@@ -85,10 +92,11 @@ def jitsi_model(
     features: str = "",
     names: Iterable[str] = (),
     problem_only: bool = False,
+    inventory: Mapping[str, Any] | None = None,
 ) -> dict[str, Any] | str:
     """Ansible's shell around `vestibule.model.compiler`."""
     try:
-        model = compile_model(given, names, str(features))
+        model = compile_model(given, names, str(features), inventory)
     except ModelError as error:
         if problem_only:
             return str(error)

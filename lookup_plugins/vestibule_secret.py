@@ -34,6 +34,10 @@ options:
     type: list
     elements: str
     required: true
+  host:
+    description: Another host of the inventory whose secret it is. Empty, the one the task is for.
+    type: str
+    default: ""
 notes:
   - To bring a secret of your own, define the variable whose default calls this lookup.
   - To replace a secret, delete its line from the file and deploy with
@@ -63,12 +67,14 @@ _raw:
 class LookupModule(LookupBase):  # type: ignore[misc]  # ansible-core comes without type hints
     """Finds the store by the variables of the host, and the password by the loader of the play."""
 
-    def run(self, terms: list[Any], variables: Mapping[str, Any] | None = None) -> list[str]:
+    def run(
+        self, terms: list[Any], variables: Mapping[str, Any] | None = None, host: str = ""
+    ) -> list[str]:
         """The secrets of these names."""
         given = variables or {}
-        host, inventory = given.get("inventory_hostname"), given.get("inventory_dir")
+        whose, inventory = host or given.get("inventory_hostname"), given.get("inventory_dir")
         vault = self._loader._vault  # Ansible gives plugins no other way to the vault passwords
         try:
-            return secrets_of(host, inventory, terms, vault, given)
+            return secrets_of(whose, inventory, terms, vault, given)
         except SecretError as error:
             raise AnsibleLookupError(str(error)) from None

@@ -74,6 +74,7 @@ _SHAPE = """\
 | `summary` | one sentence |
 | `default` | true: on unless it is in `jitsi_features_off` |
 | `yields_to` | features for which it steps aside, where it is on by default |
+| `group` | group of the inventory whose hosts bring the feature, which nobody names |
 | `requires` | features that have to be on as well |
 | `conflicts` | feature to the reason why both cannot be on |
 | `options` | name to type, default, limits and description; the variable is `jitsi_<name>` |
@@ -81,12 +82,14 @@ _SHAPE = """\
 | `accounts` | name of an address to what its password is called |
 | `machines` | who enters meetings and is no person, by kind: `host`, `brewery`, `networks` |
 | `bridges` | who carries audio and video, by name: `account`, and `channels`, where it takes them |
+| `remote_bridges` | what each bridge with a host of its own has; `bridge.name` is its name |
 | `prosody` | `hosts` by key, each with `settings`, `modules` and `guards`, the modules without \
 which a door is open. Each key has one owner; a host that no chosen feature names is left out |
 | `jicofo`, `bridge`, `web` | what goes into `jicofo.conf`, `jvb.conf` and `config.js` |
 | `tenant_web` | what `config.js` says otherwise in rooms of `{tenant}` |
 | `proves` | the access cases, with `when` where they need an option or another feature |
-| `opens` | for `explain.yml`: what a firewall lets in from everywhere: `protocol`, `ports`, `for` |
+| `opens` | for `explain.yml`, what firewalls let through: `protocol`, `ports`, `for`; `from` \
+everywhere and `to` the signalling, where nothing else is said |
 | `may`, `warnings` | for `explain.yml`: actor to action to yes, no or a condition; sentences |
 
 `{{ options.x }}`, `{{ names.x }}` and `features` are known in all values; of the machines also
@@ -186,6 +189,8 @@ def _variables_of(feature: dict[str, Any]) -> dict[str, Any]:
 def _how(name: str, feature: dict[str, Any]) -> str:
     if name in ("base", "tokens"):
         return "always on"
+    if "group" in feature:
+        return f"by the group {feature['group']} of the inventory"
     return "on by default" if feature.get("default") else "optional"
 
 

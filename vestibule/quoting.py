@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from vestibule.rendering import RESERVED
 from vestibule.values import type_name
 
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # What no language here takes for more than itself
 _PLAIN = re.compile(r"[A-Za-z0-9._:/@%+=,~\[\]-]+")
@@ -122,7 +123,7 @@ def to_room_link(value: object) -> str:
 def to_nginx_names(value: object) -> str:
     """Alternatives in a regular expression, all of them plain names."""
     names = [to_nginx_part(each) for each in value] if isinstance(value, list) else []
-    if not names or not all(map(_NAME.fullmatch, names)):
+    if not names or not all(map(_PLAIN_NAME.fullmatch, names)):
         raise QuotingError("Alternatives in nginx's configuration are a list of plain names.")
     return "|".join(names)
 

@@ -144,17 +144,18 @@ def kept(store: Path, host: str, name: str, vault: VaultLib) -> str:
 
 def refuse_misspelt(store: Path, name: str, known: Iterable[str]) -> None:
     """Refuse to make a secret that is there under another spelling."""
-    by_fold = {
-        other.lower(): other
-        for other in known
-        if re.sub("[0-9]", "", other) != re.sub("[0-9]", "", name)  # secret_1 beside secret_2
-    }
+    # secret_1 beside secret_2, and secret_of_x beside secret and secret_of_y
+    by_fold = {other.lower(): other for other in known if _kind(other) != _kind(name)}
     near = difflib.get_close_matches(name, by_fold, n=1, cutoff=_NEAR)
     if near:
         raise SecretError(
             f"{store} has {by_fold[near[0]]}, but no {name}. Correct the name; or delete the line "
             "to have a new secret made, which cuts off whoever uses the old one."
         )
+
+
+def _kind(name: str) -> str:
+    return re.sub("[0-9]", "", name.partition("_of_")[0])
 
 
 def refuse_empty(folder: Path) -> None:

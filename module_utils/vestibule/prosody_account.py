@@ -406,7 +406,7 @@ def left_over(patterns: list[str], wished: set[str]) -> list[Account]:
         user, _, host = pattern.partition("@")
         paths = Path(DATA).glob(str(data_file("", host, "accounts", user)).replace("%2a", "*"))
         for path in sorted(paths):
-            jid = f"{user}@{decode(path.parent.parent.name)}"
+            jid = f"{decode(path.stem)}@{decode(path.parent.parent.name)}"
             if _JID.fullmatch(jid) and jid not in wished:
                 found.append(Account(*_split(jid), ""))
     return found

@@ -111,6 +111,20 @@ options:
     description: Secret of the TURN server, with which credentials of yesterday are made.
     type: str
     default: ""
+  bridges:
+    description: Names that bridges have in the addresses of their channels.
+    type: list
+    elements: str
+    default: []
+  bridge_addresses:
+    description: Addresses of those that are on other hosts.
+    type: list
+    elements: str
+    default: []
+  login_port:
+    description: TCP port where bridges on other hosts log in.
+    type: int
+    default: 5222
   report:
     description: File on the controller for the verdicts, in JSON.
     type: path
@@ -211,6 +225,9 @@ _ARGUMENTS: dict[str, Any] = {
         },
     },
     "turn_secret": {"type": "str", "default": "", "no_log": True},
+    "bridges": {"type": "list", "elements": "str", "default": []},
+    "bridge_addresses": {"type": "list", "elements": "str", "default": []},
+    "login_port": {"type": "int", "default": 5222},
     "report": {"type": "path", "required": True},
     "note": {"type": "str", "required": True},
     "log_unit": {"type": "str", "required": True},

@@ -148,7 +148,6 @@ def claim(room: str) -> str:
     "before",
     [
         "Variables of another role that begin so are named in `jitsi_foreign_variables`:",
-        "It can be set for a bridge in this way:",
         "## Another port, and a reverse proxy in front",
         "`jitsi_extra_jicofo` adds to `jicofo.conf`, nested as it is below `jicofo` there:",
     ],

@@ -16,6 +16,11 @@ def test_the_playbook_knows_the_accounts_of_all_features() -> None:
         for feature in features
         for user in feature.get("accounts", {})
     }
+    remote = [each["remote_bridges"]["account"] for each in features if "remote_bridges" in each]
+    assert remote
+    jids |= {
+        jid.replace("{{ bridge.name }}", "*").replace("{{ options.domain }}", "*") for jid in remote
+    }
     assert len(jids) > 3
     said = yaml.safe_load((ROOT / "playbooks/vars/model.yml").read_text())
     assert set(said["prosody_accounts_former"]) == jids

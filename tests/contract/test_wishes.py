@@ -42,7 +42,7 @@ def tasks(role: Path) -> Iterator[dict[str, Any]]:
 def test_the_playbook_joins_the_wishes_of_all_roles() -> None:
     names = {f"{role.name}_wishes" for role in ROLES if wishes(role)}
     assert len(names) > 3
-    joined = load(ROOT / "playbooks/vars/model.yml")["vestibule_wishes"]
+    joined = load(ROOT / "playbooks/vars/model.yml")["__wishes_of_signalling"]
     assert set(re.findall(r"\w+_wishes", joined)) == names
     assert joined.index("jitsi_history_wishes") == min(map(joined.index, names))
 
@@ -59,7 +59,7 @@ def test_the_playbook_goes_on_to_the_proof_where_no_role_has_more_to_do() -> Non
         re.findall(r"import_role: {name: (\w+), tasks_from: (?:start|configure|hold)}", deployed[2])
     )
     assert pending == {f"{name}_pending" for name in roles}
-    settled = load(ROOT / "playbooks/vars/model.yml")["vestibule_settled"]
+    settled = load(ROOT / "playbooks/vars/model.yml")["__signalling_is_settled"]
     assert set(re.findall(r"\w+_pending", settled)) == pending
 
 

@@ -166,6 +166,29 @@ def test_there_are_enough_of_them_and_a_right_one_is_taken(explained: dict[str, 
     assert "right" not in explained
 
 
+@pytest.mark.parametrize(
+    ("other", "says"),
+    [
+        pytest.param("far.1", "The bridges far-1 and far.1 would both be called far-1", id="name"),
+        pytest.param("lost", "lost is in the group bridges, and no host for", id="domain"),
+    ],
+)
+def test_bridges_that_belong_nowhere_are_refused_by_name(
+    other: str, says: str, tmp_path: Path
+) -> None:
+    inventory = inventory_of(tmp_path, {})
+    right = {"jitsi_domain": "meet.example.org"}
+    given = {"jitsi_domain": "other.example.org"} if other == "lost" else right
+    hosts = {
+        "signalling": {"hosts": {"meet": right}},
+        "bridges": {"hosts": {"far-1": right, other: given}},
+    }
+    (inventory / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": hosts}}))
+    said = refusals("explain", inventory)
+    assert says in said[other]
+    assert ("meet" in said) is (other != "lost")
+
+
 @pytest.mark.parametrize("way", ["host_vars", "group_vars", "hosts.yml", "-e", "-e @file", "vault"])
 def test_a_misspelt_name_is_found_whichever_way_it_comes(way: str, tmp_path: Path) -> None:
     text = "prosody_log_levle: warn\n"

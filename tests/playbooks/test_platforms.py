@@ -106,6 +106,7 @@ def test_nothing_of_the_aur_comes_unasked_or_through_root(
         "ansible_facts": {"vestibule": {"lua_package": "lua"}},
         "inventory_hostname": "meet",
         "jitsi_tokens_source": "package",
+        "jitsi_tokens_wanted": True,
         "jitsi_tokens_plugins_package": "jitsi-meet-prosody",
         "jitsi_tokens_extra_packages": ["jicofo"],
         "jitsi_tokens_versions": {},

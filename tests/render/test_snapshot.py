@@ -29,6 +29,7 @@ HEAD = f"""\
 OTHERS = "every other set"
 ALONE = " alone"
 REFERENCE = "debian13"
+ELSEWHERE = "far.example.org"
 DOMAIN = {"jitsi_domain": "meet.example.org"}
 DECIDERS = ("affiliation", "first_is_owner", "jicofo_login")
 
@@ -41,8 +42,9 @@ WRITTEN = {
                    'content': lookup('ansible.builtin.template',
                                       __jicofo_templates ~ '/jicofo.conf.j2')}]
                  + __jicofo_unit_files[__jicofo_unit_of]""",
-    "jitsi_videobridge": """jitsi_videobridge_wishes.values() | map(attribute='config_files.files')
-                            | flatten""",
+    "jitsi_videobridge": """jitsi_videobridge_wishes.values()
+                            | selectattr('config_files', 'defined')
+                            | map(attribute='config_files.files') | flatten""",
     "jitsi_web": "__jitsi_web_files",
     "coturn": "(__coturn_files + __coturn_unit_files) if coturn_wanted else []",
 }
@@ -147,7 +149,11 @@ def _render(variables: dict[str, Any], expression: str) -> Any:
 
 def _sets() -> dict[str, dict[str, Any]]:
     """The inventory's variables of every set: one feature, a scenario's, all that go together."""
-    optional = [name for name in FEATURES if name not in ("base", "tokens")]
+    optional = [
+        name
+        for name, each in FEATURES.items()
+        if name not in ("base", "tokens") and "group" not in each
+    ]
     named = {f"{name}{ALONE}": _inventory(_with_needs([name])) for name in optional}
     own = {f"jitsi_{option}" for each in FEATURES.values() for option in each.get("options", {})}
     scenarios: dict[str, str] = {}  # the first of those that deploy the same
@@ -164,8 +170,28 @@ def _sets() -> dict[str, dict[str, Any]]:
                 on = more
         named[f"all with {decider}"] = _inventory(on)
     named["an authority"] = {**_inventory(["affiliation"]), "jitsi_certificate": "acme"}
+    named |= {f"in two parts, {host}": _split(host) for host in ("meet", ELSEWHERE)}
     named["other options"] = {**_inventory(["affiliation", "bridge", "turn"]), **OTHERWISE}
     return named
+
+
+def _split(host: str) -> dict[str, Any]:
+    """What is known on a host of an inventory with the signalling and a bridge elsewhere."""
+    way = {"channels": "192.0.2.20:9090", "trusted": "a certificate of a bridge", "media": []}
+    seen = {"/var/lib/prosody/auth.meet.example.org.crt": {"chain": "a certificate of Prosody"}}
+    return {
+        **_inventory(["affiliation", "bridge"]),
+        "inventory_hostname": host,
+        "groups": {"all": ["meet", ELSEWHERE], "bridges": [ELSEWHERE]},
+        "hostvars": {
+            "meet": {
+                **DOMAIN,
+                "vestibule_address": "192.0.2.10",
+                "ansible_facts": {"vestibule": {"certificates": seen}},
+            },
+            ELSEWHERE: {**DOMAIN, "vestibule_address": "192.0.2.20", "vestibule_way": way},
+        },
+    }
 
 
 def _with_needs(names: list[str]) -> list[str]:
@@ -231,6 +257,8 @@ def rendered() -> dict[str, str]:
             if platform != REFERENCE and name.endswith(ALONE):
                 continue
             for what, text in _written(facts, given):
+                if name.endswith(ELSEWHERE) and "videobridge" not in what:
+                    continue  # a bridge is all that is there
                 digest = hashlib.sha256(text.encode()).hexdigest()
                 hashes.setdefault((platform, what), {})[name] = digest
     lines: dict[str, str] = {}
@@ -257,7 +285,10 @@ def _now() -> dict[str, str]:
 
 def test_every_feature_is_in_a_set(now: dict[str, str]) -> None:
     sets = {name.split(": ")[1] for name in now}
-    assert {name for name in FEATURES if f"{name}{ALONE}" not in sets} == {"base", "tokens"}
+    brought = {name for name, each in FEATURES.items() if "group" in each}
+    assert brought
+    lacking = {name for name in FEATURES if f"{name}{ALONE}" not in sets}
+    assert lacking == {"base", "tokens", *brought}
     assert {f"all with {decider}" for decider in DECIDERS} <= sets
 
 

@@ -426,6 +426,23 @@ def test_accounts_of_a_former_domain_go_without_its_host(
     assert run_module(prosody_account, **wish)["changed"] is False
 
 
+def test_of_accounts_of_one_kind_those_go_that_nobody_wishes_for(
+    data_path: Path, lua: Path, run_module: RunModule
+) -> None:
+    for user in ("jvb-east", "jvb-west", "jvb"):
+        path = data_file(str(data_path), "auth.m.example.org", "accounts", user)
+        path.write_text(ACCOUNTS["13.0.1"])
+    wish = {
+        "accounts": {"jvb-east@auth.m.example.org": PASSWORD},
+        "leftovers": ["jvb-*@auth.*"],
+        "hosts": ["auth.new.example.org"],
+    }
+    result = run_module(prosody_account, **wish)
+    removed = [each["jid"] for each in result["accounts"] if each["state"] == "removed"]
+    assert removed == ["jvb-west@auth.m.example.org"]
+    assert calls(lua) is None
+
+
 def test_an_account_cannot_be_wanted_and_unwanted(
     data_path: Path, lua: Path, run_module: RunModule
 ) -> None:

@@ -21,7 +21,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import VaultSecret
 
 from lookup_plugins import vestibule_secret
-from vestibule.secret_store import HEADER, NEW
+from vestibule.secret_store import HEADER, NEW, SecretError, refuse_misspelt
 from vestibule.secret_strength import weakness
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -467,3 +467,13 @@ def test_a_store_that_says_nothing_is_a_question_to_all(mode: str, tmp_path: Pat
     (tmp_path / ".secrets").mkdir()
     with pytest.raises(AnsibleLookupError, match=r"[.]secrets is empty[.] Mount the disk"):
         lookup(tmp_path, "token_secret", vestibule_secrets=mode)
+
+
+def test_secrets_of_one_kind_stand_beside_each_other() -> None:
+    """Their names are made of those of hosts, and may be much alike."""
+    known = ["bridge_password", "bridge_password_of_east"]
+    refuse_misspelt(Path("store"), "bridge_password_of_west", known)
+    with pytest.raises(
+        SecretError, match="has bridge_pasword_of_west, but no bridge_password_of_west"
+    ):
+        refuse_misspelt(Path("store"), "bridge_password_of_west", ["bridge_pasword_of_west"])

@@ -198,6 +198,9 @@ def _verdicts(
                     browser,
                     settings["turn_secret"],
                     keys,
+                    tuple(settings["bridges"]),
+                    tuple(settings["bridge_addresses"]),
+                    settings["login_port"],
                 )
                 for kind in TRANSPORTS.values()
             ]

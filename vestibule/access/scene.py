@@ -32,6 +32,9 @@ class Entrance:
     browser: Chromium | None = None
     turn_secret: str = field(default="", repr=False)
     keys: tuple[Key, ...] = ()
+    bridges: tuple[str, ...] = ()  # names in the addresses of their channels
+    bridge_addresses: tuple[str, ...] = ()  # where they are on other hosts
+    login_port: int = 5222  # where bridges on other hosts log in
 
     @property
     def domain(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from vestibule.model import ModelError
 from vestibule.model.client import asked_by
+from vestibule.model.deployment import WHOLE, deployment_of
 from vestibule.model.expressions import substitute
 from vestibule.model.features import (
     check_names,
@@ -86,11 +87,17 @@ class _Merger:
                 target[key] = value
 
 
-def compile_model(given: Mapping[str, Any], names: Iterable[str], folder: str) -> dict[str, Any]:
+def compile_model(
+    given: Mapping[str, Any],
+    names: Iterable[str],
+    folder: str,
+    inventory: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """The model for the operator's variables, compiled once a process for each folder of features.
 
-    ``names`` are those of all variables that are set, to find misspelt ones. Raises ModelError with
-    a sentence for the operator.
+    ``names`` are those of all variables that are set, to find misspelt ones. ``inventory`` has the
+    ``host``, the ``groups`` and the ``domains`` of all hosts, where groups split a server. Raises
+    ModelError with a sentence for the operator.
     """
     features = load_features(folder)
     foreign = given.get("jitsi_foreign_variables", [])
@@ -100,7 +107,8 @@ def compile_model(given: Mapping[str, Any], names: Iterable[str], folder: str) -
     problem = changed_number(given)
     if problem:
         raise ModelError(problem)
-    return _compiled(folder, json.dumps({name: _plain(name, given[name]) for name in given}))
+    plain = json.dumps({name: _plain(name, given[name]) for name in given})
+    return _compiled(folder, plain, json.dumps(inventory or {}))
 
 
 def _plain(place: str, value: Any) -> Any:
@@ -115,12 +123,17 @@ def _plain(place: str, value: Any) -> Any:
 
 
 @functools.lru_cache(maxsize=8)
-def _compiled(folder: str, given: str) -> dict[str, Any]:
-    return build_model(load_features(folder), json.loads(given), load_rules(folder))
+def _compiled(folder: str, given: str, inventory: str) -> dict[str, Any]:
+    return build_model(
+        load_features(folder), json.loads(given), load_rules(folder), json.loads(inventory)
+    )
 
 
 def build_model(
-    features: Mapping[str, Any], given: Mapping[str, Any], rules: Rules | None = None
+    features: Mapping[str, Any],
+    given: Mapping[str, Any],
+    rules: Rules | None = None,
+    inventory: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The model for the variables ``given``, as the filter jitsi_model documents it.
 
@@ -132,7 +145,8 @@ def build_model(
     unwanted = check_list(
         "jitsi_features_off", given.get("jitsi_features_off", []), base["features_off"]
     )
-    why = choose(features, wanted, unwanted)
+    deployment = deployment_of(**inventory) if inventory else dict(WHOLE)
+    why = choose(features, wanted, unwanted, ["bridges"] if deployment["bridges"] else [])
     chosen = list(why)
     options = read_options(features, chosen, given)
 
@@ -151,9 +165,17 @@ def build_model(
             machines[kind] = {"networks": [], **machines.get(kind, {}), **machine}
         said = features[name].get("bridges", {})
         said = substitute(said, {"options": public, "names": names}, f"{name}.bridges")
-        bridges += [{"name": bridge, **each} for bridge, each in said.items()]
+        own = {each["account"] for each in said.values()}
+        if deployment["bridge_beside"]:
+            bridges += [{"name": bridge, **each} for bridge, each in said.items()]
         for user, password in features[name].get("accounts", {}).items():
-            accounts[names[user]] = password
+            if names[user] not in own or deployment["bridge_beside"]:
+                accounts[names[user]] = password
+        for each in deployment["bridges"] if "remote_bridges" in features[name] else []:
+            known = {"options": public, "names": names, "bridge": each}
+            bridge = substitute(features[name]["remote_bridges"], known, f"{name}.remote_bridges")
+            bridges.append({**each, **bridge})
+            accounts[bridge["account"]] = bridge["password"]
     check_lengths(names, accounts)
     variables = {
         "options": public,
@@ -163,6 +185,7 @@ def build_model(
         "machines": [machine["host"] for machine in machines.values()],
         "machine_networks": [each for machine in machines.values() for each in machine["networks"]],
         "bridges": [bridge["account"] for bridge in bridges],
+        "deployment": deployment,
         "breweries": {machine["host"]: machine["brewery"].lower() for machine in machines.values()},
     }
 
@@ -190,11 +213,18 @@ def build_model(
         "names": names,
         "machines": machines,
         "bridges": bridges,
+        "deployment": deployment,
         "accounts": accounts,
         "accounts_off": _accounts_off(features, chosen, public, prosody["hosts"]),
         "web_others": list(dict.fromkeys(each.origin for each in others if each.origin)),
         **model,
     }
+    if "bridge" in chosen and not bridges:
+        raise ModelError(
+            f"{deployment['signalling']} would have no bridge: no host of {options['domain']} is in"
+            " the group bridges. Put one there, or the server itself; or put bridge into"
+            " jitsi_features_off."
+        )
     (rules or load_rules()).check(hosts, whole)
     _check_extras(options, hosts)
     return whole

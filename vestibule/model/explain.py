@@ -55,6 +55,28 @@ def who_may_what(may: Mapping[str, Mapping[str, bool | str]]) -> list[list[str]]
     ]
 
 
+def opened(model: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    """From where to where, at which port, and for what, the head first."""
+    deployment = model["deployment"]
+    own = deployment["signalling"] or "this server"
+    hosts = {
+        "everywhere": ["everywhere"],
+        "signalling": [own],
+        "bridges": [own] if deployment["bridge_beside"] else [],
+    }
+    hosts["bridges"] += [bridge["host"] for bridge in deployment["bridges"]]
+    return [
+        ("from", "to", "port", "for"),
+        *(
+            (start, end, f"{each['protocol']} {each['ports']}", each["for"])
+            for each in model["opens"]
+            for start in hosts[each.get("from", "everywhere")]
+            for end in hosts[each.get("to", "signalling")]
+            if start != end
+        ),
+    ]
+
+
 def explain(model: Mapping[str, Any], width: int) -> list[str]:
     """The lines, at most ``width`` characters each where words allow it."""
 
@@ -79,8 +101,7 @@ def explain(model: Mapping[str, Any], width: int) -> list[str]:
     ]
     if machines:
         lines += section("Machines that enter meetings", _columns(machines, width))
-    opens = [(f"{each['protocol']} {each['ports']}", each["for"]) for each in model["opens"]]
-    lines += section("What a firewall in front lets in, from everywhere", _columns(opens, width))
+    lines += section("What firewalls have to let through", _columns(opened(model), width))
     lines += section("Who may do what", _grid(who_may_what(model["may"]), width))
     if model["warnings"]:
         lines += section("Warnings", _columns([("-", each) for each in model["warnings"]], width))

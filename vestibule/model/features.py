@@ -26,12 +26,14 @@ _FEATURE_KEYS = frozenset(
         "summary",
         "default",
         "yields_to",
+        "group",
         "requires",
         "conflicts",
         "options",
         "names",
         "machines",
         "bridges",
+        "remote_bridges",
         "accounts",
         "prosody",
         "jicofo",
@@ -73,10 +75,19 @@ def _check_feature_names(variable: str, features: Mapping[str, Any], wanted: Ite
     seen = set()
     for name in wanted:
         if not isinstance(name, str) or name not in features:
-            optional = ", ".join(each for each in features if each not in ALWAYS_ON)
+            optional = ", ".join(
+                each
+                for each, content in features.items()
+                if each not in ALWAYS_ON and "group" not in content
+            )
             raise ModelError(
                 f"{variable} names {name!r}, which is no feature.{nearest(str(name), features)}"
                 f" The optional features are: {optional}."
+            )
+        if "group" in features[name]:
+            raise ModelError(
+                f"{variable} names {name}, which hosts in the group {features[name]['group']} of"
+                f" the inventory bring with them. Remove it from {variable}."
             )
         if name in seen:
             raise ModelError(f"{variable} names {name} twice. Remove one.")
@@ -92,9 +103,15 @@ def _depth(features: Mapping[str, Any], name: str) -> int:
 
 
 def choose(
-    features: Mapping[str, Any], wanted: list[Any], unwanted: Sequence[Any] = ()
+    features: Mapping[str, Any],
+    wanted: list[Any],
+    unwanted: Sequence[Any] = (),
+    groups: Iterable[str] = (),
 ) -> dict[str, str]:
     """The features that are on and why, or an error on unknown, doubled or clashing ones.
+
+    ``groups`` are those of the inventory that have hosts of this server, and bring features. One
+    whose feature is off brings none.
 
     A feature comes after those that it requires; else the order is that of the folder, so that
     another order in the inventory changes no file.
@@ -112,8 +129,12 @@ def choose(
             )
     why = dict.fromkeys(ALWAYS_ON, "always on")
     for name in sorted(features, key=functools.partial(_depth, features)):
+        group = features[name].get("group")
         if name in wanted:
             why.setdefault(name, "asked for in jitsi_features")
+        elif group:
+            if group in groups and set(features[name].get("requires", [])) <= set(why):
+                why.setdefault(name, f"hosts in the group {group} of the inventory")
         elif (
             features[name].get("default")
             and name not in unwanted

@@ -79,7 +79,7 @@ def test_a_run_that_has_nothing_to_do_looks_once(controller: Controller) -> None
     assert run.recap["changed"] == 0
     assert 0 < run.remote_executions <= 6
     # The tasks that it went past would have been skipped
-    without = {"vestibule_settled": False, "jitsi_foreign_variables": ["vestibule_settled"]}
+    without = {"vestibule_all_settled": False, "jitsi_foreign_variables": ["vestibule_all_settled"]}
     asked = controller.deploy("--skip-tags=jitsi_verify", **without)
     assert asked.returncode == 0, asked.output[-3000:]
     assert asked.recap["changed"] == 0

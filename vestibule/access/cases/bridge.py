@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
@@ -17,13 +18,14 @@ from ..attempts import Attempt
 from ..media import Place, channel_target, reached
 from ..scene import Entrance, Scene, room_is_open
 from ..transports import Door, dial
-from ..xmpp import Broken, NoAnswer, Stage, fresh_name
+from ..xmpp import Broken, NoAnswer, Refused, Stage, fresh_name
 from .case import Case, Refusal
 
 MEET = "meet on a bridge"
 OPENS = "opens"
 ANSWERS = "answers"
 CLOSED = "is closed"
+REFUSED = ("403", "404")  # statuses of who has no place there
 
 # What the real one has for its own host (upstream: doc/rest.md), and what bridges tell each other
 _PRIVATE = ("/about/health", "/about/version", "/metrics", "/colibri/stats", "/colibri/drain")
@@ -148,6 +150,78 @@ async def _answers_http(door: Door, port: int) -> bool:
     return True
 
 
+async def ask_every_bridge(scene: Scene) -> str:
+    """Bring each bridge a channel of nobody's: it refuses that itself, behind the front door.
+
+    Without a password the front door refuses it, where it knows the bridge at all.
+    """
+    door = scene.entrance.door
+    for name in scene.entrance.bridges:
+        path = f"/colibri-ws/{name}/{fresh_name()}/{fresh_name()}"
+        known = await browser.fetch(door, path)
+        if known.status_code != httpx.codes.FORBIDDEN:
+            return f"{name} is not behind the front door"
+        try:
+            return f"{name} {await open_channel(scene, f'{path}?pwd=none')} a channel of nobody's"
+        except Refused as refused:
+            if refused.condition not in REFUSED:
+                return f"{name} does not answer: HTTP {refused.condition}"
+    return ANSWERS
+
+
+def log_in_past_the_door(account: Callable[[Entrance], tuple[str, str]]) -> Attempt:
+    """Log in where bridges do. ``account`` is the host, and a name at it."""
+
+    async def attempt(scene: Scene) -> str:
+        entrance = scene.entrance
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                way = await asyncio.open_connection(entrance.door.address, entrance.login_port)
+        except (OSError, TimeoutError):
+            return CLOSED
+        try:
+            async with asyncio.timeout(entrance.patience):
+                return await _offer(*way, *account(entrance))
+        except TimeoutError:
+            raise NoAnswer("what Prosody says", entrance.patience) from None
+        except OSError:
+            return CLOSED
+        finally:
+            way[1].close()
+
+    return attempt
+
+
+async def _offer(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, user: str
+) -> str:
+    """What a stream to a host of Prosody comes to, without and with a try to log in."""
+    writer.write(
+        "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'"
+        f" to='{host}' version='1.0'>".encode()
+    )
+    said = await _until(reader, b"</stream:features>", b"<stream:features/>")
+    if b"<starttls" in said or b"<mechanism" in said:
+        return f"{host} offers a login"
+    tried = base64.b64encode(f"\0{user}\0{fresh_name()}".encode()).decode()
+    writer.write(
+        f"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{tried}</auth>".encode()
+    )
+    said = await _until(reader, b"<failure", b"<success", b"<challenge")
+    return CLOSED if b"<failure" in said or not said else f"{host} talks of a login"
+
+
+async def _until(reader: asyncio.StreamReader, *ends: bytes) -> bytes:
+    """What comes until one of these is there, or the other side hangs up."""
+    said = b""
+    while not any(each in said for each in ends):
+        more = await reader.read(4096)
+        if not more:
+            return said
+        said += more
+    return said
+
+
 BRIDGE = (
     Case("two_people_meet", "second person in a meeting", {"join": meet}, outcome=MEET),
     Case(
@@ -183,7 +257,7 @@ BRIDGE = (
                 )
             ),
         },
-        (Refusal(Stage.HTTP, ("403", "404")),),
+        (Refusal(Stage.HTTP, REFUSED),),
         two_meet,
         only_over="websocket",
     ),
@@ -192,6 +266,31 @@ BRIDGE = (
         "what the bridge has for its own host",
         {"through the front door": ask_through_the_door, "its own ports": ask_its_ports},
         control=two_meet,
+        outcome=CLOSED,
+        only_over="websocket",
+    ),
+    Case(
+        "every_bridge_answers",
+        "each bridge behind the front door",
+        {"channel of nobody's": ask_every_bridge},
+        control=room_is_open,
+        outcome=ANSWERS,
+        only_over="websocket",
+    ),
+    Case(
+        "bridges_alone_log_in_directly",
+        "login where bridges have theirs",
+        {
+            "as a bridge": log_in_past_the_door(
+                lambda entrance: (f"auth.{entrance.domain}", f"jvb-{entrance.bridges[-1]}")
+            ),
+            "as Jicofo": log_in_past_the_door(
+                lambda entrance: (f"auth.{entrance.domain}", "focus")
+            ),
+            "as a person": log_in_past_the_door(lambda entrance: (entrance.domain, "somebody")),
+            "as a guest": log_in_past_the_door(lambda entrance: (entrance.guest_host, "somebody")),
+        },
+        control=room_is_open,
         outcome=CLOSED,
         only_over="websocket",
     ),

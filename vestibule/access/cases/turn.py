@@ -20,6 +20,7 @@ from .case import Case, Refusal
 
 NAMED = "is named"
 RELAYS = "relays"
+LOCAL = "jvb"  # the name of the bridge beside the signalling
 OUTSIDE = "203.0.113.7"  # RFC 5737: nobody is there, and nothing is sent
 # Networks in which somebody could be, with an address of each
 PRIVATE = ("10.255.255.1", "172.31.255.1", "192.168.255.1")
@@ -132,14 +133,15 @@ async def _conversation(
 
 
 def relay(way: str, *, guest: bool = False, bridge: bool = False) -> Attempt:
-    """Have a relay, and a way from it to somewhere on the internet, or to the bridge beside it."""
+    """Have a relay, and a way from it to somewhere on the internet, or to the bridges."""
 
     async def attempt(scene: Scene) -> str:
         named = await _named(scene.entrance, guest=guest)
         service = _relay_server(scene.entrance, named, way)
         async with _conversation(scene.entrance, service, service.credentials) as client:
             host, port = await client.allocate()
-            await client.permit(str(host) if bridge else OUTSIDE)
+            for peer in _bridges(scene.entrance, str(host)) if bridge else (OUTSIDE,):
+                await client.permit(peer)
             await client.give_back()
         first, last = _ports(scene.entrance.options)
         if not first <= port <= last:
@@ -147,6 +149,12 @@ def relay(way: str, *, guest: bool = False, bridge: bool = False) -> Attempt:
         return RELAYS if not host.is_unspecified else "relays from nowhere"
 
     return attempt
+
+
+def _bridges(entrance: Entrance, own: str) -> tuple[str, ...]:
+    """Addresses of bridges: the server's own, where one is beside it, and those of other hosts."""
+    beside = LOCAL in entrance.bridges or not entrance.bridges
+    return (*((own,) if beside else ()), *entrance.bridge_addresses)
 
 
 def _ports(options: Any) -> tuple[int, int]:

@@ -10,6 +10,8 @@
 -- Options (VirtualHost, MUC component or global):
 --   local_login_hosts          other hosts whose sessions may send something here, { }
 --   local_login_networks       networks of direct connections in CIDR notation, the loopback networks
+--   local_login_accounts       accounts that log in from one address each, and from nowhere else, { }: the
+--                              name before the @, and the address
 --   local_login_web_networks   networks from which BOSH and WebSocket are taken as well, { }; recorders
 --                              enter meetings in a browser
 --   c2s_ports                  Prosody's own: ports of direct connections, { 5222 }
@@ -35,9 +37,28 @@ end
 local direct_networks = networks_of("local_login_networks", { "127.0.0.0/8", "::1/128" });
 local web_networks = networks_of("local_login_web_networks", {});
 
+local addresses_of = {}; -- by account
+local of_accounts = {};
+for account, text in pairs(module:get_option("local_login_accounts", {})) do
+	local address = ip.new_ip(text);
+	addresses_of[account] = { { address = address } };
+	of_accounts[#of_accounts + 1] = { address = address };
+end
+
+-- Whether one of these networks has the address
+local function has(networks, address)
+	for _, network in ipairs(networks) do
+		if ip.match(address, network.address, network.bits) then
+			return true;
+		end
+	end
+	return false;
+end
+
 -- True for a session from an allowed network. The port tells direct connections from BOSH and
--- WebSocket, whose address is the one that the web server saw.
-local function is_local(session)
+-- WebSocket, whose address is the one that the web server saw. Who it is that logs in is known when
+-- the login is done.
+local function is_local(session, account)
 	local conn = session.conn;
 	-- LuaSocket gives the port as a string on some versions
 	local port = conn and conn.serverport and tonumber(conn:serverport());
@@ -46,12 +67,12 @@ local function is_local(session)
 	if not address then
 		return false;
 	end
-	for _, network in ipairs(is_direct and direct_networks or web_networks) do
-		if ip.match(address, network.address, network.bits) then
-			return true;
-		end
+	if not is_direct then
+		return has(web_networks, address);
+	elseif account then
+		return has(addresses_of[account] or direct_networks, address);
 	end
-	return false;
+	return has(direct_networks, address) or has(of_accounts, address);
 end
 
 -- Before mod_saslauth and all others: returning true ends the event, so nothing is offered.
@@ -79,7 +100,7 @@ end
 
 -- Whoever says yes to a login, nobody is of this host who may not log in here
 module:hook("pre-resource-bind", function (event)
-	if not is_local(event.session) then
+	if not is_local(event.session, event.session.username) then
 		event.session.log("warn", "Refused a session from outside");
 		return false;
 	end

@@ -23,9 +23,11 @@ import json
 import logging
 import secrets
 import socket
+import ssl
 import struct
 import subprocess
 import sys
+import tempfile
 import zlib
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -471,6 +473,19 @@ class Channels:
             await writer.drain()
 
 
+def _serving(place: dict[str, Any]) -> ssl.SSLContext:
+    """Serve with the only key of a store (PKCS #12), as the real one does."""
+    argv = ["openssl", "pkcs12", "-in", place["key-store-path"], "-nodes", "-passin", "stdin"]
+    word = place["key-store-password"].encode()
+    done = subprocess.run(argv, check=True, capture_output=True, input=word)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with tempfile.NamedTemporaryFile(dir="/dev/shm") as file:
+        file.write(done.stdout)
+        file.flush()
+        context.load_cert_chain(file.name)
+    return context
+
+
 async def main() -> None:
     """Run until the process is ended."""
     logging.basicConfig(
@@ -489,8 +504,11 @@ async def main() -> None:
         (bridge.settings.public, Channels(bridge)),
     ]
     for place, service in servers:
-        if place["port"] > 0:
-            server = await asyncio.start_server(service.serve, place["host"], place["port"])
+        port, tls = place["port"], None
+        if "key-store-path" in place:
+            port, tls = place["tls-port"], _serving(place)
+        if port > 0:
+            server = await asyncio.start_server(service.serve, place["host"], port, ssl=tls)
             await server.start_serving()
     bridge.connect()
     await asyncio.Event().wait()

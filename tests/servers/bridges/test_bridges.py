@@ -1,0 +1,235 @@
+"""A bridge on a host of its own: it carries meetings, and comes and goes without the others.
+
+Each test leaves the servers as it found them, but for the last one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.servers.support import DOMAIN, Controller, Deployment, Server, differences
+
+from .conftest import CASES
+
+_UP = "--skip-tags=jitsi_verify"
+_UNIT = "jitsi-videobridge2"
+_ACCOUNTS = f"/var/lib/prosody/auth%2e{DOMAIN.replace('.', '%2e')}/accounts"
+# What is tried from one host at the login of bridges: an account with its password
+_LOGIN = """
+import base64, socket, ssl, sys
+host, domain, user, password = sys.argv[1], sys.argv[2], sys.argv[3], sys.stdin.read().strip()
+opening = (
+    "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'"
+    f" to='{domain}' version='1.0'>"
+)
+def until(way, *ends):
+    said = b""
+    while not any(each in said for each in ends):
+        more = way.recv(4096)
+        if not more:
+            break
+        said += more
+    return said
+def ask():
+    way = socket.create_connection((host, 5222), 20)
+    way.sendall(opening.encode())
+    until(way, b"</stream:features>", b"<stream:features/>")
+    way.sendall(b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+    until(way, b"<proceed")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    way = context.wrap_socket(way, server_hostname=domain)
+    way.sendall(opening.encode())
+    until(way, b"</stream:features>", b"<stream:features/>")
+    tried = base64.b64encode(f"\\0{user}\\0{password}".encode()).decode()
+    way.sendall(
+        f"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{tried}</auth>".encode()
+    )
+    if b"<success" not in until(way, b"<success", b"</failure>"):
+        return "no login"
+    way.sendall(opening.encode())
+    until(way, b"</stream:features>", b"<stream:features/>")
+    bind = "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>"
+    way.sendall(bind.encode())
+    said = until(way, b"</iq>", b"</stream:stream>")
+    return "bound" if b"<jid>" in said else "not bound"
+try:
+    print(ask())
+except OSError:
+    print("no login")
+"""
+
+
+@dataclass(frozen=True)
+class Fewer(Controller):
+    """An operator whose inventory has other hosts and groups."""
+
+    hosts: Path = Path()
+
+    @property
+    def inventory(self) -> Path:
+        """That inventory, in the place of the other one."""
+        return self.hosts
+
+
+@contextlib.contextmanager
+def with_inventory(controller: Controller, **groups: list[str]) -> Iterator[Controller]:
+    """An operator whose inventory has these groups of hosts."""
+    path = controller.inventory.with_name("other_hosts.yml")
+    hosts = {name: None for group in groups.values() for name in group}
+    content = {"rig": {"hosts": hosts}}
+    content |= {group: {"hosts": dict.fromkeys(names)} for group, names in groups.items()}
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    try:
+        yield Fewer(controller.folder, controller.scenario, path)
+    finally:
+        path.unlink()
+
+
+def refused(run: Deployment) -> str:
+    """What a run says that changed nothing."""
+    assert run.returncode != 0
+    for name in ("bridges-meet", "bridges-far"):
+        assert run.recap_of(name)["changed"] == 0
+    return " ".join(run.messages[-1].split())
+
+
+def accounts(server: Server) -> set[str]:
+    return set(server.run(f"ls {_ACCOUNTS}").split())
+
+
+def address(server: Server) -> str:
+    return Path(f"build/rig/hosts/{server.name}/address").read_text(encoding="utf-8").strip()
+
+
+def login(controller: Controller, start: Server, end: Server, user: str, secret: str) -> str:
+    """What comes of a login with the right password, from one host to the other."""
+    store = controller.inventory.parent / ".secrets/bridges-meet.yml"
+    password = yaml.safe_load(store.read_text(encoding="utf-8"))[secret]
+    start.run("cat > /run/login.py", stdin=_LOGIN)
+    return start.run(
+        f"python3 /run/login.py {address(end)} auth.{DOMAIN} {user} 2>&1", stdin=password
+    ).strip()
+
+
+def test_the_bridge_is_on_its_host_alone(server: Server, far: Server) -> None:
+    assert far.run(f"systemctl is-active {_UNIT}") == "active\n"
+    assert far.run("ss -Hltn sport = 443; ss -Hltn sport = 5280; ls /etc/prosody", ok=(2,)) == ""
+    assert "not-found" in server.run(f"systemctl show -P LoadState {_UNIT}")
+    assert accounts(server) == {"focus.dat", "jvb%2dbridges%2dfar.dat"}
+    brewery = f"JvbBrewery@internal.auth.{DOMAIN}"
+    inside = server.run(f"prosodyctl shell muc occupants {brewery.lower()}")
+    assert "jvb-bridges-far" in inside
+
+
+def test_a_second_run_changes_nothing_and_starts_two_programs_a_host(
+    controller: Controller,
+) -> None:
+    run = controller.deploy(_UP, "-vvv")
+    assert run.returncode == 0, run.output[-3000:]
+    for name in ("bridges-meet", "bridges-far"):
+        assert run.recap_of(name)["changed"] == 0
+    assert run.remote_executions == 4
+
+
+def test_an_account_is_good_at_its_own_address_alone(
+    controller: Controller, server: Server, far: Server
+) -> None:
+    bridge = ("jvb-bridges-far", "bridge_password_of_bridges_far")
+    assert login(controller, far, server, *bridge) == "bound"
+    assert login(controller, far, server, "focus", "focus_password") == "not bound"
+    # From the host itself Jicofo logs in, but not by that address
+    assert login(controller, server, server, *bridge) == "no login"
+
+
+def test_a_bridge_that_reaches_no_prosody_is_told_so_and_goes_back(
+    controller: Controller, server: Server, far: Server
+) -> None:
+    unit = f"/etc/systemd/system/{_UNIT}.service.d/vestibule.conf"
+    former = far.run(f"cat {unit}")
+    far.run(f"ip route add blackhole {address(server)}")
+    try:
+        run = controller.deploy(_UP, jitsi_videobridge_memory=300)
+    finally:
+        far.run(f"ip route del blackhole {address(server)}")
+    assert run.returncode != 0
+    said = " ".join(run.messages[-1].split())
+    assert f"bridges-far reaches nothing at {address(server)}, TCP port 5222" in said
+    assert far.run(f"cat {unit}") == former
+    assert run.recap_of("bridges-meet")["failed"] == 0
+
+
+@pytest.mark.parametrize(
+    ("variables", "says"),
+    [
+        pytest.param({"jitsi_videobridge_memory": 65536}, "Lower it, or remove it", id="memory"),
+        pytest.param({"jitsi_address": "192.0.2.77"}, "has no address 192.0.2.77", id="address"),
+    ],
+)
+def test_what_a_host_cannot_have_is_refused(
+    controller: Controller, variables: dict[str, object], says: str
+) -> None:
+    assert says in refused(controller.deploy(_UP, **variables))
+
+
+def test_a_port_of_others_on_the_host_of_the_bridge_changes_neither(
+    controller: Controller, server: Server, far: Server
+) -> None:
+    far.run(f"systemctl stop {_UNIT}")
+    far.run(
+        "systemd-run --quiet --unit=thief python3 -c 'import socket, time;"
+        ' s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("0.0.0.0", 10000));'
+        " time.sleep(600)'"
+    )
+    far.run("timeout 60 sh -c 'until ss -Hlun sport = 10000 | grep -q .; do sleep 0.1; done'")
+    before = server.snapshot()
+    try:
+        run = controller.deploy(_UP, jitsi_token_issuer="another")
+    finally:
+        far.run(f"systemctl stop thief; systemctl start {_UNIT}")
+        far.wait_for_listener(8080)
+    assert "has port 10000 of bridges-far, which the bridge needs" in refused(run)
+    assert differences(before, server.snapshot()) == []
+
+
+def test_one_part_alone_is_refused(controller: Controller) -> None:
+    for one, other in (("bridges-meet", "bridges-far"), ("bridges-far", "bridges-meet")):
+        run = controller.deploy(_UP, f"--limit={one}")
+        assert run.returncode != 0
+        assert run.recap_of(one)["changed"] == 0
+        said = " ".join(run.messages[-1].split())
+        assert f"{other} is a part of the same server as {one}, and was not looked at" in said
+
+
+def test_its_bridge_can_be_drained(controller: Controller) -> None:
+    run = controller.play("drain.yml", jitsi_domain=DOMAIN, drain=False)
+    assert run.returncode == 0, run.output[-3000:]
+    played = run.output.partition("PLAY [Let the bridges")[2].partition("PLAY RECAP")[0]
+    assert "The bridge on bridges-far takes meetings" in played
+    assert "bridges-meet" not in played
+
+
+def test_a_bridge_comes_beside_it_and_the_other_one_leaves(
+    controller: Controller, server: Server
+) -> None:
+    """Two at a time, and then a whole server without groups."""
+    both = {"signalling": ["bridges-meet"], "bridges": ["bridges-meet", "bridges-far"]}
+    with with_inventory(controller, **both) as two:
+        run = two.deploy(jitsi_verify_cases=CASES[:-1])
+        assert run.returncode == 0, run.output[-6000:]
+    assert accounts(server) == {"focus.dat", "jvb.dat", "jvb%2dbridges%2dfar.dat"}
+    with with_inventory(controller, rig=["bridges-meet"]) as one:
+        run = one.deploy(jitsi_verify_cases=["two_people_meet"])
+        assert run.returncode == 0, run.output[-6000:]
+        again = one.deploy(_UP, "-vvv")
+        assert (again.recap["changed"], again.remote_executions) == (0, 2), again.output[-3000:]
+    assert accounts(server) == {"focus.dat", "jvb.dat"}
+    assert "bridges-far" not in server.run(f"cat /etc/nginx/sites-available/{DOMAIN}.conf")
+    assert server.run("ls /etc/vestibule/web/bridges", ok=(0, 2)) == ""
+    assert server.run("ss -Hltn sport = 5222").split()[3] == "127.0.0.1:5222"

@@ -1,0 +1,206 @@
+"""What hosts of an inventory are for, and what that makes of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from vestibule.model import ModelError
+from vestibule.model.compiler import build_model
+from vestibule.model.deployment import bridge_name, deployment_of, first_address, hosts_with
+from vestibule.model.explain import opened
+from vestibule.model.features import load_features
+
+DOMAIN = "meet.example.org"
+SPLIT = {"all": ["meet", "far.example.org", "Near"], "bridges": ["far.example.org", "Near"]}
+BESIDE = {**SPLIT, "signalling": ["meet"], "bridges": ["meet", "far.example.org"]}
+
+
+def seen_from(host: str, groups: Mapping[str, Sequence[str]], **domains: str) -> dict[str, Any]:
+    """What the model is told of an inventory."""
+    return {
+        "host": host,
+        "groups": groups,
+        "domains": {one: domains.get(one, DOMAIN) for one in groups["all"]},
+    }
+
+
+def model(
+    host: str, groups: Mapping[str, Sequence[str]], domains: Mapping[str, str], **options: Any
+) -> dict[str, Any]:
+    given = {"jitsi_domain": DOMAIN, **options}
+    inventory = seen_from(host, groups, **domains)
+    return build_model(load_features(), given, inventory=inventory)
+
+
+def test_without_groups_every_host_is_a_whole_server() -> None:
+    groups = {"all": ["one", "two"], "ungrouped": ["one", "two"]}
+    for part in ("signalling", "bridge"):
+        assert hosts_with(groups, part) == ["one", "two"]
+    for part in ("elsewhere", "parts"):
+        assert hosts_with(groups, part) == ["!all"]
+    assert model("one", groups, {}) == build_model(load_features(), {"jitsi_domain": DOMAIN})
+
+
+@pytest.mark.parametrize(
+    ("groups", "signalling", "bridge", "elsewhere"),
+    [
+        pytest.param(SPLIT, ["meet"], SPLIT["bridges"], SPLIT["bridges"], id="no group signalling"),
+        pytest.param(
+            BESIDE, ["meet", "Near"], ["meet", "far.example.org"], ["far.example.org"], id="beside"
+        ),
+        pytest.param(
+            {"all": ["meet"], "signalling": ["meet"]}, ["meet"], ["meet"], ["!all"], id="alone"
+        ),
+    ],
+)
+def test_plays_have_the_hosts_of_a_part(
+    groups: Mapping[str, Sequence[str]],
+    signalling: list[str],
+    bridge: list[str],
+    elsewhere: list[str],
+) -> None:
+    assert hosts_with(groups, "signalling") == signalling
+    assert hosts_with(groups, "bridge") == bridge
+    assert hosts_with(groups, "elsewhere") == elsewhere
+    assert hosts_with(groups, "parts") == groups["all"]
+
+
+def test_each_bridge_has_an_account_of_its_own_and_the_local_one_is_gone() -> None:
+    found = model("meet", SPLIT, {})
+    assert found["accounts"] == {
+        "focus@auth.meet.example.org": "focus_password",
+        "jvb-far-example-org@auth.meet.example.org": "bridge_password_of_far_example_org",
+        "jvb-near@auth.meet.example.org": "bridge_password_of_near",
+    }
+    assert [each["name"] for each in found["bridges"]] == ["far-example-org", "near"]
+    assert found["prosody"]["settings"]["unlimited_jids"] == list(found["accounts"])
+    assert {"every_bridge_answers", "bridges_alone_log_in_directly"} <= set(found["cases"])
+    assert "front_door" in found["prosody"]["hosts"][DOMAIN]["guards"]
+    assert found["deployment"]["is_signalling"] and not found["deployment"]["has_bridge"]
+    far = model("Near", SPLIT, {})["deployment"]
+    assert far["has_bridge"] and not far["is_signalling"]
+    assert far["signalling"] == "meet"
+
+
+def test_guests_come_by_the_front_door_as_well() -> None:
+    hosts = model("meet", SPLIT, {}, jitsi_features=["guests"])["prosody"]["hosts"]
+    assert "front_door" in hosts[f"guest.{DOMAIN}"]["guards"]
+
+
+def test_a_bridge_can_be_beside_the_signalling() -> None:
+    groups = {**BESIDE, "all": ["meet", "far.example.org"]}
+    found = model("meet", groups, {})
+    assert [each["name"] for each in found["bridges"]] == ["jvb", "far-example-org"]
+    assert found["accounts"]["jvb@auth.meet.example.org"] == "bridge_password"
+    assert found["deployment"]["has_bridge"]
+
+
+def test_bridges_belong_to_the_server_of_their_domain() -> None:
+    groups = {"all": ["a", "b", "one", "two"], "bridges": ["one", "two", "b"], "signalling": ["b"]}
+    other = {"b": "b.example.org", "two": "b.example.org"}
+    assert [each["host"] for each in model("a", groups, other)["bridges"]] == ["one"]
+    parts = deployment_of(**seen_from("b", groups, **other))
+    assert [each["host"] for each in parts["bridges"]] == ["two"]
+    assert parts["bridge_beside"]
+
+
+def test_firewalls_are_told_from_where_to_where() -> None:
+    rows = opened(model("meet", BESIDE | {"all": ["meet", "far.example.org"]}, {}))
+    media = [row[:3] for row in rows if row[3] == "audio and video"]
+    assert media == [
+        ("everywhere", "meet", "UDP 10000"),
+        ("everywhere", "far.example.org", "UDP 10000"),
+    ]
+    assert ("far.example.org", "meet", "TCP 5222", "logins of bridges") in rows
+    assert [row[:3] for row in rows if row[2] == "TCP 9090"] == [
+        ("meet", "far.example.org", "TCP 9090")
+    ]
+    whole = opened(build_model(load_features(), {"jitsi_domain": DOMAIN}))
+    assert "5222" not in str(whole)
+
+
+@pytest.mark.parametrize(
+    ("host", "groups", "domains", "says"),
+    [
+        pytest.param(
+            "far",
+            {"all": ["meet", "far"], "bridges": ["far"]},
+            {"meet": "other.example.org"},
+            "far is in the group bridges, and no host for the signalling has its jitsi_domain",
+            id="no server",
+        ),
+        pytest.param(
+            "far",
+            {"all": ["meet", "mate", "far"], "bridges": ["far"]},
+            {},
+            "far has the jitsi_domain 'meet.example.org', and so have mate and meet",
+            id="two servers",
+        ),
+        pytest.param(
+            "meet",
+            {"all": ["meet", "far.1", "FAR-1"], "bridges": ["far.1", "FAR-1"]},
+            {},
+            "The bridges far.1 and FAR-1 would both be called far-1",
+            id="one name",
+        ),
+        pytest.param(
+            "meet",
+            {"all": ["meet", "jvb"], "bridges": ["jvb"]},
+            {},
+            "would both be called jvb",
+            id="the name of the local one",
+        ),
+        pytest.param(
+            "meet",
+            {"all": ["meet", "ü"], "bridges": ["ü"]},
+            {},
+            "The inventory name ü is no name for a bridge",
+            id="no letter",
+        ),
+        pytest.param(
+            "meet",
+            {"all": ["meet"], "bridges": []},
+            {},
+            "meet would have no bridge: no host of meet.example.org is in the group bridges",
+            id="no bridge",
+        ),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(
+    host: str, groups: dict[str, list[str]], domains: dict[str, str], says: str
+) -> None:
+    with pytest.raises(ModelError, match=says.replace("(", r"\(").replace(".", r"\.")):
+        model(host, groups, domains)
+
+
+def test_nobody_asks_for_what_the_inventory_brings() -> None:
+    given = {"jitsi_domain": DOMAIN, "jitsi_features": ["remote_bridges"]}
+    with pytest.raises(ModelError, match="which hosts in the group bridges of the inventory bring"):
+        build_model(load_features(), given)
+
+
+def test_without_the_feature_no_bridge_is_anywhere() -> None:
+    found = model("meet", SPLIT, {}, jitsi_features_off=["bridge"])
+    assert found["bridges"] == []
+    assert "remote_bridges" not in found["features"]
+
+
+def test_a_long_name_is_refused() -> None:
+    assert bridge_name("x" * 50) == "x" * 50
+    with pytest.raises(ModelError, match="1 to 50"):
+        bridge_name("x" * 51)
+
+
+@pytest.mark.parametrize(
+    ("candidates", "found"),
+    [
+        (["", "meet.example.org", "192.0.2.1", "192.0.2.2"], "192.0.2.1"),
+        (["127.0.0.1", "0.0.0.0", "fe80::1", "2001:db8::1"], "2001:db8::1"),
+        (["localhost", ""], ""),
+    ],
+)
+def test_an_address_is_what_others_reach(candidates: list[str], found: str) -> None:
+    assert first_address(candidates) == found
