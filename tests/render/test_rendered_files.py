@@ -117,8 +117,30 @@ def test_the_hosts_file_says_what_the_model_says(rendered: Path, model: dict[str
 
 def test_a_hostile_secret_arrives_unharmed_in_lua(rendered: Path) -> None:
     read = prosody(rendered / "secrets.cfg.lua")
-    own = {"app_secret": HOSTILE, "external_service_secret": TURN_SECRET}
-    assert read == {"*": {}, DOMAIN: {"kind": "VirtualHost", **own}}
+    turn = {"external_service_secret": TURN_SECRET}
+    assert read == {
+        "*": {},
+        DOMAIN: {"kind": "VirtualHost", "app_secret": HOSTILE, **turn},
+        f"metadata.{DOMAIN}": {
+            "kind": "Component",
+            "component": "room_metadata_component",
+            **turn,
+        },
+    }
+
+
+def test_all_that_tell_of_turn_have_the_secret_of_its_credentials(
+    rendered: Path, model: dict[str, Any]
+) -> None:
+    """A browser meets nobody with a server of which it has no credentials."""
+    telling = {
+        name
+        for name, host in model["prosody"]["hosts"].items()
+        if "external_services" in host["modules"]
+        or host.get("component") == "room_metadata_component"
+    }
+    read = prosody(rendered / "secrets.cfg.lua")
+    assert {name for name in read if "external_service_secret" in read[name]} == telling
 
 
 def test_a_hostile_password_arrives_unharmed_in_hocon(rendered: Path) -> None:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+# As it is called for tests, in jitsi-meet's react/features/prejoin/components/web/Prejoin.tsx
+_ENTER = "prejoin.joinMeeting"
 _PERIOD = 0.25  # seconds between two readings of what has arrived
 _MEDIA = (
     "--use-fake-device-for-media-stream",
@@ -145,6 +147,15 @@ class Window:
         except Error as error:  # its words have the address, and with it the token
             reason = str(error).split(" at http")[0].split("\n")[0]
             raise Broken(f"the page does not open: {reason}") from None
+
+    async def enter(self) -> None:
+        """Click what the page before the meeting has for it. Raises NoAnswer."""
+        from playwright.async_api import Error  # noqa: PLC0415
+
+        try:
+            await self.page.get_by_test_id(_ENTER).click(timeout=self.patience * 1000)
+        except Error:  # its words have the address, and with it the token
+            raise NoAnswer("the way in on the page before the meeting", self.patience) from None
 
     async def wait_for_page(self, path: str) -> str:
         """Until it shows what is at this path, and its address then. Raises NoAnswer."""

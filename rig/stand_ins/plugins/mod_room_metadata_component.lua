@@ -1,21 +1,49 @@
 -- Stand-in (test double) for Jitsi's mod_room_metadata_component: not Jitsi's code.
--- Tells everybody in a meeting what a moderator, or whoever another module lets, sets for it.
+-- Tells everybody in a meeting what a moderator, or whoever another module lets, sets for it, and who
+-- enters it which servers of STUN and TURN there are.
 local json = require "util.json";
 local st = require "util.stanza";
 local util = module:require "util";
 
 module:depends("jitsi_session");
 
+local get_services = module:depends("external_services").get_services;
+
 local namespace = "http://jitsi.org/jitmeet";
 
-local function tell(room)
-	local news = json.encode { type = "room_metadata", metadata = room.jitsiMetadata };
+local function tell(address, metadata)
+	local news = json.encode { type = "room_metadata", metadata = metadata };
+	module:send(st.message({ from = module.host, to = address })
+		:tag("json-message", { xmlns = namespace }):text(news):up());
+end
+
+local function tell_all(room)
 	for _, occupant in room:each_occupant() do
-		local message = st.message({ from = module.host, to = occupant.jid })
-			:tag("json-message", { xmlns = namespace }):text(news):up();
-		room:route_stanza(message);
+		tell(occupant.jid, room.jitsiMetadata);
 	end
 end
+
+-- Clients go by these from then on, and no longer by those that they asked for.
+local function known_services()
+	local services = {};
+	for _, each in ipairs(get_services()) do
+		table.insert(services, {
+			type = each.type, transport = each.transport, host = each.host,
+			port = each.port and ("%d"):format(each.port), username = each.username,
+			password = each.password, restricted = each.restricted and "1" or nil,
+		});
+	end
+	return services;
+end
+
+-- Before their own presence, by which they are inside
+module:context(module:get_option_string("muc_component")):hook("muc-occupant-pre-join", function (event)
+	local metadata = { services = known_services() };
+	for key, value in pairs(event.room.jitsiMetadata or {}) do
+		metadata[key] = value;
+	end
+	tell(event.stanza.attr.from, metadata);
+end, -1000);
 
 -- What to store: the order's data, what another module makes of it, or nil where neither allows it.
 local function allowed(order, room, occupant, session)
@@ -48,7 +76,7 @@ module:hook("message/host", function (event)
 	end
 	room.jitsiMetadata = room.jitsiMetadata or {};
 	room.jitsiMetadata[order.key] = data;
-	tell(room);
+	tell_all(room);
 	return true;
 end);
 

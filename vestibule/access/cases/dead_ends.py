@@ -13,7 +13,7 @@ from ..scene import Scene, room_is_open
 from ..tokens import from_now
 from ..xmpp import Room, fresh_name
 from .case import Case
-from .meeting import arrival
+from .meeting import AT_ONCE, arrival
 from .web import is_page
 
 LEADS_ON = "says why, and leads on"
@@ -108,7 +108,7 @@ def end_up(end: str, token: Callable[[Scene], str]) -> Attempt:
 
     async def attempt(scene: Scene) -> str:
         wrong = token(scene)
-        async with arrival(scene, wrong, "de") as window:
+        async with arrival(scene, wrong, "de", **AT_ONCE) as window:
             address = await window.wait_for_page(f"{_FOLDER}/{end}")
             words = browser.Words(await window.page.content())
         if wrong in address or "jwt" in address or wrong in "".join(words.links):

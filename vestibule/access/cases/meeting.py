@@ -15,8 +15,8 @@ from .case import Case
 
 MEET = "see and hear each other"
 ARRIVES = "arrives, without an error"
-# Jitsi's page before the meeting waits for a click
-_AT_ONCE: dict[str, Any] = {"prejoinConfig.enabled": False}
+# Past the page before the meeting, for which a client starts without microphone and camera
+AT_ONCE: dict[str, Any] = {"prejoinConfig.enabled": False}
 _SHOWN = 300  # characters
 _ON_BRIDGE: dict[str, Any] = {"p2p.enabled": False}
 
@@ -29,7 +29,7 @@ def link(scene: Scene, token: str = "", **config: Any) -> str:
         domain=door.domain,
         room=room.name,
         port=door.port,
-        config={**_AT_ONCE, **config},
+        config=config,
     )
 
 
@@ -37,12 +37,17 @@ def link(scene: Scene, token: str = "", **config: Any) -> str:
 async def arrival(
     scene: Scene, token: str = "", language: str = "en", **config: Any
 ) -> AsyncIterator[Window]:
-    """Somebody who has opened the link in a browser, with a token that opens the room, or this."""
+    """Somebody who has opened the link in a browser and said that they want in.
+
+    They have a token that opens the room, or this one.
+    """
     if scene.entrance.browser is None:
         raise Broken("there is no browser")
     async with scene.entrance.browser.window(language) as window:
         try:
             await window.open(link(scene, token, **config))
+            if config.keys().isdisjoint(AT_ONCE):
+                await window.enter()
             yield window
         except NoAnswer as none:
             _refuse_faults(window)  # which tell more than that nobody came

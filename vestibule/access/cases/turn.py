@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import ipaddress
+import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
+from xml.etree import ElementTree as ET
 
 from .. import stun
 from ..attempts import Attempt
@@ -18,6 +21,7 @@ from ..turn import TLS, UDP, Credentials, Service, TurnClient, talk
 from ..xmpp import SERVICES, Refused, Stage, element, qualified
 from .case import Case, Refusal
 
+JITMEET = "http://jitsi.org/jitmeet"
 NAMED = "is named"
 RELAYS = "relays"
 LOCAL = "jvb"  # the name of the bridge beside the signalling
@@ -41,23 +45,21 @@ _TYPES = {(UDP, "turn"), (TLS, "turns"), (UDP, "stun")}
 WEB, ON_443 = "web", "turn_on_443"
 
 
+def _service(said: Mapping[str, Any]) -> Service:
+    name, password, port = said.get("username"), said.get("password"), str(said.get("port", ""))
+    return Service(
+        said.get("type", ""),
+        said.get("transport", ""),
+        said.get("host", ""),
+        int(port) if port.isdigit() else 0,
+        Credentials(name, password) if name and password else None,
+    )
+
+
 async def services(somebody: Participant, host: str) -> list[Service]:
     """The servers that ``host`` names to somebody who has logged in there, as clients ask."""
     answer = await somebody.request("get", host, element("services", {"xmlns": SERVICES}))
-    found = []
-    for each in answer.iter(qualified(SERVICES, "service")):
-        name, password = each.get("username"), each.get("password")
-        port = each.get("port", "")
-        found.append(
-            Service(
-                each.get("type", ""),
-                each.get("transport", ""),
-                each.get("host", ""),
-                int(port) if port.isdigit() else 0,
-                Credentials(name, password) if name and password else None,
-            )
-        )
-    return found
+    return [_service(each.attrib) for each in answer.iter(qualified(SERVICES, "service"))]
 
 
 @contextlib.asynccontextmanager
@@ -90,12 +92,36 @@ def _relay_server(entrance: Entrance, named: Iterable[Service], way: str) -> Ser
     raise Refused(Stage.REQUEST, "not-named", f"no TURN server over {way}")
 
 
-def hear_of(*, guest: bool) -> Attempt:
-    """Ask for STUN and TURN servers, and look whether all of them are this one's."""
+def _said_in(stanza: ET.Element) -> list[Any] | None:
+    """The servers in a message about the metadata of a room, None in any other."""
+    try:
+        said = json.loads(stanza.findtext(qualified(JITMEET, "json-message")) or "{}")
+    except ValueError:
+        return None
+    metadata = said.get("metadata") if isinstance(said, dict) else None
+    found = metadata.get("services") if isinstance(metadata, dict) else None
+    return found if isinstance(found, list) else None
+
+
+async def told_in_the_room(entrance: Entrance) -> list[Service]:
+    """What somebody is told who enters a room, by which a client goes from then on.
+
+    Upstream: resources/prosody-plugins/mod_room_metadata_component.lua.
+    """
+    room = entrance.room()
+    async with entrance.enter(room, entrance.token(room)) as somebody:
+        message = await somebody.wait_for(
+            lambda stanza: _said_in(stanza) is not None, "the servers among the room's metadata"
+        )
+        return [_service(each) for each in _said_in(message) or []]
+
+
+def hear_of(ask: Callable[[Entrance], Awaitable[list[Service]]]) -> Attempt:
+    """Be told of STUN and TURN servers, and look whether all of them are this one's."""
 
     async def attempt(scene: Scene) -> str:
         entrance = scene.entrance
-        named = await _named(entrance, guest=guest)
+        named = await ask(entrance)
         expected = {(*each, entrance.domain) for each in _TYPES}
         if ON_443 in entrance.features:
             expected.add((TLS, "turns", _name(entrance)))
@@ -273,9 +299,13 @@ TURN = (
     Case(
         "turn_is_announced",
         "TURN server for who has logged in",
-        {"token": hear_of(guest=False), "guest": hear_of(guest=True)},
+        {
+            "token": hear_of(_named),
+            "guest": hear_of(functools.partial(_named, guest=True)),
+            "in the room": hear_of(told_in_the_room),
+        },
         outcome=NAMED,
-        needs={"guest": "guests"},
+        needs={"guest": "guests", "in the room": "metadata"},
     ),
     Case(
         "turn_relays",
