@@ -19,6 +19,8 @@ from urllib.parse import unquote, urlsplit
 import jwt
 import pytest
 import segno
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from vestibule.command import qr
 from vestibule.command.command_line import main
@@ -30,6 +32,13 @@ ROOT = Path(__file__).resolve().parents[2]
 SECRET = "4Zx8k2Qv9LmT4rB7wYc1NfH6uKp3Jd5S"
 DOMAIN = "meet.example.org"
 TIMES = ("iat", "nbf", "exp")
+OTHER = "m7Hq2ZcX0vRt5LwKpB8nYd3JfG6sQe1uTxA"
+RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+PUBLIC = (
+    RSA.public_key()
+    .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    .decode()
+)
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -108,6 +117,18 @@ PLAYED = {
         ["-e", "tenant=acme"],
     ),
     "templates": ("jitsi_token_issuer: '{{ jitsi_domain }}'\n", [], []),
+    "keys": (
+        f"""\
+jitsi_token_issuers: [vestibule, acme, idp]
+jitsi_token_mint_kid: app
+jitsi_token_keys:
+  - {{kid: other, algorithm: HS256, secret: {OTHER}, issuers: [vestibule]}}
+  - {{kid: app, algorithm: HS256, secret_name: token_secret, issuers: [acme]}}
+  - {{kid: idp, algorithm: RS256, issuers: [idp], public_key: {json.dumps(PUBLIC)}}}
+""",
+        [],
+        [],
+    ),
     "a secret of one's own": ("jitsi_token_secret: Wq7mZx2Lk9Rt4Vb8Nc3Hd6Jf5Gs1Yp0K\n", [], []),
 }
 
@@ -151,6 +172,9 @@ def test_the_link_is_that_of_the_playbook(
         for name_of_time in TIMES:
             del claims[name_of_time]
     assert both[0] == both[1]
+    headers = [jwt.get_unverified_header(each.partition("jwt=")[2]) for each in (link, other[0])]
+    assert headers[0] == headers[1]
+    assert headers[0].get("kid") == ("app" if name == "keys" else None)
     # With one time, the same secret signs the same
     secret = "Wq7mZx2Lk9Rt4Vb8Nc3Hd6Jf5Gs1Yp0K" if "own" in name else SECRET
     for each in (link, other[0]):
@@ -654,6 +678,98 @@ def test_the_token_is_no_argument(run: Run) -> None:
     code, _, err = run("explain-token", token())
     assert code == 2
     assert "unrecognized arguments" in err
+
+
+# Keys
+
+
+def with_keys(inventory: Path, *keys: dict[str, Any], **more: Any) -> None:
+    with (inventory / "group_vars/all.yml").open("a") as file:
+        json_of = {"jitsi_token_keys": list(keys), **more}
+        file.writelines(f"{name}: {json.dumps(value)}\n" for name, value in json_of.items())
+
+
+APP = {"kid": "app", "algorithm": "HS256", "secret": OTHER}
+NAMED = {"kid": "named", "algorithm": "HS256", "secret_name": "token_key_1"}
+IDP = {"kid": "idp", "algorithm": "RS256", "public_key": PUBLIC, "issuers": ["idp"]}
+
+
+def test_with_keys_the_one_secret_is_not_looked_for(run: Run, inventory: Path) -> None:
+    with_keys(inventory, APP)
+    (inventory / ".secrets/meet.yml").unlink()
+    (inventory / ".secrets").rmdir()
+    code, out, err = run("mint", "--room", "a")
+    assert (code, err) == (0, "")
+    header = jwt.get_unverified_header(out.partition("jwt=")[2].strip())
+    assert header["kid"] == "app"
+    assert run("explain-token", stdin=out)[0] == 0
+    assert not (inventory / ".secrets").exists()
+
+
+def test_a_named_secret_is_read_and_never_made(run: Run, inventory: Path) -> None:
+    with_keys(inventory, NAMED)
+    store = inventory / ".secrets/meet.yml"
+    before = store.read_bytes()
+    code, out, err = run("mint", "--room", "a")
+    assert (code, out) == (1, "")
+    assert "has no token_key_1, and only a deployment makes one" in err
+    assert store.read_bytes() == before
+    store.write_bytes(before + f"token_key_1: {OTHER}\n".encode())
+    code, out, _ = run("mint", "--room", "a")
+    assert code == 0
+    jwt.decode(out.partition("jwt=")[2].strip(), OTHER, ["HS256"], audience="jitsi")
+
+
+def test_public_keys_mint_nothing(run: Run, inventory: Path) -> None:
+    with_keys(inventory, IDP, jitsi_token_issuers=["vestibule", "idp"])
+    code, out, err = run("mint", "--room", "a")
+    assert (code, out) == (1, "")
+    assert "jitsi_token_keys has no key that mints" in err
+
+
+def test_each_key_is_explained(run: Run, inventory: Path) -> None:
+    with_keys(inventory, APP, IDP, jitsi_token_issuers=["vestibule", "idp"])
+    code, out, _ = run("explain-token", stdin=token(secret=OTHER, kid="app"))
+    assert code == 0
+    assert "It was signed with the key app." in out
+    claims = jwt.decode(token(issuer="idp"), options={"verify_signature": False})
+    code, out, _ = run("explain-token", stdin=jwt.encode(claims, RSA, "RS256", {"kid": "idp"}))
+    assert code == 0
+    assert "It was signed with the key idp." in out
+    code, out, _ = run("explain-token", stdin=token(secret=OTHER, kid="gone"))
+    assert code == 1
+    assert "refuses it at the login: Unknown kid" in out
+    assert 'has no key with the kid "gone"' in out
+    code, out, _ = run("explain-token", stdin=token())  # of the one secret, which signs no more
+    assert code == 1
+    assert "Invalid signature" in out
+
+
+def test_a_revoked_token_is_said_to_be_one(run: Run, inventory: Path) -> None:
+    with_keys(inventory, jitsi_token_revoked={"users": ["u-17"]})
+    code, out, _ = run("explain-token", stdin=token(user={"id": "u-17"}))
+    assert code == 1
+    assert f"{DOMAIN} refuses it at the login: Token revoked." in out
+    assert 'It is "u-17", which is in jitsi_token_revoked: users.' in " ".join(out.split())
+    assert run("explain-token", stdin=token(user={"id": "u-18"}))[0] == 0
+
+
+def test_of_a_provider_it_cannot_be_said(run: Run, inventory: Path) -> None:
+    with_keys(
+        inventory,
+        jitsi_token_issuers=["vestibule", "idp"],
+        jitsi_token_jwks_url="https://id.example.org/keys.json",
+        jitsi_token_jwks_issuers=["idp"],
+    )
+    claims = jwt.decode(token(issuer="idp"), options={"verify_signature": False})
+    given = jwt.encode(claims, RSA, "RS256", {"kid": "any"})
+    code, out, _ = run("explain-token", stdin=given)
+    assert code == 1
+    assert out.startswith(f"Whether {DOMAIN} lets it in cannot be said here")
+    assert " NO " not in out
+    said = json.loads(run("explain-token", "--json", stdin=given)[1])
+    assert (said["enters"], said["reason"], said["signed_here"]) == (None, None, None)
+    assert run("explain-token", stdin=token())[0] == 0
 
 
 @pytest.mark.parametrize("command", [[], ["mint"], ["explain-token"]])

@@ -26,7 +26,16 @@ from vestibule.access.transports import WebSocketTransport
 from vestibule.access.xmpp import Refused, Room, Stage
 from vestibule.model.compiler import build_model
 from vestibule.model.features import load_features
-from vestibule.tokens.verdict import Key, Rules, Verdict, judge, nodeprep, rules_of
+from vestibule.tokens.verdict import (
+    Key,
+    Revoked,
+    Rules,
+    Verdict,
+    judge,
+    keys_of,
+    nodeprep,
+    rules_of,
+)
 
 DOMAIN = "meet.example.org"
 SECRET = "4Zx8k2Qv9LmT4rB7wYc1NfH6uKp3Jd5S"
@@ -35,8 +44,17 @@ NOW = 1796000000
 
 
 def rules(**options: Any) -> Rules:
+    model = model_of(**options)
+    return rules_of(model, keys_of(model["options"], {"": SECRET}))
+
+
+def model_of(**options: Any) -> Any:
     given = {"jitsi_domain": DOMAIN, **{f"jitsi_{name}": each for name, each in options.items()}}
-    return rules_of(build_model(load_features(), given), [Key(SECRET)])
+    return build_model(load_features(), given)
+
+
+def options_of(**options: Any) -> dict[str, Any]:
+    return dict(model_of(**options)["options"])
 
 
 # The access cases: the server is played by the verdict
@@ -209,7 +227,10 @@ ODD: dict[str, tuple[Rules, Callable[[], str], str]] = {
     "crit null": (PLAIN, lambda: token({**HEADER, "crit": None}), "Invalid token"),
     "kid of somewhere": (PLAIN, lambda: token({**HEADER, "kid": "other"}), ""),
     "kid a path": (PLAIN, lambda: token({**HEADER, "kid": "../../etc/passwd"}), ""),
-    "kid a list": (PLAIN, lambda: token({**HEADER, "kid": ["a"]}), ""),
+    "kid a list": (PLAIN, lambda: token({**HEADER, "kid": ["a"]}), "Invalid kid"),
+    "kid null": (PLAIN, lambda: token({**HEADER, "kid": None}), "Invalid kid"),
+    "kid of 256 bytes": (PLAIN, lambda: token({**HEADER, "kid": "ä" * 128}), ""),
+    "kid of 258 bytes": (PLAIN, lambda: token({**HEADER, "kid": "ä" * 129}), "Invalid kid"),
     "header twice alg": (
         PLAIN,
         lambda: literal(json.dumps(claims()), '{"alg":"none","typ":"JWT","alg":"HS256"}'),
@@ -253,7 +274,8 @@ ODD: dict[str, tuple[Rules, Callable[[], str], str]] = {
     # Issuer and audience
     "iss a number": (PLAIN, lambda: token(iss=1), "iss must be string"),
     "iss with a space": (PLAIN, lambda: token(iss="vestibule "), "iss"),
-    "aud a list of two": (PLAIN, lambda: token(aud=["jitsi", "other"]), "aud"),
+    "aud a list of two": (PLAIN, lambda: token(aud=["jitsi", "other"]), ""),
+    "aud a list of others": (PLAIN, lambda: token(aud=["other", 5]), "aud"),
     "aud true": (PLAIN, lambda: token(aud=True), "aud"),
     "aud in capitals": (PLAIN, lambda: token(aud="JITSI"), "aud"),
     # Rooms
@@ -420,7 +442,7 @@ KEYS = (
     Key(OTHER, kid="new", valid_from=NOW - 100, issuers=("vestibule",), tenants=("acme",)),
     Key(pem(OWN), "RS256", "idp", issuers=("idp",)),
 )
-MANY = replace(OF_TENANTS, keys=KEYS, issuers=("vestibule", "idp"), lists_of_audiences=True)
+MANY = replace(OF_TENANTS, keys=KEYS, issuers=("vestibule", "idp"))
 
 
 def signed_by_rsa(kid: str, **changes: Any) -> str:
@@ -433,17 +455,27 @@ def signed_by_rsa(kid: str, **changes: Any) -> str:
         (lambda: token({**HEADER, "kid": "old"}), NOW, ""),
         (token, NOW, ""),  # without kid all are tried
         (lambda: token({**HEADER, "kid": "new"}), NOW, "Invalid signature"),
-        (lambda: token({**HEADER, "kid": "gone"}), NOW, "Invalid signature"),
-        (lambda: token({**HEADER, "kid": "old"}), NOW + 100, "Invalid signature"),
+        (lambda: token({**HEADER, "kid": "gone"}), NOW, "Unknown kid"),
+        (lambda: token({**HEADER, "kid": "old"}), NOW + 100, "Key not valid now"),
+        (token, NOW + 100, "Invalid signature"),  # another of that algorithm counts
         (lambda: token({**HEADER, "kid": "new"}, OTHER, sub="acme"), NOW, ""),
-        (lambda: token({**HEADER, "kid": "new"}, OTHER, sub="globex"), NOW, "tenant of this key"),
-        (lambda: token({**HEADER, "kid": "new"}, OTHER, sub="*"), NOW, "tenant of this key"),
-        (lambda: token({**HEADER, "kid": "new"}, OTHER, sub="acme"), NOW - 101, "Invalid sig"),
+        (lambda: token({**HEADER, "kid": "new"}, OTHER, sub="globex"), NOW, "tenant of the key"),
+        (lambda: token({**HEADER, "kid": "new"}, OTHER, sub="*"), NOW, "tenant of the key"),
+        (lambda: token({**HEADER, "kid": "new"}, OTHER, sub="acme"), NOW - 101, "Key not valid"),
         (lambda: token({**HEADER, "kid": "new"}, OTHER, sub="acme", iss="idp"), NOW, "'iss'"),
         (lambda: signed_by_rsa("idp", iss="idp"), NOW, ""),
         (lambda: signed_by_rsa("idp"), NOW, "'iss'"),
-        (lambda: signed_by_rsa("old", iss="idp"), NOW, "Invalid signature"),
-        (lambda: token({**HEADER, "kid": "idp"}, pem(OWN), iss="idp"), NOW, "Invalid signature"),
+        (lambda: signed_by_rsa("old", iss="idp"), NOW, "incorrect alg"),
+        (lambda: token({**HEADER, "kid": "idp"}, pem(OWN), iss="idp"), NOW, "incorrect alg"),
+        (lambda: signed_by_rsa("idp", iss="idp", exp=NOW - 29), NOW, ""),  # the leeway
+        (lambda: _other_end(signed_by_rsa("idp", iss="idp")), NOW, "Invalid signature"),
+        (
+            lambda: token(
+                {**HEADER, "kid": "new"}, OTHER, sub="acme", context={"tenant": "globex"}
+            ),
+            NOW,
+            "tenant of the key",
+        ),
         (lambda: token(aud=["other", "jitsi"]), NOW, ""),
         (lambda: token(aud=["other"]), NOW, "'aud'"),
     ],
@@ -452,6 +484,147 @@ def test_keys_sign_for_their_own(make: Callable[[], str], at: int, words: str) -
     verdict = judge(make(), MANY, at)
     assert words in verdict.reason
     assert verdict.enters == (not words), verdict.reason
+
+
+def test_what_the_keys_of_a_model_are() -> None:
+    given = {
+        "features": ["tenants"],
+        "token_issuers": ["vestibule", "idp"],
+        "token_keys": [
+            {"kid": "app", "algorithm": "HS256", "secret_name": "token_app", "tenants": ["acme"]},
+            {
+                "kid": "idp",
+                "algorithm": "RS384",
+                "public_key": pem(OWN),
+                "issuers": ["idp"],
+                "not_before": "2026-01-01T00:00:00Z",
+                "not_after": "2199-01-01T00:00:00Z",
+            },
+        ],
+    }
+    both = ("vestibule", "idp")
+    assert keys_of(options_of(**given), {"app": SECRET}) == [
+        Key(SECRET, "HS256", "app", both, ("acme",)),
+        Key(pem(OWN), "RS384", "idp", ("idp",), (), 1767225600, 7226582400),
+    ]
+
+
+def test_without_keys_the_one_secret_signs_for_all_but_the_provider() -> None:
+    options = options_of(**PROVIDED)
+    assert keys_of(options, {"": SECRET}) == [Key(SECRET, issuers=("vestibule",))]
+
+
+def test_a_key_of_a_tenant_opens_no_room_of_another() -> None:
+    own = replace(MANY, domain_verification=False)
+    acme = token({**HEADER, "kid": "new"}, OTHER, sub="acme")
+    assert judge(acme, own, NOW).rooms == 'the room "standup" of the tenant "acme"'
+    assert judge(acme, own, NOW, "standup", "acme").enters
+    for tenant in ("", "globex"):
+        assert judge(acme, own, NOW, "standup", tenant).reason == "Room and token mismatched"
+
+
+def test_an_ended_key_says_when_it_ended() -> None:
+    for header in ({**HEADER, "kid": "old"}, HEADER):
+        verdict = judge(token(header), MANY, NOW + 100)
+        assert verdict.ours
+        words = [each.words for each in verdict.findings if each.claim == "kid"]
+        assert words == ["The key old counted until now (2026-11-30 00:55 UTC)."]
+
+
+def test_a_kid_of_nobody_leaves_the_key_without_one() -> None:
+    (said,) = (
+        each
+        for each in judge(token({**HEADER, "kid": "other"}), PLAIN, NOW).findings
+        if each.claim == "kid"
+    )
+    assert (said.fits, said.words) == (
+        None,
+        'No key has the kid "other", and the key of this deployment has none.',
+    )
+
+
+# Revocation
+
+REVOKED = replace(
+    MANY,
+    revoked=Revoked(kids=("old",), jtis=("t-1", "7"), users=("u-17",), issued_before=NOW - 60),
+)
+
+
+@pytest.mark.parametrize(
+    ("header", "changes", "claim"),
+    [
+        ({"kid": "new"}, {}, ""),
+        ({"kid": "old"}, {}, "kid"),
+        ({}, {}, "kid"),  # of the key, whatever the header names
+        ({"kid": "new"}, {"jti": "t-1"}, "jti"),
+        ({"kid": "new"}, {"jti": 7}, "jti"),
+        ({"kid": "new"}, {"jti": 7.0}, "jti"),
+        ({"kid": "new"}, {"jti": 7.5}, ""),
+        ({"kid": "new"}, {"jti": ["t-1"]}, ""),
+        ({"kid": "new"}, {"context": {"user": {"id": "u-17"}}}, "context.user.id"),
+        ({"kid": "new"}, {"context": {"user": {"id": "U-17"}}}, ""),
+        ({"kid": "new"}, {"context": ABSENT, "user_id": "u-17"}, "user_id"),
+        ({"kid": "new"}, {"user_id": "u-17"}, ""),  # there is a context
+        ({"kid": "new"}, {"iat": NOW - 61}, "iat"),
+        ({"kid": "new"}, {"iat": NOW - 60}, ""),
+        ({"kid": "new"}, {"iat": ABSENT}, "iat"),
+    ],
+)
+def test_what_is_revoked_counts_no_more(
+    header: dict[str, Any], changes: dict[str, Any], claim: str
+) -> None:
+    secret = OTHER if header.get("kid") == "new" else SECRET
+    sub = "acme" if secret == OTHER else DOMAIN
+    verdict = judge(token({**HEADER, **header}, secret, sub=sub, **changes), REVOKED, NOW)
+    assert verdict.reason == ("Token revoked" if claim else "")
+    refused = [each for each in verdict.findings if each.fits is False]
+    assert [each.claim for each in refused] == ([claim] if claim else [])
+    assert all("jitsi_token_revoked" in each.words for each in refused)
+
+
+def test_what_a_model_revokes() -> None:
+    given = {"jtis": ["t-1"], "users": ["u"], "issued_before": "2026-01-01T00:00:00Z"}
+    assert rules(token_revoked=given).revoked == Revoked((), ("t-1",), ("u",), 1767225600)
+
+
+# Of the identity provider
+
+PROVIDED: dict[str, Any] = {
+    "features": ["tenants"],
+    "token_issuers": ["vestibule", "idp"],
+    "token_jwks_url": "https://id.example.org/keys.json",
+    "token_jwks_issuers": ["idp"],
+    "token_jwks_tenants": ["acme"],
+    "token_revoked": {"kids": ["stolen"]},
+}
+OF_PROVIDER: dict[str, Any] = {"iss": "idp", "sub": "acme"}
+
+
+def test_keys_of_the_provider_are_on_the_server_only() -> None:
+    verdict = judge(signed_by_rsa("any", **OF_PROVIDER), rules(**PROVIDED), NOW)
+    assert (verdict.enters, verdict.reason, verdict.ours) == (False, "", False)
+    assert verdict.is_open
+    assert [each for each in verdict.findings if each.fits is False] == []
+    (words,) = (each.words for each in verdict.findings if each.claim == "signature")
+    assert "on the server only, so nobody has looked at it" in words
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: signed_by_rsa("any", **{**OF_PROVIDER, "exp": NOW - 60}), "by exp"),
+        (lambda: signed_by_rsa("any", **{**OF_PROVIDER, "sub": "globex"}), "tenant of the key"),
+        (lambda: signed_by_rsa("stolen", **OF_PROVIDER), "Token revoked"),
+        (lambda: signed_by_rsa("any", sub="acme"), "incorrect alg"),
+        (lambda: token(**OF_PROVIDER), "'iss'"),
+        (lambda: token(secret=OTHER, **OF_PROVIDER), "Invalid signature"),
+    ],
+)
+def test_what_no_signature_of_the_provider_could_save(make: Callable[[], str], words: str) -> None:
+    verdict = judge(make(), rules(**PROVIDED), NOW)
+    assert words in verdict.reason
+    assert not (verdict.enters or verdict.is_open)
 
 
 @pytest.mark.parametrize(

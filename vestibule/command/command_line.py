@@ -32,7 +32,8 @@ examples:
   vestibule explain-token --inventory inventory/mine <token.txt
   xclip -out | vestibule explain-token
 
-The exit code is 0 where the token enters, 1 where it is refused, and 2 where that cannot be said.
+The exit code is 0 where the token enters, 1 where it is refused, or is of an identity provider
+whose keys are on the server only, and 2 where nothing can be said of it.
 """
 
 
@@ -221,7 +222,8 @@ def _explain(options: argparse.Namespace) -> int:
     now, domain = time.time(), ""
     if options.inventory:
         found = deployment.find(options.inventory, options.host, tell)
-        rules = verdict.rules_of(found.model, [verdict.Key(found.secret)])
+        keys = verdict.keys_of(found.model["options"], found.secrets)
+        rules = verdict.rules_of(found.model, keys)
         answer, domain = (
             verdict.judge(token, rules, now, options.room, options.tenant),
             found.domain,

@@ -1,9 +1,9 @@
-"""One deployment of an inventory: its model, and the secret that signs its tokens."""
+"""One deployment of an inventory: its model, and the secrets that sign its tokens."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from vestibule.model.compiler import compile_model
 from vestibule.model.features import LOADER
 from vestibule.model.role_variables import OPTIONS, fault, specs
 from vestibule.secret_store import MODE, SecretError, secrets_of
+from vestibule.tokens.key_file import secrets_by_kid
 
 # Variables of which the model is made, as in playbooks/vars/model.yml
 GIVEN = re.compile(
@@ -36,7 +37,13 @@ class Deployment:
 
     host: str
     model: Mapping[str, Any]
-    secret: str = field(repr=False)
+    # By kid; where there are no keys, the one secret has none, and is that of ""
+    secrets: Mapping[str, str] = field(repr=False)
+
+    @property
+    def secret(self) -> str:
+        """What mints, as in playbooks/vars/model.yml; empty where nothing does."""
+        return self.secrets.get(self.model["options"]["token_mint_kid"], "")
 
     @property
     def domain(self) -> str:
@@ -114,8 +121,19 @@ def _compile(
     problem = _fault(variables, root)
     if problem:
         raise CommandError(problem)
-    secret = given.get("jitsi_token_secret") or _kept(host, folder, variables, root)
-    return Deployment(host, model, secret)
+
+    def kept(names: Sequence[str]) -> dict[str, str]:
+        values = _kept(host, folder, variables, root, names) if names else []
+        return dict(zip(names, values, strict=True))
+
+    keys = model["options"]["token_keys"]
+    if keys:
+        names = [key["secret_name"] for key in keys if key["secret_name"]]
+        secrets = secrets_by_kid(keys, given["jitsi_token_keys"], kept(names))
+    else:
+        one = given.get("jitsi_token_secret") or kept(["token_secret"])["token_secret"]
+        secrets = {"": one}
+    return Deployment(host, model, secrets)
 
 
 def _fault(variables: Mapping[str, Any], root: Path) -> str:
@@ -129,8 +147,10 @@ def _fault(variables: Mapping[str, Any], root: Path) -> str:
     return fault(given, [name for name in ours if name in worked_out])
 
 
-def _kept(host: str, folder: Path, variables: Mapping[str, Any], root: Path) -> str:
-    """The secret that the last deployment made or used. Nothing makes one here."""
+def _kept(
+    host: str, folder: Path, variables: Mapping[str, Any], root: Path, names: Sequence[str]
+) -> list[str]:
+    """Secrets that the last deployment made or used. Nothing makes one here."""
     vault: Any = _NoVault()
     try:
         with (folder / ".secrets" / f"{host}.yml").open("rb") as file:
@@ -143,6 +163,6 @@ def _kept(host: str, folder: Path, variables: Mapping[str, Any], root: Path) -> 
         vault = ansible_inventory.vault(root)
     known = {**variables, MODE: "read"}
     try:
-        return secrets_of(host, str(folder), ["token_secret"], vault, known)[0]
+        return secrets_of(host, str(folder), names, vault, known)
     except SecretError as error:
         raise CommandError(str(error)) from None

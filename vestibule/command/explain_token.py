@@ -9,7 +9,7 @@ from dataclasses import asdict
 from urllib.parse import parse_qs, urlsplit
 
 from vestibule.command import CommandError
-from vestibule.tokens.verdict import Finding, Verdict
+from vestibule.tokens.verdict import PROVIDER, Finding, Verdict
 
 LONGEST = 1 << 21  # characters that are read of standard input
 _WIDTH = 96
@@ -51,6 +51,11 @@ def _headline(verdict: Verdict, domain: str) -> str:
         if verdict.enters:
             return "Without --inventory, this is what the token says of itself; nobody verified it."
         return f"Every deployment refuses it: {verdict.reason}."
+    if verdict.is_open:
+        return (
+            f"Whether {domain} lets it in cannot be said here: that hangs on its signature, and"
+            f" keys of {PROVIDER} are on the server only."
+        )
     if verdict.enters:
         role = "as an owner" if verdict.role == "owner" else "as a member"
         return f"{domain} lets it in, {role}, into {verdict.rooms}."
@@ -69,8 +74,11 @@ def _lines(finding: Finding, width: int) -> list[str]:
 
 
 def as_json(verdict: Verdict, domain: str) -> str:
-    """The verdict for programs. Without ``domain`` nobody has judged, and enters is null."""
-    judged = bool(domain) or not verdict.enters
+    """The verdict for programs. Without ``domain`` nobody has judged, and enters is null.
+
+    It is null as well where the signature decides, and nobody here can verify it.
+    """
+    judged = verdict.reason != "" or (bool(domain) and not verdict.is_open)
     return json.dumps(
         {
             "deployment": domain or None,
@@ -80,7 +88,7 @@ def as_json(verdict: Verdict, domain: str) -> str:
             "rooms": verdict.rooms or None,
             "role": verdict.role or None,
             "features": list(verdict.features),
-            "signed_here": verdict.ours if domain else None,
+            "signed_here": verdict.ours if domain and not verdict.is_unseen else None,
             "findings": [asdict(each) for each in verdict.findings],
         },
         ensure_ascii=False,

@@ -70,7 +70,8 @@ def link_for(asked: Mapping[str, Any], deployment: Deployment, spelling: Spellin
         token = mint(
             {"room": request["room"]},
             secret=deployment.secret,
-            issuer=options["token_issuer"],
+            kid=options["token_mint_kid"],
+            issuer=options["token_mint_issuer"],
             audience=options["token_audience"],
             domain=deployment.domain,
             tenant=request["tenant"],

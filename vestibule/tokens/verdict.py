@@ -16,7 +16,7 @@ import re
 import stringprep
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -27,6 +27,7 @@ MAX_BYTES = 8192  # token_guard_max_bytes
 END_OF_TIME = 253402300800  # the year 10000; today in milliseconds is later
 HEALTH_ROOMS = "__jicofo-health-check"  # kept for Jicofo by mod_muc_reserved
 LONGEST_PART = 1023  # bytes, RFC 7622 section 3.3.1
+PROVIDER = "the identity provider (jitsi_token_jwks_url)"
 RECORDING = ("recording", "livestreaming", "transcription", "outbound-call", "sip-outbound-call")
 
 _FORM = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
@@ -35,6 +36,7 @@ _RAW = re.compile(r"[\0-\x08\x0b\x0c\x0e-\x1f]|\\u[fF][fF][fF][eEfF]|[\ufffe\uff
 _OWNERS = ("owner", "moderator", "teacher")
 _DIGESTS = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
 _RSA = ("RS256", "RS384", "RS512")
+_LONGEST_KID = 256  # bytes
 _LONGEST_QUOTE = 64  # characters of a value that are shown
 _ABSENT: Any = object()
 
@@ -50,11 +52,29 @@ class Key:
     tenants: tuple[str, ...] = ()
     valid_from: float | None = None  # seconds since 1970
     valid_until: float | None = None
+    is_provided: bool = False  # of the identity provider, whose keys are on the server only
+
+    def counts(self, now: float) -> bool:
+        """Whether it does at that time."""
+        begun = self.valid_from is None or now >= self.valid_from
+        return begun and (self.valid_until is None or now < self.valid_until)
 
     @property
     def called(self) -> str:
         """The name of the key for people."""
+        if self.is_provided:
+            return PROVIDER
         return f"the key {self.kid}" if self.kid else "the key of this deployment"
+
+
+@dataclass(frozen=True)
+class Revoked:
+    """What makes a token count no more, whatever else it says."""
+
+    kids: tuple[str, ...] = ()
+    jtis: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+    issued_before: float | None = None  # seconds since 1970
 
 
 @dataclass(frozen=True)
@@ -75,6 +95,8 @@ class Rules:
     leeway: int = 30  # seconds, for tokens of HS256
     moderation: str = "presence"  # or token, login: moderation_by of the conference host
     recording_guard: bool = True
+    revoked: Revoked = Revoked()
+    provider: Key | None = None  # for whom keys sign that are on the server only
 
 
 # Of nobody
@@ -83,17 +105,48 @@ _UNBOUNDED = Rules(
 )
 
 
+def keys_of(options: Mapping[str, Any], secrets: Mapping[str, str]) -> list[Key]:
+    """The keys of a compiled model, as in its file of keys.
+
+    ``secrets`` are those of the keys by kid; that of "" signs where there are no keys.
+    """
+    own = tuple(options["token_own_issuers"])
+    return [
+        Key(
+            key["public_key"] or secrets[key["kid"]],
+            key["algorithm"],
+            key["kid"],
+            tuple(key["issuers"]),
+            tuple(key["tenants"]),
+            key["not_before"],
+            key["not_after"],
+        )
+        for key in options["token_keys"]
+    ] or [Key(secrets[""], issuers=own)]
+
+
+def _provider(options: Mapping[str, Any]) -> Key | None:
+    if not options["token_jwks_url"]:
+        return None
+    return Key(
+        "",
+        issuers=tuple(options["token_jwks_issuers"]),
+        tenants=tuple(options["token_jwks_tenants"]),
+        is_provided=True,
+    )
+
+
 def rules_of(model: Mapping[str, Any], keys: Sequence[Key]) -> Rules:
     """The rules of a compiled model, whose keys come from elsewhere."""
     options, features = model["options"], model["features"]
-    issuers = options.get("token_issuers") or [options["token_issuer"]]
-    audiences = options.get("token_audiences") or [options["token_audience"]]
+    revoked = options["token_revoked"]
     conference = model["prosody"]["hosts"][f"conference.{model['names']['domain']}"]
     return Rules(
         domain=model["names"]["domain"],
         keys=tuple(keys),
-        issuers=tuple(issuers),
-        audiences=tuple(audiences),
+        issuers=tuple(options["token_issuers"]),
+        audiences=tuple(options["token_audiences"]),
+        lists_of_audiences=True,
         has_tenants="tenants" in features,
         tenants=tuple(options.get("tenants", ())),
         wildcard_room=options["token_wildcard_room"],
@@ -103,6 +156,13 @@ def rules_of(model: Mapping[str, Any], keys: Sequence[Key]) -> Rules:
         leeway=options["token_leeway"],
         moderation=conference["settings"].get("moderation_by", "presence"),
         recording_guard="recording_guard" in features,
+        revoked=Revoked(
+            tuple(revoked["kids"]),
+            tuple(revoked["jtis"]),
+            tuple(revoked["users"]),
+            revoked["issued_before"],
+        ),
+        provider=_provider(options),
     )
 
 
@@ -123,6 +183,7 @@ class Doors:
     sub: str
     is_pattern: bool
     rules: Rules
+    tenants: tuple[str, ...] = ()  # of its key: rooms of no other tenant, nor without one
 
     def opens(self, room: str, tenant: str = "") -> bool | None:
         """Whether they open this room, named as in its address. None: a pattern decides."""
@@ -130,6 +191,8 @@ class Doors:
         if node is None or of is None or node.startswith(HEALTH_ROOMS):
             return False
         if of and self.rules.tenants and of not in self.rules.tenants:
+            return False
+        if self.tenants and of not in self.tenants:
             return False
         if not self.rules.domain_verification:
             whole = f"[{of}]{node}" if of else node
@@ -150,6 +213,8 @@ class Doors:
         """In words; empty where they open none."""
         if not self.rules.domain_verification or self.sub == "*":
             where = " of every tenant" if self.rules.has_tenants else ""
+            if self.tenants:
+                where = f" of the tenant {_one_of(self.tenants)}"
         elif self.sub == self.rules.domain:
             where = " without a tenant" if self.rules.has_tenants else ""
         elif not self.rules.has_tenants or not self._is_tenant():
@@ -182,6 +247,12 @@ class Verdict:
     features: tuple[str, ...] = ()
     ours: bool = False  # signed with a key of this deployment
     doors: Doors | None = None
+    is_unseen: bool = False  # its key is on the server only, so nobody looked at its signature
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing but that signature can keep it out."""
+        return self.is_unseen and not self.reason
 
 
 def shown(value: object) -> str:
@@ -233,12 +304,13 @@ def judge(token: str, rules: Rules, now: float, room: str = "", tenant: str = ""
         _check_claims(claims, text, our)
     except _Refused:
         return Verdict(False, our.stage, our.reason, tuple(our.findings))
-    # A key of RSA is judged by auth_token alone, which has no leeway
-    leeway = rules.leeway if key is None or key.algorithm in _DIGESTS else 0
     _check_types(claims, our)
-    _check_times(claims, rules, leeway, time, our)
-    _check_type_of_token(header, key, our)
+    _check_times(claims, rules, rules.leeway, time, our)
     _check_issuer(claims, rules, key, our)
+    if key is not None:
+        _check_tenants_of_key(claims, key, our)
+    _check_revoked(claims, rules.revoked, key, time, our)
+    _check_type_of_token(header, our)
     _check_audience(claims, rules, our)
     doors = _check_rooms(claims, rules, key, our)
     if doors is not None and not room:
@@ -254,16 +326,18 @@ def judge(token: str, rules: Rules, now: float, room: str = "", tenant: str = ""
     role = _role(claims, rules, our)
     features = _features(claims, rules, our)
     reach = doors.reach() if doors else ""
+    is_unseen = key is not None and key.is_provided
     return Verdict(
-        enters=not our.reason,
+        enters=not our.reason and not is_unseen,
         stage=our.stage,
         reason=our.reason,
         findings=tuple(our.findings),
         rooms=reach,
         role=role,
         features=features,
-        ours=key is not None,
+        ours=key is not None and not is_unseen,
         doors=doors if our.stage != "login" else None,
+        is_unseen=is_unseen,
     )
 
 
@@ -416,27 +490,44 @@ def _check_key(
     our: _Judge,
 ) -> Key | None:
     algorithm, kid = header["alg"], member(header, "kid")
-    algorithms = sorted({key.algorithm for key in rules.keys})
-    if algorithm not in algorithms:
+    if kid is not _ABSENT and not (isinstance(kid, str) and len(kid.encode()) <= _LONGEST_KID):
+        words = f"It is {shown(kid)}, and has to be text of at most {_LONGEST_KID} bytes."
+        our.fault("kid", "Invalid kid", words)
+        return None
+    # A kid that nobody has leaves the keys without one
+    named = [key for key in rules.keys if kid is not _ABSENT and key.kid == kid]
+    tried = named or [key for key in rules.keys if kid is _ABSENT or key.kid is None]
+    fitting = [key for key in tried if key.algorithm == algorithm]
+    counting = [key for key in fitting if key.counts(now)]
+    signer = next((key for key in fitting if verifies(key, signed, signature)), None)
+    if signer in counting:
+        our.note("signature", f"It was signed with {signer.called}.", fits=True)
+        if kid is not _ABSENT and not named:
+            our.note("kid", f"No key has the kid {shown(kid)}, and {signer.called} has none.")
+        return signer
+    provider = rules.provider
+    if provider and algorithm in _RSA and member(claims, "iss") in provider.issuers:
+        our.note(
+            "signature",
+            f"Keys of {provider.called} are on the server only, so nobody has looked at it.",
+        )
+        return replace(provider, algorithm=algorithm, kid=None if kid is _ABSENT else kid)
+    if not tried:
+        our.fault("kid", "Unknown kid", f"This deployment has no key with the kid {shown(kid)}.")
+        return None
+    if not fitting:
+        algorithms = " and ".join(sorted({key.algorithm for key in tried}))
+        whose = f"the key {shown(kid)} is of" if named else "this deployment takes"
         our.fault(
             "alg",
             "Invalid or incorrect alg",
-            f"It is signed by {shown(algorithm)}, and this deployment takes"
-            f" {' and '.join(algorithms)}.",
+            f"It is signed by {shown(algorithm)}, and {whose} {algorithms}.",
         )
         return None
-    named = [key for key in rules.keys if kid is not _ABSENT and key.kid == kid]
-    unnamed = [key for key in rules.keys if key.kid is None or kid is _ABSENT]
-    for key in named or unnamed:
-        if key.algorithm == algorithm and verifies(key, signed, signature):
-            our.note("signature", f"It was signed with {key.called}.", fits=True)
-            _check_time_of_key(key, now, our)
-            return key
-    if kid is not _ABSENT and not named and not unnamed:
-        our.fault(
-            "kid", "Invalid signature", f"This deployment has no key with the kid {shown(kid)}."
-        )
-        return None
+    if signer or not counting:
+        reason = "Invalid signature" if counting else "Key not valid now"
+        our.fault("kid", reason, _time_of_key(signer or fitting[0], now))
+        return signer
     our.fault(
         "signature",
         "Invalid signature",
@@ -453,13 +544,12 @@ def _whose(claims: Any, rules: Rules) -> str:
     return f", as its sub claim is {shown(said)}" if others else ""
 
 
-def _check_time_of_key(key: Key, now: int, our: _Judge) -> None:
+def _time_of_key(key: Key, now: int) -> str:
     if key.valid_from is not None and now < key.valid_from:
         words = f"{key.called} counts from {moment(key.valid_from, now)}."
-        our.fault("kid", "Invalid signature", words[0].upper() + words[1:])
-    elif key.valid_until is not None and now >= key.valid_until:
-        words = f"{key.called} counted until {moment(key.valid_until, now)}."
-        our.fault("kid", "Invalid signature", words[0].upper() + words[1:])
+    else:
+        words = f"{key.called} counted until {moment(key.valid_until or 0, now)}."
+    return words[0].upper() + words[1:]
 
 
 def verifies(key: Key, signed: str, signature: str) -> bool:
@@ -474,6 +564,8 @@ def verifies(key: Key, signed: str, signature: str) -> bool:
 
     try:
         content = base64.urlsafe_b64decode(signature + "=" * (-len(signature) % 4))
+        if base64.urlsafe_b64encode(content).rstrip(b"=").decode() != signature:
+            return False
         rsa = algorithms.get_default_algorithms()[key.algorithm]
         return bool(rsa.verify(signed.encode(), rsa.prepare_key(key.secret), content))
     except (ValueError, TypeError):
@@ -578,10 +670,9 @@ def _ends(exp: float, now: int) -> str:
     return "ended" if now >= exp else "ends"
 
 
-def _check_type_of_token(header: Any, key: Key | None, our: _Judge) -> None:
+def _check_type_of_token(header: Any, our: _Judge) -> None:
     kind = member(header, "typ")
-    signed_anew = key is None or key.algorithm in _DIGESTS  # mod_token_guard adds what is missing
-    if kind != "JWT" and not (kind is _ABSENT and signed_anew):
+    if kind not in ("JWT", _ABSENT):  # mod_token_guard adds what is missing
         our.fault("typ", "Invalid typ", f'typ in its header is {shown(kind)}, and has to be "JWT".')
 
 
@@ -604,6 +695,53 @@ def _check_issuer(claims: Any, rules: Rules, key: Key | None, our: _Judge) -> No
         )
     elif isinstance(value, str):
         our.note("iss", f"It is {shown(value)}, as this deployment asks.", fits=True)
+
+
+def _check_tenants_of_key(claims: Any, key: Key, our: _Judge) -> None:
+    sub, tenant = member(claims, "sub"), member(member(claims, "context"), "tenant")
+    if not key.tenants or sub is _ABSENT:
+        return
+    for name, value in (("sub", sub), ("context.tenant", tenant)):
+        if isinstance(value, str) and _lower(value) not in key.tenants:
+            our.fault(
+                name,
+                "sub claim is no tenant of the key",
+                f"It is {shown(value)}, and {key.called} signs for {_one_of(key.tenants)} alone.",
+            )
+
+
+def _check_revoked(claims: Any, revoked: Revoked, key: Key | None, now: int, our: _Judge) -> None:
+    """As mod_token_keys, which goes by the kid of the key and not by that of the header."""
+    place = "in jitsi_token_revoked"
+    user = member(member(member(claims, "context"), "user"), "id")
+    of_user = "context.user.id"
+    if member(claims, "context") is _ABSENT:
+        user, of_user = member(claims, "user_id"), "user_id"
+    for claim, value, names, kind in (
+        ("kid", key.kid if key else None, revoked.kids, "kids"),
+        ("jti", _name_of(member(claims, "jti")), revoked.jtis, "jtis"),
+        (of_user, _name_of(user), revoked.users, "users"),
+    ):
+        if value is not None and value in names:
+            our.fault(claim, "Token revoked", f"It is {shown(value)}, which is {place}: {kind}.")
+    before, issued = revoked.issued_before, member(claims, "iat")
+    if before is not None and issued is _ABSENT:
+        our.fault(
+            "iat",
+            "Token revoked",
+            f"It is missing, and {place} is issued_before: every token has to say when it was"
+            " issued.",
+        )
+    elif before is not None and _number(issued) and issued < before:
+        words = f"It is before {moment(before, now)}, issued_before {place}."
+        our.fault("iat", "Token revoked", words)
+
+
+def _name_of(value: Any) -> str | None:
+    """The text of an id, which may be a number, as in Lua."""
+    if _number(value):
+        return f"{float(value):.0f}" if value % 1 == 0 else f"{value:.14g}"
+    return value if isinstance(value, str) else None
 
 
 def _check_audience(claims: Any, rules: Rules, our: _Judge) -> None:
@@ -641,7 +779,8 @@ def _check_rooms(claims: Any, rules: Rules, key: Key | None, our: _Judge) -> Doo
         return None
     regex = member(member(member(claims, "context"), "room"), "regex")
     is_pattern = regex is True or regex == "true"
-    doors = Doors(_lower(room), _lower(sub), is_pattern, rules)
+    tenants = key.tenants if key else ()
+    doors = Doors(_lower(room), _lower(sub), is_pattern, rules, tenants)
     if not rules.wildcard_room and (room == "*" or is_pattern):
         our.fault(
             "room",
@@ -659,12 +798,6 @@ def _check_rooms(claims: Any, rules: Rules, key: Key | None, our: _Judge) -> Doo
             "sub",
             "sub claim names no tenant of this server",
             f"It is {shown(sub)}, and neither {rules.domain} nor in jitsi_tenants.",
-        )
-    elif key and key.tenants and doors.sub not in key.tenants:
-        our.fault(
-            "sub",
-            "sub claim names no tenant of this key",
-            f"It is {shown(sub)}, and {key.called} signs for {_one_of(key.tenants)} alone.",
         )
     return doors
 
