@@ -1,6 +1,8 @@
 -- Stand-in (test double) for Jitsi's mod_room_metadata_component: not Jitsi's code.
 -- Tells everybody in a meeting what a moderator, or whoever another module lets, sets for it, and who
 -- enters it which servers of STUN and TURN there are.
+local filters = require "util.filters";
+local jid = require "util.jid";
 local json = require "util.json";
 local st = require "util.stanza";
 local util = module:require "util";
@@ -10,6 +12,8 @@ module:depends("jitsi_session");
 local get_services = module:depends("external_services").get_services;
 
 local namespace = "http://jitsi.org/jitmeet";
+local muc_user = "http://jabber.org/protocol/muc#user";
+local muc = module:get_option_string("muc_component");
 
 local function tell(address, metadata)
 	local news = json.encode { type = "room_metadata", metadata = metadata };
@@ -37,13 +41,26 @@ local function known_services()
 end
 
 -- Before their own presence, by which they are inside
-module:context(module:get_option_string("muc_component")):hook("muc-occupant-pre-join", function (event)
-	local metadata = { services = known_services() };
-	for key, value in pairs(event.room.jitsiMetadata or {}) do
-		metadata[key] = value;
+local function tell_newcomer(stanza, session)
+	local x = stanza.name == "presence" and not stanza.attr.type and stanza:get_child("x", muc_user);
+	if not x or not x:get_child_with_attr("status", nil, "code", "110") then
+		return stanza;
 	end
-	tell(event.stanza.attr.from, metadata);
-end, -1000);
+	local room = util.get_room_from_jid(util.room_jid_match_rewrite(jid.bare(stanza.attr.from)));
+	if room and jid.host(room.jid) == muc and session.told_of_services ~= room then
+		session.told_of_services = room;
+		local metadata = { services = known_services() };
+		for key, value in pairs(room.jitsiMetadata or {}) do
+			metadata[key] = value;
+		end
+		tell(session.full_jid, metadata);
+	end
+	return stanza;
+end
+
+filters.add_filter_hook(function (session)
+	filters.add_filter(session, "stanzas/out", tell_newcomer, -3);
+end);
 
 -- What to store: the order's data, what another module makes of it, or nil where neither allows it.
 local function allowed(order, room, occupant, session)
