@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
-# As it is called for tests, in jitsi-meet's react/features/prejoin/components/web/Prejoin.tsx
+# As it is called in jitsi-meet's react/features/prejoin/components/web/Prejoin.tsx
 _ENTER = "prejoin.joinMeeting"
 _PERIOD = 0.25  # seconds between two readings of what has arrived
 _MEDIA = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -118,10 +119,11 @@ async def test_a_session_is_what_its_last_token_says(
     server: Server, entrance: Entrance, before: str
 ) -> None:
     """All that a session knows, whatever it was before."""
-    old, new = entrance.room(), entrance.room()
+    old, new, now = entrance.room(), entrance.room(), int(time.time())
 
     def token(room: Room, kind: str) -> str:
-        return entrance.issuer.token(**{"room": room.name, "sub": DOMAIN, **KINDS[kind]})
+        claims = {"room": room.name, "sub": DOMAIN, "iat": now, **KINDS[kind]}
+        return entrance.issuer.token(**claims)
 
     async with contextlib.AsyncExitStack() as stack:
         resumers, newcomers = [], []

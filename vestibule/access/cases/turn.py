@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import ipaddress
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -116,12 +115,13 @@ async def told_in_the_room(entrance: Entrance) -> list[Service]:
         return [_service(each) for each in _said_in(message) or []]
 
 
-def hear_of(ask: Callable[[Entrance], Awaitable[list[Service]]]) -> Attempt:
+def hear_of(*, guest: bool = False, in_room: bool = False) -> Attempt:
     """Be told of STUN and TURN servers, and look whether all of them are this one's."""
 
     async def attempt(scene: Scene) -> str:
         entrance = scene.entrance
-        named = await ask(entrance)
+        ask = told_in_the_room(entrance) if in_room else _named(entrance, guest=guest)
+        named = await ask
         expected = {(*each, entrance.domain) for each in _TYPES}
         if ON_443 in entrance.features:
             expected.add((TLS, "turns", _name(entrance)))
@@ -300,9 +300,9 @@ TURN = (
         "turn_is_announced",
         "TURN server for who has logged in",
         {
-            "token": hear_of(_named),
-            "guest": hear_of(functools.partial(_named, guest=True)),
-            "in the room": hear_of(told_in_the_room),
+            "token": hear_of(),
+            "guest": hear_of(guest=True),
+            "in the room": hear_of(in_room=True),
         },
         outcome=NAMED,
         needs={"guest": "guests", "in the room": "metadata"},
