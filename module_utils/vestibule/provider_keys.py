@@ -34,7 +34,7 @@ from typing import Any
 
 LARGEST = 256 * 1024  # bytes
 MOST = 64  # keys
-LEAST = 2048  # bits of a modulus, RFC 7518, section 3.3
+LEAST, MOST_BITS = 2048, 8192  # of a modulus; RFC 7518, section 3.3, and what verifies in time
 PATIENCE = 20  # seconds for all of it
 _LONGEST = 256  # bytes of a kid
 ALGORITHMS = ("RS256", "RS384", "RS512")
@@ -72,7 +72,15 @@ def pem_of(modulus: int, exponent: int) -> str:
 def _number(said: Any, name: str, kid: str) -> int:
     if not isinstance(said, str) or not _BASE64URL.fullmatch(said):
         raise ProviderError(f"{name} of its key {kid} is no base64url")
-    return int.from_bytes(base64.urlsafe_b64decode(said + "=" * (-len(said) % 4)), "big")
+    try:
+        return int.from_bytes(base64.urlsafe_b64decode(said + "=" * (-len(said) % 4)), "big")
+    except ValueError:
+        raise ProviderError(f"{name} of its key {kid} is no base64url") from None
+
+
+def _is_name(kid: str) -> bool:
+    """Whether it is text of the right length that a line of a log can have."""
+    return kid.isprintable() and 0 < len(kid.encode(errors="replace")) <= _LONGEST
 
 
 def _key(said: Any) -> dict[str, Any] | None:
@@ -92,12 +100,12 @@ def _key(said: Any) -> dict[str, Any] | None:
     if said.get("kty") != "RSA" or not signs or algorithm not in ALGORITHMS:
         return None
     kid = said.get("kid")
-    if not isinstance(kid, str) or not 0 < len(kid.encode()) <= _LONGEST or not kid.isprintable():
+    if not isinstance(kid, str) or not _is_name(kid):
         raise ProviderError(f"one of its keys has no kid of 1 to {_LONGEST} bytes")
     modulus, exponent = (_number(said.get(name), name, kid) for name in ("n", "e"))
-    if modulus.bit_length() < LEAST:
+    if not LEAST <= modulus.bit_length() <= MOST_BITS:
         raise ProviderError(
-            f"its key {kid} has {modulus.bit_length()} bits, and {LEAST} are the least"
+            f"its key {kid} has {modulus.bit_length()} bits, and {LEAST} to {MOST_BITS} are taken"
         )
     if exponent < 3 or exponent % 2 == 0 or exponent.bit_length() > 64 or modulus % 2 == 0:
         raise ProviderError(f"its key {kid} is none of RSA")
@@ -150,11 +158,19 @@ def _at_most(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
+def _trust(authority: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=authority or None)
+    except OSError as error:  # of which ssl.SSLError is one
+        why = error.strerror or "it is no certificate in PEM form"
+        raise ProviderError(f"{authority} cannot be read ({why})") from None
+
+
 def fetch(url: str, authority: str = "", patience: float = PATIENCE) -> bytes:
     """What is there, by the proxy that the environment names, if any. Raises ProviderError."""
     try:
         with _at_most(patience):
-            trust = ssl.create_default_context(cafile=authority or None)
+            trust = _trust(authority)
             opener = urllib.request.build_opener(
                 urllib.request.HTTPSHandler(context=trust), _OverTlsAlone
             )
@@ -176,10 +192,10 @@ def fetch(url: str, authority: str = "", patience: float = PATIENCE) -> bytes:
     return content
 
 
-def text_of(keys: list[dict[str, Any]], issuers: list[str], tenants: list[str]) -> str:
-    """The file with these keys, as ``mod_token_keys`` reads it."""
+def text_of(keys: list[dict[str, Any]], url: str, issuers: list[str], tenants: list[str]) -> str:
+    """The file with these keys, as ``mod_token_keys`` reads it, which leaves ``from`` alone."""
     whose: dict[str, Any] = {"issuers": issuers, **({"tenants": tenants} if tenants else {})}
-    content = {"made_by": "Vestibule", "keys": [{**key, **whose} for key in keys]}
+    content = {"made_by": "Vestibule", "from": url, "keys": [{**key, **whose} for key in keys]}
     return json.dumps(content, indent=1, sort_keys=True) + "\n"
 
 
@@ -235,11 +251,13 @@ def update(wish: dict[str, Any], patience: float = PATIENCE) -> str:
     fetched, good = int(known[1]) if known else 0, False
     try:
         keys = keys_of(fetch(wish["url"], wish["authority"], patience))
-        text = text_of(keys, wish["issuers"], wish["tenants"])
+        text = text_of(keys, wish["url"], wish["issuers"], wish["tenants"])
         if text != before:
             _write(wish["file"], text, 0o640, grp.getgrnam(wish["group"]).gr_gid)
             before = text
         fetched, good = int(time.time()), True
+    except (OSError, LookupError) as error:
+        raise ProviderError(f"{wish['file']} cannot be written ({error})") from None
     finally:
         _write(wish["metrics"], _metrics(_count(before), fetched, good=good), 0o644)
     return f"{len(keys)} keys of {wish['url']} count."

@@ -9,7 +9,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.vestibule import files, provider_keys
 
-_RUNS = ("is-enabled", "is-active")
+_RUNS = ["UnitFileState=enabled", "ActiveState=active", "NeedDaemonReload=no"]
 
 SPEC: dict[str, Any] = {
     "state": {"choices": ["present", "absent", "checked"], "default": "present"},
@@ -25,13 +25,18 @@ SPEC: dict[str, Any] = {
 
 
 def are_there(params: dict[str, Any]) -> bool:
-    """Whether there are keys already, for the same issuers and tenants."""
+    """Whether there are keys already, of the same address, for the same issuers and tenants."""
     try:
-        keys = json.loads(files.read(params["file"]))["keys"]
+        content = json.loads(files.read(params["file"]))
+        keys, url = content["keys"], content["from"]
         whose = [(key["issuers"], key.get("tenants", [])) for key in keys]
     except (ValueError, LookupError, TypeError):
         return False
-    return bool(keys) and all(each == (params["issuers"], params["tenants"]) for each in whose)
+    return (
+        url == params["url"]
+        and bool(keys)
+        and all(each == (params["issuers"], params["tenants"]) for each in whose)
+    )
 
 
 def _fetch(params: dict[str, Any], *, check: bool) -> None:
@@ -40,6 +45,13 @@ def _fetch(params: dict[str, Any], *, check: bool) -> None:
     else:
         os.makedirs(os.path.dirname(params["metrics"]), exist_ok=True)
         provider_keys.update(params)
+
+
+def _runs_as_written(module: AnsibleModule, timer: str) -> bool:
+    """Whether it will fetch, now and after a boot, by the units that lie on the disk."""
+    asked = [each.partition("=")[0] for each in _RUNS]
+    _, said, _ = module.run_command(["systemctl", "show", timer, "--property", ",".join(asked)])
+    return set(_RUNS) <= set(said.split())
 
 
 def run(module: AnsibleModule) -> dict[str, Any]:
@@ -52,13 +64,14 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         return status
 
     if params["state"] == "absent":
-        there = [path for path in (params["file"], params["metrics"]) if os.path.exists(path)]
-        if there:
-            done += [f"removed {path}" for path in there]
+        # The keys themselves go with what else was written, as that can come back
+        metrics = params["metrics"]
+        if os.path.exists(metrics):
+            done.append(f"removed {metrics}")
             if not module.check_mode:
                 systemctl("disable", "--now")
-                for path in there:
-                    files.remove(path)
+                module.run_command(["systemctl", "stop", timer.replace(".timer", ".service")])
+                files.remove(metrics)
         return {"changed": bool(done), "done": done}
     try:
         if params["state"] == "checked" or not are_there(params):
@@ -70,10 +83,11 @@ def run(module: AnsibleModule) -> dict[str, Any]:
             msg=f"The keys of {params['url']} cannot be used: {error}. Look at it from this host,"
             " or put another address into jitsi_token_jwks_url."
         )
-    if params["state"] == "present" and any(systemctl(each) != 0 for each in _RUNS):
+    if params["state"] == "present" and not _runs_as_written(module, timer):
         done.append("timer")
         if not module.check_mode:
-            module.run_command(["systemctl", "enable", "--now", "--quiet", timer], check_rc=True)
+            for words in (["daemon-reload"], ["enable", "--quiet", timer], ["restart", timer]):
+                module.run_command(["systemctl", *words], check_rc=True)
     return {"changed": bool(done), "done": done}
 
 

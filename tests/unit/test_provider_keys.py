@@ -201,9 +201,16 @@ def _of_elliptic_curves() -> bytes:
         pytest.param(jwks(jwk("k" * 257)), "no kid of 1 to 256 bytes", id="a long kid"),
         pytest.param(jwks(jwk("a\nb")), "no kid of 1 to 256 bytes", id="a kid of two lines"),
         pytest.param(jwks(jwk("a", n="?")), "n of its key a is no base64url", id="no number"),
+        pytest.param(jwks(jwk("a", n="A" * 341)), "n of its key a is no base64", id="odd length"),
+        pytest.param(jwks(jwk("a", n="_" * 2000)), "its key a has 12000 bits", id="a giant"),
+        pytest.param(jwks(jwk("\ud800")), "no kid of 1 to 256 bytes", id="half a character"),
         pytest.param(jwks(jwk("a", e="Ag")), "its key a is none of RSA", id="an even exponent"),
         pytest.param(jwks(jwk("a", e="AQ")), "its key a is none of RSA", id="an exponent of 1"),
-        pytest.param(jwks(jwk("a", rsa_key(2, 1024))), "its key a has 1024 bits", id="a short key"),
+        pytest.param(
+            jwks(jwk("a", rsa_key(2, 1024))),
+            "its key a has 1024 bits, and 2048 to 8192 are taken",
+            id="a short key",
+        ),
         pytest.param(
             jwks(*(jwk(str(number)) for number in range(65))), "it has 65 keys", id="many"
         ),

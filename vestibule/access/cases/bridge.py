@@ -8,7 +8,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import websockets
@@ -93,6 +93,16 @@ def open_other_channel(change: Callable[[list[str], Place, Place], str]) -> Atte
         return await open_channel(scene, change(parts, first, second))
 
     return attempt
+
+
+async def ask_channel_for_a_page(scene: Scene) -> str:
+    """Ask at a channel's path as a browser asks for a page: what came would be this server's."""
+    door, place = scene.entrance.door, await scene.first.place(scene.room)
+    path, _, query = channel_target(door, place).partition("?")
+    answer = await browser.fetch(door, path, dict(parse_qsl(query)))
+    if answer.status_code < httpx.codes.BAD_REQUEST:
+        return "shows a page"
+    raise Refused(Stage.HTTP, str(answer.status_code))
 
 
 def _query(place: Place) -> str:
@@ -248,6 +258,7 @@ BRIDGE = (
                 lambda parts, _, second: f"{'/'.join(parts)}?{_query(second)}"
             ),
             "no password": open_other_channel(lambda parts, *_: "/".join(parts)),
+            "for a page": ask_channel_for_a_page,
             "other person": open_other_channel(_renamed(4)),
             "other meeting": open_other_channel(_renamed(3)),
             "other bridge": open_other_channel(_renamed(2)),

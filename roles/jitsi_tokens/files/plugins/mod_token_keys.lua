@@ -37,7 +37,8 @@ local DIGESTS = { RS256 = "sha256", RS384 = "sha384", RS512 = "sha512" };
 local LONGEST_KID = 256; -- bytes
 local LEAST_SECRET = 32; -- bytes
 
-local stamps, contents = {}, {}; -- by path: what it looked like, and what it says
+-- By path: what it looked like, what it says, and what it looked like when it could not be read
+local stamps, contents, failed = {}, {}, {};
 local looked_at; -- the second of the last look
 local all, by_kid, revoked, has_revoked = {}, {}, {}, false;
 
@@ -135,16 +136,16 @@ local function look_at(path)
 	if stamp == stamps[path] then
 		return false;
 	end
-	stamps[path] = stamp;
 	if not stamp and path ~= file then
-		contents[path] = nil;
+		stamps[path], contents[path] = nil, nil;
 		return true;
 	end
 	local ok, content = pcall(read, path);
 	if ok then
-		contents[path] = content;
+		stamps[path], failed[path], contents[path] = stamp, nil, content;
 		module:log("info", "%s has %d keys of tokens", path, #content.keys);
-	else
+	elseif failed[path] ~= (stamp or "none") then -- and is tried again: it may have been for a moment
+		failed[path] = stamp or "none";
 		module:log("error", "%s cannot be used (%s), and what it said before counts", path,
 			(tostring(content):gsub("^%S+:%d+: ", "")));
 	end
