@@ -49,9 +49,10 @@ def test_services_run_and_start_at_boot(host: Host, name: str) -> None:
 def test_a_service_can_do_little_beside_its_work(
     host: Host, has_bridge: bool, pattern: str, below: float
 ) -> None:
-    listed = host.check_output(f"systemctl list-unit-files --plain --no-legend '{pattern}'")
+    # It fails where there is none
+    listed = host.run(f"systemctl list-unit-files --plain --no-legend '{pattern}'").stdout
     units = [line.split()[0] for line in listed.splitlines()]
-    assert units or not has_bridge
+    assert units or ("bridge" in pattern and not has_bridge)
     for unit in units:
         said = host.check_output(f"systemd-analyze security --no-pager {unit}")
         level = re.search(r"Overall exposure level for \S+: ([0-9.]+)", said)
