@@ -58,18 +58,13 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     """What the module does, in check mode what it would do."""
     params = module.params
     timer, done = params["timer"], []
-
-    def systemctl(*words: str) -> int:
-        status: int = module.run_command(["systemctl", *words, "--quiet", timer])[0]
-        return status
-
     if params["state"] == "absent":
         # The keys themselves go with what else was written, as that can come back
         metrics = params["metrics"]
         if os.path.exists(metrics):
             done.append(f"removed {metrics}")
             if not module.check_mode:
-                systemctl("disable", "--now")
+                module.run_command(["systemctl", "disable", "--now", "--quiet", timer])
                 module.run_command(["systemctl", "stop", timer.replace(".timer", ".service")])
                 files.remove(metrics)
         return {"changed": bool(done), "done": done}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 CLIENT = "jabber:client"
@@ -30,6 +32,7 @@ FOCUS = "http://jitsi.org/protocol/focus"
 NICK = "http://jabber.org/protocol/nick"
 SMACKS = "urn:xmpp:sm:3"
 SERVICES = "urn:xmpp:extdisco:2"
+JITMEET = "http://jitsi.org/jitmeet"
 
 MAX_MESSAGE = 256 * 1024  # bytes that one answer of the server may have
 
@@ -135,6 +138,14 @@ def parse(message: str | bytes) -> ET.Element:
 def qualified(namespace: str, name: str) -> str:
     """Name of an element as ElementTree writes it."""
     return f"{{{namespace}}}{name}"
+
+
+def json_message(stanza: ET.Element) -> Any:
+    """What a component of Jitsi's says in JSON, an empty mapping in any other stanza.
+
+    Raises ValueError.
+    """
+    return json.loads(stanza.findtext(qualified(JITMEET, "json-message"), "{}"))
 
 
 def refusal(stage: Stage, error: ET.Element, namespace: str) -> Refused:

@@ -13,9 +13,8 @@ from vestibule.model import ModelError
 from vestibule.model.token_keys import check_keys, check_revoked, settle
 from vestibule.rendering import LuaValueError, to_lua
 from vestibule.secret_strength import weakness
-from vestibule.values import type_name
+from vestibule.values import LABEL, type_name
 
-_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,254}")
 _URL = re.compile(r"https://[^\s\"'\\<>`]{1,2000}")
 # Without a name and a password, which would stand in files and logs
@@ -78,7 +77,7 @@ def _check_domain(variable: str, value: Any, spec: Mapping[str, Any]) -> str:
     if "_" in value:
         raise ModelError(f"{variable} has an underscore, which host names may not have. {hint}")
     labels = value.split(".")
-    if len(labels) < 2 or not all(_LABEL.fullmatch(label) for label in labels):
+    if len(labels) < 2 or not all(LABEL.fullmatch(label) for label in labels):
         raise ModelError(f"{variable} is not a fully qualified domain name. {hint}")
     if labels[-1].isdigit():
         raise ModelError(f"{variable} looks like an address. {hint}")
@@ -176,7 +175,7 @@ def check_list(variable: str, value: Any, spec: Mapping[str, Any]) -> list[Any]:
 def _check_labels(variable: str, value: Any, spec: Mapping[str, Any]) -> list[str]:
     labels = check_list(variable, value, spec)
     for label in labels:
-        if not isinstance(label, str) or not _LABEL.fullmatch(label):
+        if not isinstance(label, str) or not LABEL.fullmatch(label):
             raise ModelError(
                 f"{variable} has {label!r}, which is no label of a domain. Write it in lower case"
                 " letters, digits and hyphens inside, at most 63, in quotes if it is a number."

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from vestibule.model import ModelError
-from vestibule.values import type_name
+from vestibule.values import LABEL, type_name
 
 HMAC, RSA = ("HS256",), ("RS256", "RS384", "RS512")
 COUNTS, EARLY, EXPIRED = "counts", "early", "expired"
@@ -332,7 +332,7 @@ def _check_tenants(
         )
     listed = options.get("tenants", [])
     for tenant in tenants:
-        if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", tenant):
+        if not LABEL.fullmatch(tenant):
             raise ModelError(
                 f"{place} has what is no name of a tenant. Write small letters, digits and"
                 " hyphens, as in jitsi_tenants."

@@ -13,12 +13,11 @@ from typing import Any
 import jwt
 import pytest
 
-from tests.servers.prosody_modules.people import lose_connection
+from tests.servers.prosody_modules.people import log_in, lose_connection
 from tests.servers.support import DOMAIN, ROOT, Controller, Server
 from vestibule.access.scene import Entrance
 from vestibule.access.tokens import Issuer
 from vestibule.access.transports import TRANSPORTS, front_door
-from vestibule.access.xmpp import Refused, Room
 from vestibule.secret_store import parse
 
 from .conftest import KEYS, PROVEN, PROVIDER, Pair
@@ -45,17 +44,6 @@ async def entrance_of(server: Server, issuer: Issuer) -> AsyncIterator[Entrance]
     certificate = server.run(f"cat /etc/vestibule/web/{DOMAIN}.crt")
     async with front_door(DOMAIN, address, 443, certificate) as door:
         yield Entrance(door, TRANSPORTS["websocket"], issuer, 30.0)
-
-
-async def said(entrance: Entrance, room: Room, token: str) -> str:
-    """What the server says to a token: nothing where it lets in."""
-    async with entrance.approach(room, token) as somebody:
-        await somebody.open(DOMAIN)
-        try:
-            await somebody.authenticate("ANONYMOUS")
-        except Refused as refused:
-            return refused.text
-        return ""
 
 
 def starts(server: Server) -> str:
@@ -114,16 +102,16 @@ def test_keys_come_and_go_without_a_restart(
         async with entrance_of(server, issuer_of("app-1", "token_key_1")) as entrance:
             room = entrance.room()
             old = replace(entrance, issuer=issuer_of("app-2", "token_key_2", "other-app"))
-            assert await said(old, room, old.token(room)) == ""
+            assert await log_in(old, room, old.token(room)) == ""
             async with old.enter(room, old.token(room)) as inside:
                 wish = {**deployed, "jitsi_token_keys": [*fewer, new], **FEW}
                 run = await asyncio.to_thread(controller.deploy, **wish)
                 assert run.returncode == 0, run.output[-3000:]
-                assert await said(old, room, old.token(room)) == "Unknown kid"
+                assert await log_in(old, room, old.token(room)) == "Unknown kid"
                 unnamed = replace(old, issuer=replace(old.issuer, kid=""))
-                assert await said(old, room, unnamed.token(room)) == "Invalid signature"
+                assert await log_in(old, room, unnamed.token(room)) == "Invalid signature"
                 newer = replace(entrance, issuer=issuer_of("new", "token_key_6"))
-                assert await said(newer, room, newer.token(room)) == ""
+                assert await log_in(newer, room, newer.token(room)) == ""
                 await inside.settle(room)  # and is in the room all the same
 
     asyncio.run(played())
@@ -145,8 +133,8 @@ def test_what_is_revoked_is_refused_and_closed(server: Server) -> None:
                 before = await asyncio.to_thread(server.run, f"cat {KEY_FILE}")
                 await asyncio.to_thread(written, server, lambda it: it.update(revoked=revoked))
                 await stays.wait_for_departure(room, goes.nick)
-                assert await said(entrance, room, token) == "Token revoked"
-                assert await said(entrance, room, other) == ""
+                assert await log_in(entrance, room, token) == "Token revoked"
+                assert await log_in(entrance, room, other) == ""
                 await stays.settle(room)
                 await asyncio.to_thread(put, server, before)
 
@@ -166,7 +154,7 @@ def test_a_broken_file_changes_nothing(server: Server) -> None:
                 await asyncio.to_thread(put, server, text)
                 seen = f"until [ $({SAID} | wc -l) -gt {number} ]; do sleep 0.1; done"
                 await asyncio.to_thread(server.run, f"timeout 60 sh -c '{seen}'")
-                assert await said(entrance, room, entrance.token(room)) == ""
+                assert await log_in(entrance, room, entrance.token(room)) == ""
             assert entrance.issuer.secret not in server.run(SAID)
 
     asyncio.run(played())
@@ -188,10 +176,10 @@ def test_a_public_key_and_its_tokens(server: Server, deployed: dict[str, Any], p
                 claims = entrance.issuer.claims(room=room.name, iss=issuer)
                 headers = {"kid": kid} if kid else None
                 token = jwt.encode(claims, pair.private, alg, headers)
-                assert await said(entrance, room, token) == answer, (kid, alg, issuer)
+                assert await log_in(entrance, room, token) == answer, (kid, alg, issuer)
             # What Jitsi's own modules go by is no key of tokens any more
             others = replace(entrance.issuer, secret=secret_of("token_secret"), kid="")
-            assert await said(entrance, room, others.token(room=room.name)) == "Invalid signature"
+            assert await log_in(entrance, room, others.token(room=room.name)) == "Invalid signature"
 
     asyncio.run(played())
 

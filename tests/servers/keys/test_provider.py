@@ -13,9 +13,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
 from tests.authority import issue
+from tests.servers.prosody_modules.people import log_in
 from tests.servers.support import Controller, Server
 
-from .test_keys import FEW, entrance_of, issuer_of, said, secret_of, starts
+from .test_keys import FEW, entrance_of, issuer_of, secret_of, starts
 
 PROVIDER = "https://id.example.org"
 FOLDER = "/root/provider"
@@ -97,7 +98,7 @@ def answers(server: Server, keys: dict[str, rsa.RSAPrivateKey]) -> dict[str, str
             }
             # Whoever mints here does not sign for the provider
             tokens["own"] = jwt.encode(claims, secret_of("token_secret"), "HS256")
-            return {kid: await said(entrance, room, token) for kid, token in tokens.items()}
+            return {kid: await log_in(entrance, room, token) for kid, token in tokens.items()}
 
     return asyncio.run(asked())
 

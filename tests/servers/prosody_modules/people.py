@@ -175,3 +175,14 @@ def set_affiliation(server: Server, room: Room, actor: str, jid: str) -> bool:
     muc = f'prosody.hosts["{CONFERENCE}"].modules.muc'
     order = f'get_room_from_jid("{room.address}"):set_affiliation({actor}, "{jid}", "owner")'
     return "true" in server.shell(f"> return tostring({muc}.{order})")
+
+
+async def log_in(entrance: Entrance, room: Room, token: str) -> str:
+    """What the server says to a token: nothing where it lets in."""
+    async with entrance.approach(room, token) as somebody:
+        await somebody.open(DOMAIN)
+        try:
+            await somebody.authenticate("ANONYMOUS")
+        except Refused as refused:
+            return refused.text
+        return ""

@@ -13,25 +13,15 @@ import pytest
 from vestibule.access.cases.tokens import YEAR_9999
 from vestibule.access.scene import Entrance
 from vestibule.access.tokens import ABSENT, HEADER, context, encode_part, forge, from_now
-from vestibule.access.xmpp import Refused, Room
+from vestibule.access.xmpp import Room
 
 from .conftest import DOMAIN, Server, Setting
+from .people import log_in
 
 BASE64URL = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
 MAX_LIFETIME, LEEWAY = 86400, 30  # seconds
 
 pytestmark = pytest.mark.anyio
-
-
-async def log_in(entrance: Entrance, room: Room, token: str) -> str:
-    """What the server says to a token: nothing where it lets in."""
-    async with entrance.approach(room, token) as somebody:
-        await somebody.open(DOMAIN)
-        try:
-            await somebody.authenticate("ANONYMOUS")
-        except Refused as refused:
-            return refused.text
-        return ""
 
 
 def literal(entrance: Entrance, room: Room, *members: str, **changes: Any) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import xml.etree.ElementTree as ET
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from ..attempts import ENTERED, Attempt, item, kick, members_only
 from ..participant import Participant
 from ..scene import Entrance, Scene, room_is_open
-from ..xmpp import CLIENT, Room, element
+from ..xmpp import CLIENT, Room, element, json_message
 from .case import Case, at_join
 
 SENT_OUT = "is sent out"
@@ -21,7 +20,7 @@ Act = Callable[[Scene, Room, Participant], Awaitable[str]]
 def listed_rooms(stanza: ET.Element) -> list[str]:
     """Names of the breakout rooms in a message of their component, none where it lists none."""
     try:
-        content = json.loads(stanza.findtext("{http://jitsi.org/jitmeet}json-message", "{}"))
+        content = json_message(stanza)
         rooms = content.get("rooms", {}).values()
         return [room["id"] for room in rooms if not room.get("isMainRoom")]
     except (ValueError, AttributeError, KeyError, TypeError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import secrets
 import xml.etree.ElementTree as ET
 from collections.abc import AsyncIterator, Callable
@@ -11,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from ..attempts import Attempt, configuration, kick
 from ..participant import FOCUS_NICK, Participant
 from ..scene import MODERATES, Entrance, Scene, bring_in, owner_configures, room_is_open
-from ..xmpp import MUC_ADMIN, Refused, Stage, element
+from ..xmpp import MUC_ADMIN, Refused, Stage, element, json_message
 from .case import Case, Refusal, at_join
 from .guests import order_to_be_silent, speech_host
 from .limits import crowd
@@ -23,7 +22,6 @@ SPEAKS = "moderates, and may speak"
 LOCKED = at_join("", "not-authorized")
 NOT_ALLOWED = Refusal(Stage.REQUEST, ("not-allowed",))
 MEDIA = ("audio", "video", "desktop")
-JSON_MESSAGE = "{http://jitsi.org/jitmeet}json-message"
 
 
 @contextlib.asynccontextmanager
@@ -162,7 +160,7 @@ async def come_to_silence(scene: Scene) -> str:
 
 def speakers(stanza: ET.Element) -> list[list[str]]:
     """Who may use each medium, as moderators are told."""
-    content = json.loads(stanza.findtext(JSON_MESSAGE, "{}"))
+    content = json_message(stanza)
     return [content.get("whitelists", {}).get(medium, []) for medium in MEDIA]
 
 

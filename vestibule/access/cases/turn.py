@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import replace
@@ -17,10 +16,9 @@ from ..participant import Participant
 from ..scene import Entrance, Scene
 from ..transports import WebSocketTransport
 from ..turn import TLS, UDP, Credentials, Service, TurnClient, talk
-from ..xmpp import SERVICES, Refused, Stage, element, qualified
+from ..xmpp import SERVICES, Refused, Stage, element, json_message, qualified
 from .case import Case, Refusal
 
-JITMEET = "http://jitsi.org/jitmeet"
 NAMED = "is named"
 RELAYS = "relays"
 LOCAL = "jvb"  # the name of the bridge beside the signalling
@@ -94,7 +92,7 @@ def _relay_server(entrance: Entrance, named: Iterable[Service], way: str) -> Ser
 def _said_in(stanza: ET.Element) -> list[Any] | None:
     """The servers in a message about the metadata of a room, None in any other."""
     try:
-        said = json.loads(stanza.findtext(qualified(JITMEET, "json-message")) or "{}")
+        said = json_message(stanza)
     except ValueError:
         return None
     metadata = said.get("metadata") if isinstance(said, dict) else None
