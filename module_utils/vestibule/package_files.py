@@ -175,9 +175,12 @@ def _packed(texts: Mapping[str, tuple[bytes, int]], paths: Mapping[str, str]) ->
             member = tarfile.TarInfo(f"./{name}")
             member.size, member.mode = len(body), mode
             archive.addfile(member, io.BytesIO(body))
+        folders = {os.path.dirname(path) for path in paths}
         for path, there in paths.items():
-            if os.path.lexists(there):
-                archive.add(there, f".{path}", recursive=False)
+            # A folder of the package may be a link on the host, as /bin
+            source = os.path.realpath(there) if path in folders else there
+            if os.path.lexists(source):
+                archive.add(source, f".{path}", recursive=False)
     return buffer.getvalue()
 
 

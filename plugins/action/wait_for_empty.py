@@ -34,6 +34,10 @@ options:
     description: Whether no new meeting begins meanwhile.
     type: bool
     default: false
+  needed:
+    description: Whether anything changes at all. Otherwise nobody is waited for.
+    type: bool
+    default: true
 """
 
 EXAMPLES = r"""
@@ -52,6 +56,7 @@ _ARGUMENTS: dict[str, Any] = {
     "domain": {"type": "str", "required": True},
     "limit": {"type": "str", "required": True},
     "closed": {"type": "bool", "default": False},
+    "needed": {"type": "bool", "default": True},
 }
 
 display = Display()
@@ -87,6 +92,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core comes with
                 raise AnsibleActionFail(str(told.get("msg")))
             return dict(told)
 
+        if not arguments["needed"]:
+            return {"changed": False, "msg": "Nothing changes, so nobody is waited for."}
         if not arguments["domain"]:
             return {"changed": False, "msg": f"Nobody is on {host}, as no Prosody runs there."}
         if self._task.check_mode:

@@ -55,18 +55,16 @@ class Offers:
     def later(self, name: str, version: str, fault: str = "true") -> Iterator[None]:
         """The host's repositories have this version, made of the present one by a command.
 
-        The command runs where the files of the package are. A source on the disk brings what is not
-        Jitsi's, whose own one is pinned to its packages.
+        The command runs where the files of the package are.
         """
         of_jitsi = name.startswith("ji")
         present = self._server.run(
             f"ls {_REPOSITORY}/stable/{name}_*.deb" if of_jitsi else
             f"ls {SNAPSHOTS}/packages/{name}_*.deb"
         ).split()[0]  # fmt: skip
-        address = "http://127.0.0.1:8099/apt" if of_jitsi else f"file:{_REPOSITORY}"
         try:
             self._server.run(f"set -- {present} '{version}' \"$(cat)\"\n{_MAKE}", stdin=fault)
-            self._server.run(f"echo 'deb [trusted=yes] {address} later/' > {_SOURCE}")
+            self._server.run(f"echo 'deb [trusted=yes] file:{_REPOSITORY} later/' > {_SOURCE}")
             yield
         finally:
             self._server.run(f"rm -rf {_SOURCE} {_REPOSITORY}/later; apt-get update")
