@@ -238,9 +238,23 @@ def demand(
     ]
 
 
+def finish(manager: Apt | Pacman) -> None:
+    """Configure what an installation left that was cut off, with which apt refuses to go on."""
+    if not manager.unfinished():
+        return
+    try:
+        manager.put_back([], [])
+    except PackageError as error:
+        raise PackageError(
+            f"An installation on this host ended half-way, and cannot be finished. {error}"
+            " Run playbooks/rollback.yml, which goes back to what was there before."
+        ) from None
+
+
 def plan(module: AnsibleModule, manager: Apt | Pacman) -> dict[str, Any]:
     """What new versions would change."""
     if not module.check_mode:
+        finish(manager)
         manager.fetch_lists()
         return planned(module, manager)
     with tempfile.TemporaryDirectory(prefix="vestibule-") as folder:

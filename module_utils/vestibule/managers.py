@@ -482,6 +482,14 @@ class Pacman(_Manager):
         output = self._must(failure, "pacman", "-S", *form, *self._lists, *names)
         installed = self.packages()
         rows = re.findall(r"^(\S+) (\S+) (\d+)$", output, re.MULTILINE)
+        self._refuse(
+            names,
+            [
+                name
+                for name, version, _ in rows
+                if name not in names and installed.get(name, (version, False))[0] != version
+            ],
+        )
         changes: dict[str, tuple[str | None, str | None]] = {
             name: (installed[name][0] if name in installed else None, version)
             for name, version, _ in rows
@@ -509,16 +517,19 @@ class Pacman(_Manager):
         if names:
             self._run("pacman", "-D", "--asdeps", *names)
 
-    def install(self, wanted: list[str]) -> None:
-        """Install packages in one transaction. The repositories have one version of each."""
-        names = [each.partition("=")[0] for each in wanted]
-        bystanders = self._bystanders(names)
+    def _refuse(self, names: list[str], bystanders: list[str]) -> None:
+        """Refuse to upgrade what nobody asked for. Raises PackageError."""
         if bystanders:
             raise PackageError(
                 f"{', '.join(names)} cannot be installed without upgrading {', '.join(bystanders)},"
                 " of which other packages of this host may need the version that they have. Run"
                 " pacman -Syu, then this again."
             )
+
+    def install(self, wanted: list[str]) -> None:
+        """Install packages in one transaction. The repositories have one version of each."""
+        names = [each.partition("=")[0] for each in wanted]
+        self._refuse(names, self._bystanders(names))
         status, output = self._run("pacman", "-S", "--noconfirm", "--needed", *names)
         if status != 0:
             raise PackageError(

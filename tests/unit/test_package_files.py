@@ -26,7 +26,7 @@ def told(*argv: str | Path) -> str:
 
 def test_a_package_of_this_machine_is_made_anew(tmp_path: Path) -> None:
     deb = tmp_path / "dash.deb"
-    package_files.repack_deb(Module(), "dash", str(deb))  # type: ignore[arg-type]
+    package_files.repack_deb(Module(), "dash", str(deb))
     version = told("dpkg-query", "--show", "--showformat=${Version}", "dash")
     assert told("dpkg-deb", "--field", deb, "Package", "Version") == (
         f"Package: dash\nVersion: {version}\n"
