@@ -257,25 +257,32 @@ class Apt(_Manager):
         on. It puts the files in order itself, but for what has to be there before another one is
         unpacked: then it needs to be told twice. Raises PackageError.
         """
-        options = ("--force-downgrade", "--force-hold", "--force-confdef", "--force-confold")
+        keep = ("--force-confdef", "--force-confold")
         status, output = 0, ""
         with _nothing_starts(self._module):
-            tries = 0
-            for _ in range(_ATTEMPTS if paths else 0):
-                status, output = self._run("dpkg", "--install", *options, *paths)
-                if status == 0 or ("lock" not in output and tries == 1):
+            for _ in range(2 if paths else 0):
+                status, output = self._dpkg(
+                    "--install", "--force-downgrade", "--force-hold", *keep, *paths
+                )
+                if status == 0:
                     break
-                if "lock" in output:
-                    time.sleep(1)
-                else:
-                    tries = 1
             if gone:
-                self._run("dpkg", "--purge", "--force-hold", "--force-remove-reinstreq", *gone)
-            finished = self._run("dpkg", "--configure", "--pending", *options[2:])
+                self._dpkg("--purge", "--force-hold", "--force-remove-reinstreq", *gone)
+            finished = self._dpkg("--configure", "--pending", *keep)
         if status or finished[0]:
             raise PackageError(
                 f"dpkg cannot put the former packages back. It said: {reason(output + finished[1])}"
             )
+
+    def _dpkg(self, *argv: str) -> tuple[int, str]:
+        """What dpkg says, once no other program has its lock."""
+        status, output = self._run("dpkg", *argv)
+        for _ in range(_ATTEMPTS):
+            if status == 0 or "lock" not in output:
+                break
+            time.sleep(1)
+            status, output = self._run("dpkg", *argv)
+        return status, output
 
     def unfinished(self) -> set[str]:
         """Names of packages that are there half: unpacked, or not configured."""

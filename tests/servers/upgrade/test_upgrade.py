@@ -16,8 +16,7 @@ from tests.servers.support import ROOT, Controller, Deployment, Server, differen
 from .upgrades import SNAPSHOTS, Offers, state, version
 
 _PLUGINS = ROOT / "rig/stand_ins/plugins"
-_OLD, _NEW = "1.0.1-1~standin", "1.0.2-1~standin"
-_JITSI = ("jicofo", "jitsi-meet-prosody", "jitsi-meet-tokens", "jitsi-videobridge2")
+_OLD = "1.0.1-1~standin"
 # Loads, and lets everybody into every room
 _OPEN = "module:log('info', 'Everybody may come')\n"
 
@@ -55,11 +54,15 @@ def pack(path: Path, *, without: str = "", opened: str = "") -> str:
 
 
 def test_check_mode_says_what_would_come_and_changes_nothing(
-    server: Server, controller: Controller, given: dict[str, object]
+    server: Server, controller: Controller, given: dict[str, object], offers: Offers
 ) -> None:
     before = state(server)
-    run = controller.play("upgrade.yml", "--check", **given, jitsi_tokens_repository_suite="next/")
+    with offers.later("jicofo", "1.0.3-1"):
+        run = controller.play("upgrade.yml", "--check", **given)
     assert run.returncode == 0, run.output[-3000:]
+    assert f"jicofo {_OLD} -> 1.0.3-1" in run.output
+    assert "Jicofo restarts: meetings lose their focus" in " ".join(run.output.split())
+    assert "Nobody is in a meeting now." in run.output
     assert differences(before, state(server)) == []
     server.run(f"test ! -e {SNAPSHOTS}")
 
@@ -200,3 +203,23 @@ def test_no_secret_is_in_what_is_said(server: Server, given: dict[str, object]) 
     assert server.run(f"grep -l -F -f - {SNAPSHOTS}/*.json", stdin=secret, ok=(1,)) == ""
     log = "journalctl --all --no-pager --output=verbose | grep -c -F -f -"
     assert server.run(log, stdin=secret, ok=(1,)).strip() == "0"
+
+
+def test_a_run_that_was_cut_off_begins_where_the_first_one_did(
+    server: Server, controller: Controller, given: dict[str, object], offers: Offers
+) -> None:
+    before = state(server)
+    with offers.later("jicofo", "1.0.4-1"):
+        with controller.playing("upgrade.yml", **given) as run:
+            while version(server, "jicofo") == _OLD:
+                assert run.poll() is None, "it ended before it was cut off"
+        (first,) = server.run(f"cat {SNAPSHOTS}/undecided").split()
+        there = snapshots(server)
+        run_again = controller.play("upgrade.yml", **given)
+        assert run_again.returncode == 0, run_again.output[-3000:]
+        assert f"snapshot {first}" in " ".join(run_again.output.split())
+        assert version(server, "jicofo") == "1.0.4-1"
+        assert snapshots(server) == there
+    back = controller.play("rollback.yml", **given, to=first)
+    assert back.returncode == 0, back.output[-3000:]
+    assert differences(before, state(server)) == []
