@@ -144,7 +144,8 @@ said:
   type: str
   returned: after going back, and when renewed
 snapshots:
-  description: Each with C(name), C(made), C(why) and C(size).
+  description: >-
+    Each with C(name), C(made), C(why), C(versions) of the packages that are kept, and C(trees).
   type: list
   elements: dict
   returned: when listed
@@ -495,6 +496,7 @@ def tell() -> dict[str, Any]:
                 "made": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(manifest["made"])),
                 "why": manifest["why"],
                 "versions": {each: manifest["versions"][each] for each in sorted(manifest["kept"])},
+                "trees": manifest["trees"],
             }
             for name, manifest in there.items()
         ],

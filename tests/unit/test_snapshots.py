@@ -39,7 +39,7 @@ def take(tree: Path, *more: str, **fields: object) -> str:
     paths = snapshots.look([str(tree)], more)
     snapshots.keep_bodies(paths)
     name = snapshots.new_name()
-    manifest = {"made": 0.0, "why": "", "kept": {}, "versions": {}, "paths": paths}
+    manifest = {"made": 0.0, "why": "", "kept": {}, "versions": {}, "trees": [], "paths": paths}
     snapshots.write(name, {**manifest, **fields})
     return name
 
