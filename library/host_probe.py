@@ -303,6 +303,12 @@ ansible_facts:
             former ones are kept.
           type: bool
           returned: always
+        change_undecided:
+          description: >-
+            Whether an upgrade or the way back from one was cut off, so that nobody knows whether
+            what is there is good.
+          type: bool
+          returned: always
         lua:
           description: The Lua that Prosody runs on, null without Prosody.
           type: dict
@@ -582,6 +588,7 @@ def run(module: AnsibleModule) -> tuple[bool, dict[str, Any]]:
         "masked": sorted(each.name for each in looked_at if each.is_masked),
         "unit_files": unit_files(module.params["services"]),
         "former_kept": former.is_kept(),
+        "change_undecided": os.path.exists(former.UNDECIDED),
         "lua": lua_of(module, start_script),
         # Debian has one name for all versions
         "lua_package": lua_package(module, "prosody" in packages)

@@ -107,6 +107,7 @@ _ROLES = (
     "coturn",
     "jitsi_verify",
     "jitsi_lock",
+    "jitsi_upgrade",
 )
 
 
