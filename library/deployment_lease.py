@@ -15,7 +15,7 @@ DOCUMENTATION = r"""
 module: deployment_lease
 short_description: Say on a host who deploys to it, or that nobody does
 description:
-  - The part of the action of the same name that runs on the host. It takes the lease where nobody
+  - The part of the action M(deploy_alone) that runs on the host. It takes the lease where nobody
     took it since I(seen) was read there, and gives it back where I(holder) has it.
   - Whoever takes it removes what a run left that was cut off, and that is meant for a moment alone.
   - Nothing of a deployment changes by a lease, so the task is not changed by it. Ansible knows no

@@ -16,8 +16,8 @@ type: aggregate
 short_description: End a run as a crash does
 description:
   - Writes the name of each task into the file RIG_TASKS, one a line, before it begins.
-  - Before the task of the number RIG_END_AT, or RIG_END_AFTER seconds later, kills the controller
-    with all its processes. What it began on servers goes on.
+  - Before the task of the number or name RIG_END_AT, or RIG_END_AFTER seconds later, kills the
+    controller with all its processes. What it began on servers goes on.
 """
 
 
@@ -33,7 +33,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # ansible-core comes 
         super().__init__()
         self._tasks = Path(os.environ["RIG_TASKS"])
         self._tasks.write_text("", encoding="utf-8")
-        self._end_at = int(os.environ.get("RIG_END_AT", "0"))
+        self._end_at = os.environ.get("RIG_END_AT", "")
         self._end_after = float(os.environ.get("RIG_END_AFTER", "0"))
         self._count = 0
 
@@ -41,7 +41,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # ansible-core comes 
         with self._tasks.open("a", encoding="utf-8") as file:
             file.write(f"{task.get_name()}\n")
         self._count += 1
-        if self._count != self._end_at:
+        if self._end_at not in (str(self._count), task.get_name()):
             return
         if self._end_after:
             threading.Timer(self._end_after, os.killpg, (0, signal.SIGKILL)).start()

@@ -502,9 +502,12 @@ def test_what_came_while_this_run_waited_counts_as_installed_by_it(
 ) -> None:
     """Its controller knows the host from before, so it has to ask again."""
     manager = Manager({})
-    monkeypatch.setattr(
-        package_locks, "wait", lambda *_: manager._installed.update(prosody="1") or (7.0, "", "apt")
-    )
+
+    def wait(*_: object) -> tuple[float, str, str]:
+        manager._installed["prosody"] = "1"
+        return 7.0, "", "apt"
+
+    monkeypatch.setattr(package_locks, "wait", wait)
     result = install(manager, names=["prosody"])
     assert (result["changed"], result["missing"]) == (True, [])
     assert manager.done == []

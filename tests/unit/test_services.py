@@ -87,7 +87,7 @@ def shown(monkeypatch: pytest.MonkeyPatch, name: str, **properties: str) -> Serv
         run_command=lambda _: (0, f"Id={name}.service\nActiveState=active\n{text}\n", ""),
     )
     monkeypatch.setattr(services, "processes", dict)
-    (found,) = services.look(module, [name])  # type: ignore[arg-type]
+    (found,) = services.look(module, [name])
     return found
 
 

@@ -26,19 +26,19 @@ FIRST: Mapping[str, Any] = {
 SECOND: Mapping[str, Any] = {
     **FIRST,
     "jitsi_versions": dict.fromkeys(_JITSI, "1.0.2-1~standin"),
+    "jitsi_tokens_repository_suite": "next/",
     "jitsi_token_issuer": "renamed",
     "jitsi_features": ["lobby"],
     "jitsi_web_worker_connections": 5000,
     "jitsi_turn_user_quota": 50,
     "jitsi_videobridge_memory": 300,
 }
-_SOURCE = "/etc/apt/sources.list.d/another-suite.sources"
 # What programs write by themselves, what tells of moments, and secrets with what is made of them
 _FLEETING = re.compile(
     r"^(time |service |listener |content (/var/cache/debconf/|/var/lib/vestibule/)"
     r"|(content|file) (/var/lib/dpkg/|/var/lib/prosody/.*(cron|[.]dat)|/var/log/)"
     r"|(content|file) (/var/lib/vestibule/held|/var/backups)"
-    r"|(content|file) /etc/(apt/sources.list.d/another-suite|[.]pwd|group-|gshadow|passwd-|shadow)"
+    r"|(content|file) /etc/([.]pwd|group-|gshadow|passwd-|shadow)"
     r"|(content|file) (/var/lib/(systemd|private|polkit-1|ucf|pam|dhcp)|/root/[.]))"
 )
 _OF_ONE_SERVER = re.compile(
@@ -93,12 +93,6 @@ def faults(server: Server) -> list[str]:
     return server.run(_READ).splitlines()
 
 
-def offer_next(server: Server) -> None:
-    """The repository has the next versions as well."""
-    ours = server.run("cat /etc/apt/sources.list.d/vestibule-jitsi.sources")
-    server.run(f"cat > {_SOURCE}; apt-get update", stdin=ours.replace("stable/", "next/"))
-
-
 @dataclass(frozen=True)
 class Cut:
     """A run that was ended, and the tasks that it had begun."""
@@ -150,7 +144,8 @@ class Operator:
 
     def tasks(self) -> list[str]:
         """Names of the tasks that the last run began."""
-        return (self.controller.folder / "tasks").read_text(encoding="utf-8").splitlines()
+        path = self.controller.folder / "tasks"
+        return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 
     def deploy(self, wish: Mapping[str, Any], *flags: str) -> Deployment:
         """A run that comes to its end."""
@@ -159,8 +154,9 @@ class Operator:
             output = process.communicate(timeout=_PATIENCE)[0]
         return Deployment(process.returncode, output, time.monotonic() - began)
 
-    def cut_off(self, wish: Mapping[str, Any], at: int, after: float = 0.0) -> Cut:
+    def cut_off(self, wish: Mapping[str, Any], at: int | str, after: float = 0.0) -> Cut:
         """A run whose controller is killed before a task, or some seconds after it began."""
+        (self.controller.folder / "tasks").unlink(missing_ok=True)
         with self.begin(wish, RIG_END_AT=str(at), RIG_END_AFTER=str(after)) as process:
             output = process.communicate(timeout=_PATIENCE)[0]
         return Cut(self.tasks(), process.returncode, output)
@@ -169,6 +165,7 @@ class Operator:
         self, wish: Mapping[str, Any], when: Callable[[str], bool], act: Callable[[], None]
     ) -> Cut:
         """A run at one of whose tasks something happens, and which is ended if it does not end."""
+        (self.controller.folder / "tasks").unlink(missing_ok=True)
         with self.begin(wish) as process:
             end = time.monotonic() + _PATIENCE
             while process.poll() is None and not any(map(when, self.tasks())):

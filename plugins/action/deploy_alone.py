@@ -1,4 +1,4 @@
-"""Action ``deployment_lease``: one deployment to a host at a time."""
+"""Action ``deploy_alone``: one deployment to a host at a time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ansible.utils.display import Display
 from vestibule.deployments import describe, holder, is_free, refusal
 
 DOCUMENTATION = r"""
-name: deployment_lease
+name: deploy_alone
 short_description: Have one deployment to a host at a time
 description:
   - Refuses to change a host that another run changes, and says whose run that is and since when.
@@ -33,7 +33,7 @@ options:
 
 EXAMPLES = r"""
 - name: Let no other deployment change this host meanwhile
-  deployment_lease: {state: taken, lease: "{{ ansible_facts['vestibule'].lease }}"}
+  deploy_alone: {state: taken, lease: "{{ ansible_facts['vestibule'].lease }}"}
 """
 
 RETURN = r"""
@@ -71,7 +71,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core comes with
                 display.warning(f"A run that deployed to {host} was cut off: {describe(lease)}.")
             return {"changed": False}
         told = self._execute_module(
-            module_args={"state": state, "seen": lease["mark"], "holder": own}, task_vars=variables
+            "deployment_lease",
+            module_args={"state": state, "seen": lease["mark"], "holder": own},
+            task_vars=variables,
         )
         if told.get("failed") or self._task.check_mode or state == "released" or told["held"]:
             return dict(told)
