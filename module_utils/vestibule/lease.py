@@ -24,7 +24,7 @@ def read() -> dict[str, Any]:
     """
     try:
         found = json.loads(files.read(PLACE))
-    except ValueError:
+    except (ValueError, PermissionError):  # who is not root is told so by others
         return {}
     return found if isinstance(found, dict) else {}
 
