@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
 import pytest
 
 from tests.servers.support import Controller, Server
@@ -28,9 +31,14 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Operator:
 
 
 @pytest.fixture(scope="session")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What a server is like after its first run, which nobody cut off."""
-    operator = Operator(Controller(tmp_path_factory.mktemp("calm"), "interrupted"), "uninterrupted")
-    run = operator.deploy(FIRST, "--skip-tags=jitsi_verify")
-    assert run.returncode == 0, run.output[-3000:]
-    return of_any_server(state_of(Server("uninterrupted")))
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Future[dict[str, str]]]:
+    """What a server is like after its first run, which nobody cut off, as soon as that is known."""
+    controller = Controller(tmp_path_factory.mktemp("calm"), "interrupted")
+
+    def deploy() -> dict[str, str]:
+        run = Operator(controller, "uninterrupted").deploy(FIRST, "--skip-tags=jitsi_verify")
+        assert run.returncode == 0, run.output[-3000:]
+        return of_any_server(state_of(Server("uninterrupted")))
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        yield pool.submit(deploy)
