@@ -692,7 +692,7 @@ def test_data_of_somebody_else_is_found_and_given_back(
     class Entry:
         pw_uid, pw_gid = os.getuid() + 1, os.getgid()
 
-    monkeypatch.setattr(prosody_account.pwd, "getpwnam", lambda _: Entry)
+    monkeypatch.setattr("pwd.getpwnam", lambda _: Entry)
     found = prosody_account.of_others(str(tmp_path))
     assert [Path(path).name for path in found] == [
         tmp_path.name,
