@@ -8,7 +8,6 @@ import pwd
 import re
 import shutil
 import stat
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -347,24 +346,23 @@ def checker(module: AnsibleModule) -> Callable[[], None]:
     return check
 
 
-def unread_files(module: AnsibleModule, files: list[Entry]) -> list[str]:
-    """Paths that were written after the service became active, or after the product was made."""
-    there = [file.path for file in files if os.path.lexists(file.path)]
+def unread_files(module: AnsibleModule, files: list[Entry], notes: list[Entry]) -> list[str]:
+    """Paths that were written after a service read them, or after the product was made of them.
+
+    What was removed shows in the list of all that the set has, ``notes``.
+    """
+    paths = [file.path for file in files]
     product = module.params["product"]
     if product is not None and os.path.exists(product):
         made = os.stat(product).st_mtime
-        return [path for path in there if os.lstat(path).st_ctime > made]
-    systemctl = module.get_bin_path("systemctl")
-    if module.params["reader"] is None or systemctl is None:
-        return []
-    names = "--property=ActiveState,ActiveEnterTimestampMonotonic"
-    shown = module.run_command([systemctl, "show", names, "--", module.params["reader"]])[1]
-    unit = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
-    if unit.get("ActiveState") != "active":
-        return []
-    age = time.monotonic() - int(unit["ActiveEnterTimestampMonotonic"]) / 1e6  # seconds
-    started = time.time() - age
-    return [path for path in there if os.lstat(path).st_mtime > started]
+        there = [path for path in paths if os.path.lexists(path)]
+        unread = [path for path in there if os.lstat(path).st_ctime > made]
+        if unread:
+            return unread
+    readers = services.look(module, module.params["reader"])
+    moments = [each.read for each in readers if each.active == "active"]
+    paths += [note.path for note in notes]
+    return services.newer(paths, min(moments)) if moments else []
 
 
 def keep_former(module: AnsibleModule, files: list[Entry]) -> None:
@@ -460,7 +458,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     ]
     paths = [wanted.path for wanted, _ in changes]
     paths += [file.path for file in cut_off if file.path not in paths]
-    unread = [] if paths else unread_files(module, files)
+    unread = [] if paths else unread_files(module, files, notes)
     result: dict[str, Any] = {"changed": bool(paths or unread), "paths": paths, "unread": unread}
     if module._diff:  # AnsibleModule has no public name for it
         result["diff"] = [part for change in changes for part in difference(*change)]
@@ -525,7 +523,7 @@ SPEC: dict[str, Any] = {
     },
     "check_requires": {"type": "path"},
     "leftovers": leftovers.SPEC,
-    "reader": {"type": "str"},
+    "reader": {"type": "list", "elements": "str", "default": []},
     "product": {"type": "path"},
     "keep_former": {"type": "bool", "default": False},
 }

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from fnmatch import fnmatchcase
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.vestibule import files
+from ansible.module_utils.vestibule import files, package_locks
 from ansible.module_utils.vestibule.programs import reason, run
 
 # Where the role jitsi_lock remembers its holds, and where it has pacman read them
@@ -21,7 +21,11 @@ PACMAN_CONF = "/etc/pacman.conf"
 POLICY = "/usr/sbin/policy-rc.d"
 _KEPT = ".before-vestibule"
 _MARK = "# Made by Vestibule: no service starts while it installs packages."
+_JOURNAL = "/var/lib/dpkg/updates"
+# What people changed stays, and so does what this project wrote before a package came
+_KEEP_FILES = ("--force-confdef", "--force-confold")
 _LISTS = "/var/lib/apt/lists"
+_DATABASE = "/var/lib/pacman/local"
 _LISTS_LAST = 3600  # seconds
 _ATTEMPTS = 60  # to hold and unhold, one a second, while another program has dpkg's lock
 
@@ -117,7 +121,8 @@ class _Manager:
 class Apt(_Manager):
     """Debian's package manager and its derivatives'."""
 
-    lock = "/var/lib/dpkg/lock-frontend"
+    # dpkg's own as well: it goes on where apt was killed
+    locks = ("/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock")
 
     def packages(self) -> dict[str, tuple[str, bool]]:
         """Version of every installed package, and whether anybody holds it, by name."""
@@ -130,6 +135,16 @@ class Apt(_Manager):
             for name, version, status, want in rows
             if status == "installed"
         }
+
+    def changed(self, names: list[str]) -> dict[str, float]:
+        """When the files of installed packages came, in seconds since 1970, by name.
+
+        The files themselves are as old as their package was when it was built.
+        """
+        form = r"${Package}\t${db-fsys:Last-Modified}\n"
+        argv = ["dpkg-query", "--show", f"--showformat={form}", "--", *names]
+        output = self._run(*argv)[1] if names else ""
+        return {name: float(moment) for name, moment in re.findall(r"^(\S+)\t(\d+)$", output, re.M)}
 
     def files_of(self, names: list[str]) -> list[str]:
         """Paths of everything in some installed packages."""
@@ -257,18 +272,17 @@ class Apt(_Manager):
         on. It puts the files in order itself, but for what has to be there before another one is
         unpacked: then it needs to be told twice. Raises PackageError.
         """
-        keep = ("--force-confdef", "--force-confold")
         status, output = 0, ""
         with _nothing_starts(self._module):
             for _ in range(2 if paths else 0):
                 status, output = self._dpkg(
-                    "--install", "--force-downgrade", "--force-hold", *keep, *paths
+                    "--install", "--force-downgrade", "--force-hold", *_KEEP_FILES, *paths
                 )
                 if status == 0:
                     break
             if gone:
                 self._dpkg("--purge", "--force-hold", "--force-remove-reinstreq", *gone)
-            finished = self._dpkg("--configure", "--pending", *keep)
+            finished = self._dpkg("--configure", "--pending", *_KEEP_FILES)
         if status or finished[0]:
             raise PackageError(
                 f"dpkg cannot put the former packages back. It said: {reason(output + finished[1])}"
@@ -302,23 +316,44 @@ class Apt(_Manager):
         if names:
             self._run("apt-mark", "auto", *names)
 
+    def was_cut_off(self) -> bool:
+        """Whether dpkg was ended in the middle, or a run before it took its policy-rc.d away."""
+        if installation_was_cut_off():
+            return True
+        return _dpkg_is_half_way() and not any(map(package_locks.is_locked, self.locks))
+
+    def finish(self) -> None:
+        """Finish what dpkg was ended in, and take our policy-rc.d away. No service starts."""
+        if not _dpkg_is_half_way():
+            restore_policy()
+            return
+        with _nothing_starts(self._module):
+            # What this cannot configure may lack others, which apt installs
+            self._run("dpkg", *_KEEP_FILES, "--configure", "-a")
+            status, output = self._apt_get("install", "--fix-broken", "--no-remove")
+        if status != 0 or _dpkg_is_half_way():
+            raise PackageError(
+                "dpkg was ended in the middle of an installation, and that cannot be finished. It"
+                f" said: {reason(output)} Run dpkg --configure -a and apt-get --fix-broken install"
+                " on the host, then this again."
+            )
+
+    def _apt_get(self, *words: str) -> tuple[int, str]:
+        return self._run(
+            "apt-get",
+            *words,
+            "--yes",
+            "--no-install-recommends",
+            "-oAcquire::Retries=3",
+            "-oDPkg::Lock::Timeout=60",
+            *(f"-oDpkg::Options::={each}" for each in _KEEP_FILES),
+        )
+
     def install(self, wanted: list[str]) -> None:
         """Install packages, each as C(name) or C(name=version), in one transaction."""
         companions = self.companions(wanted)
         with _nothing_starts(self._module):
-            status, output = self._run(
-                "apt-get",
-                "install",
-                "--yes",
-                "--no-install-recommends",
-                "--allow-downgrades",
-                "-oAcquire::Retries=3",
-                "-oDPkg::Lock::Timeout=60",
-                "-oDpkg::Options::=--force-confdef",
-                "-oDpkg::Options::=--force-confold",
-                *wanted,
-                *companions,
-            )
+            status, output = self._apt_get("install", "--allow-downgrades", *wanted, *companions)
         if status != 0:
             raise PackageError(
                 f"apt-get cannot install {', '.join(wanted)}. It said: {reason(output)}"
@@ -338,11 +373,12 @@ def with_include(configuration: str, path: str, present: bool) -> str:
 class Pacman(_Manager):
     """Arch's package manager. It starts no service."""
 
-    lock = "/var/lib/pacman/db.lck"
+    locks = (package_locks.PACMAN,)
 
     def __init__(self, module: AnsibleModule) -> None:
         super().__init__(module)
         self._released: set[str] = set()
+        self._finishing = False
 
     def packages(self) -> dict[str, tuple[str, bool]]:
         """Version of every installed package, and whether anybody holds it, by name."""
@@ -351,6 +387,17 @@ class Pacman(_Manager):
         return {
             name: (version, name in held)
             for name, version in re.findall(r"^(\S+) (\S+)$", output, re.MULTILINE)
+        }
+
+    def changed(self, names: list[str]) -> dict[str, float]:
+        """When the files of installed packages came, in seconds since 1970, by name."""
+        there = os.listdir(_DATABASE) if os.path.isdir(_DATABASE) else []
+        # A folder a package, NAME-VERSION-RELEASE
+        folders = {each.rsplit("-", 2)[0]: each for each in there}
+        return {
+            name: os.stat(f"{_DATABASE}/{folders[name]}/desc").st_mtime
+            for name in names
+            if name in folders
         }
 
     def files_of(self, names: list[str]) -> list[str]:
@@ -464,6 +511,17 @@ class Pacman(_Manager):
             " again."
         )
 
+    def was_cut_off(self) -> bool:
+        """Whether pacman was ended in the middle: its lock is there, and nobody holds it."""
+        return installation_was_cut_off() or package_locks.is_abandoned(package_locks.PACMAN)
+
+    def finish(self) -> None:
+        """Take the lock away. What was being installed is installed again where it is missing."""
+        restore_policy()
+        self._finishing = package_locks.is_abandoned(package_locks.PACMAN)
+        if self._finishing:
+            files.remove(package_locks.PACMAN)
+
     def _bystanders(self, names: list[str]) -> list[str]:
         """Installed packages that would be replaced together with some, though nobody asked."""
         form = ["--print", "--print-format", "%n %v", "--needed", "--noconfirm"]
@@ -537,7 +595,9 @@ class Pacman(_Manager):
         """Install packages in one transaction. The repositories have one version of each."""
         names = [each.partition("=")[0] for each in wanted]
         self._refuse(names, self._bystanders(names))
-        status, output = self._run("pacman", "-S", "--noconfirm", "--needed", *names)
+        # Files that one which was ended had unpacked belong to no package yet
+        again = ["--overwrite", "*"] if self._finishing else []
+        status, output = self._run("pacman", "-S", "--noconfirm", "--needed", *again, *names)
         if status != 0:
             raise PackageError(
                 f"pacman cannot install {', '.join(names)}. It said: {reason(output)}"
@@ -589,6 +649,11 @@ def of(module: AnsibleModule) -> Apt | Pacman:
 def installation_was_cut_off() -> bool:
     """Whether a run ended before it took its own policy-rc.d away again."""
     return os.path.lexists(f"{POLICY}{_KEPT}") or _MARK in files.read(POLICY)
+
+
+def _dpkg_is_half_way() -> bool:
+    """Whether dpkg wrote down steps that it did not bring to an end, where apt looks for them."""
+    return os.path.isdir(_JOURNAL) and any(name.isdigit() for name in os.listdir(_JOURNAL))
 
 
 def restore_policy() -> None:

@@ -10,6 +10,7 @@ import stat
 import subprocess
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -566,10 +567,11 @@ def test_files_that_their_reader_has_not_read_are_a_change(
 ) -> None:
     path = tmp_path / "a"
     run_module(config_files, files=[file(path)])
-    entered = int((time.monotonic() - seconds_ago) * 1e6)
+    began = datetime.fromtimestamp(time.time() - seconds_ago, UTC)
     systemctl = tmp_path / "systemctl"
     systemctl.write_text(
-        f"#!/bin/sh\necho ActiveState={state}\necho ActiveEnterTimestampMonotonic={entered}\n"
+        f"#!/bin/sh\necho Id=jicofo.service\necho ActiveState={state}\n"
+        f"echo 'ExecMainStartTimestamp={began:%a %Y-%m-%d %H:%M:%S.%f} UTC'\n"
     )
     systemctl.chmod(0o755)
     monkeypatch.setattr(basic.AnsibleModule, "get_bin_path", lambda *_: str(systemctl))
