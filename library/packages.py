@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.vestibule import managers
+from ansible.module_utils.vestibule import before, managers
 from ansible.module_utils.vestibule.managers import Apt, PackageError, Pacman
 
 DOCUMENTATION = r"""
@@ -225,8 +225,11 @@ def run(module: AnsibleModule, manager: Apt | Pacman) -> dict[str, Any]:
     if not missing:
         return result
     names = [each.partition("=")[0] for each in missing]
-    before = [f"{name}={installed[name]}\n" for name in names if name in installed]
-    result["diff"] = {"before": "".join(before), "after": "".join(f"{each}\n" for each in missing)}
+    replaced = [f"{name}={installed[name]}\n" for name in names if name in installed]
+    result["diff"] = {
+        "before": "".join(replaced),
+        "after": "".join(f"{each}\n" for each in missing),
+    }
     if module.check_mode:
         return {**result, "msg": f"Would install {', '.join(missing)}"}
     result["waited"], holder = wait_for(manager.lock, _LOCK_PATIENCE)
@@ -240,10 +243,11 @@ def run(module: AnsibleModule, manager: Apt | Pacman) -> dict[str, Any]:
     if warning:
         module.warn(warning)
     if parameters["answers"]:
+        before.note_answers(module, manager.unasked(parameters["answers"]))
         manager.answer(parameters["answers"])
     # All that may change: one of them may need another of its kin in a later version
     ours = {name for name in manager.ours() if versions.get(name) != installed.get(name)}
-    with manager.released(ours):
+    with manager.released(ours), before.installing(module, manager.planned(missing)):
         manager.install(missing)
     return {**result, "msg": f"Installed {', '.join(missing)}"}
 
