@@ -440,7 +440,7 @@ class Pacman(_Manager):
         )
 
     def remains(self, names: list[str]) -> list[str]:  # noqa: ARG002
-        """pacman leaves nothing that it knows of."""
+        """Pacman leaves nothing that it knows of."""
         return []
 
     def remove(self, names: list[str], needed: list[str]) -> None:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from ansible.module_utils.vestibule import managers
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.vestibule import managers
 from ansible.module_utils.vestibule.programs import run
 
 _FIELDS = (

@@ -146,6 +146,7 @@ def restore(module: AnsibleModule) -> list[str]:
             f"The host has {free // 2**20} MB left, and the data takes"
             f" {params['unpacked'] // 2**20} MB more. Nothing was changed: make room first."
         )
+    missing = _missing_parents(params["paths"])
     for path in params["paths"]:
         _remove(path + _NEW)
     folders: dict[str, tarfile.TarInfo] = {}
@@ -175,6 +176,13 @@ def restore(module: AnsibleModule) -> list[str]:
             module.run_command(["systemctl", "stop", name], check_rc=True)
     new = [path for path in params["paths"] if os.path.lexists(path + _NEW)]
     kept = leftovers.keep([], params["backup"]) if any(map(os.path.lexists, new)) else ""
+    plain = [path for path in new if not os.path.isdir(path + _NEW)]
+    before.note(
+        module,
+        dict.fromkeys(plain, before.WHATEVER),
+        [*missing, *(path for path in new if path not in plain)],
+        data=True,
+    )
     for path in new:
         if os.path.lexists(path):
             os.makedirs(os.path.dirname(kept + path), mode=0o700, exist_ok=True)
@@ -182,6 +190,17 @@ def restore(module: AnsibleModule) -> list[str]:
         os.rename(path + _NEW, path)
     shutil.rmtree(os.path.dirname(ARRIVED))
     return new
+
+
+def _missing_parents(paths: Iterable[str]) -> list[str]:
+    """Folders above paths that are not there, the outer ones first."""
+    found: set[str] = set()
+    for path in paths:
+        folder = os.path.dirname(path)
+        while not os.path.lexists(folder):
+            found.add(folder)
+            folder = os.path.dirname(folder)
+    return sorted(found)
 
 
 def _owner(member: tarfile.TarInfo) -> tuple[int, int]:

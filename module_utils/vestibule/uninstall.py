@@ -349,7 +349,7 @@ class Host:
     # Doing it
 
     def apply(self, plan: Plan) -> list[str]:
-        """Do all of it, so that it can be cut off at any point and done again. What is to be said."""
+        """Do all of it, in steps that another run can do again. What is to be said."""
         self.ending = self._stop(plan)
         self._bring_back(plan)
         self._untrust(plan)
@@ -555,9 +555,12 @@ def _that_say_so() -> list[str]:
                 path = f"{folder}/{name}"
                 if os.path.islink(path):
                     links[path] = os.path.realpath(path)
-                elif os.path.isfile(path) and os.path.getsize(path) < _LARGEST:
-                    if files.MADE_BY in files.read(path):
-                        found.add(path)
+                elif (
+                    os.path.isfile(path)
+                    and os.path.getsize(path) < _LARGEST
+                    and files.MADE_BY in files.read(path)
+                ):
+                    found.add(path)
     return [*sorted(found), *sorted(path for path, to in links.items() if to in found)]
 
 

@@ -1,4 +1,4 @@
-"""A server that is uninstalled and installed again, and another one in its place after a disaster."""
+"""A server that is uninstalled and installed again, and another one in its place."""
 
 from __future__ import annotations
 
