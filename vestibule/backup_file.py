@@ -1,6 +1,6 @@
 """The file of a backup: one tar of parts, each of which Ansible Vault encrypts by itself.
 
-Vault takes a text whole and makes four times as much of it in memory, so an archive of any size is
+Vault takes a text whole and needs some twenty times as much memory, so an archive of any size is
 cut into parts of `PART` bytes. What is in the backup, and the SHA-256 of each part in its order, is
 the last member, encrypted as well: who has no password can change, leave out or add nothing.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ansible.parsing.vault import VaultLib
 
 FORMAT = 1
-PART = 4 * 2**20  # bytes; some 40 MB of memory while it is encrypted
+PART = 2 * 2**20  # bytes; some 50 MB of memory while it is encrypted
 LARGEST_CONTENTS = 64 * 2**20  # bytes, encrypted
 _MARK = "vestibule-backup"
 _CONTENTS = "contents"
@@ -113,7 +113,7 @@ class Reader:
                 raise
             raise BackupError(f"{path} is damaged: its contents are no JSON. {_REMEDY}") from None
         names = [f"part-{number:06}" for number in range(len(self.contents["parts"]))]
-        if [name for name in self._members if name not in (_MARK, _CONTENTS)] != names:
+        if archive.getnames() != [_MARK, *names, _CONTENTS]:
             raise BackupError(f"{path} has other parts than it should have. {_REMEDY}")
 
     def parts(self) -> Iterator[bytes]:

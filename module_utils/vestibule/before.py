@@ -56,7 +56,7 @@ def read() -> dict[str, Any]:
 def begun(module: AnsibleModule) -> dict[str, Any]:
     """The manifest, begun where there is none.
 
-    It is ``complete`` where nothing of ours was there by then, as where an earlier version deployed.
+    It is ``complete`` where nothing of ours was there by then. An earlier version left no notes.
     """
     known = read()
     if known:

@@ -270,7 +270,7 @@ class Apt(_Manager):
         return [name for name, status in rows if status not in ("installed", "not-installed")]
 
     def remove(self, names: list[str], needed: list[str]) -> None:
-        """Remove packages with their configuration, and no others. Others of ours are ``needed``."""
+        """Remove packages with their configuration, and no others. Some of ours are ``needed``."""
         if needed:  # or the next autoremove takes what a program of others runs on
             self._must("apt-mark cannot keep packages.", "apt-mark", "manual", *needed)
         if not names:
@@ -444,7 +444,7 @@ class Pacman(_Manager):
         return []
 
     def remove(self, names: list[str], needed: list[str]) -> None:
-        """Remove packages with their configuration, and no others. Others of ours are ``needed``."""
+        """Remove packages with their configuration, and no others. Some of ours are ``needed``."""
         if needed:
             failure = "pacman cannot keep packages."
             self._must(failure, "pacman", "-D", "--asexplicit", *needed)

@@ -29,6 +29,8 @@ from ansible.module_utils.vestibule.programs import run as run_program
 
 _ABSENT = {"kind": "absent", "digest": former.digest_of("absent", b"")}
 _WALKED = ("/etc", "/usr/local")
+# From before there were notes; afterwards these tell
+_OURS_BY_NAME = (before.OURS_BY_NAME, "/usr/local/*/vestibule*")
 _LARGEST = 2**20  # bytes of a file that may be ours by what it says
 _STORE_OF_JAVA = "/etc/ssl/certs/java/cacerts"
 _SITES = ("/etc/nginx/sites-enabled/*", "/etc/nginx/conf.d/*.conf")
@@ -112,6 +114,11 @@ class Host:
         if not self.is_complete:
             for path in _that_say_so():
                 found.setdefault(path, {**_ABSENT, "wrote": ["*"]})
+            for top in (top for each in _OURS_BY_NAME for top in glob.glob(each)):
+                for folder, _, names in os.walk(top):
+                    self.known.setdefault("directories", {})[folder] = None
+                    for name in names:
+                        found.setdefault(f"{folder}/{name}", {**_ABSENT, "wrote": ["*"]})
         return found
 
     def owners(self, paths: Iterable[str]) -> dict[str, str]:
@@ -242,7 +249,12 @@ class Host:
 
     def _plan_paths(self, plan: Plan, entries: dict[str, dict[str, Any]]) -> None:
         made = self.known.get("made", {})
-        for path, entry in entries.items():
+        owned = self.owners(path for path in entries if path in made)
+        for path, noted in entries.items():
+            entry = noted
+            if path in made and path not in owned:
+                # A script of a package of ours had made what we replaced
+                entry = {**_ABSENT, "wrote": [*noted.get("wrote", []), noted["digest"]]}
             if path.startswith(f"{before.HOME}/") or path in self.known.get("data", []):
                 continue
             now = before.digest(path)
@@ -296,8 +308,9 @@ class Host:
         texts = [files.read(path) for path in glob.glob("/etc/prosody/conf.avail/*.cfg.lua")]
         texts += [files.read("/etc/prosody/prosody.cfg.lua")]
         hosts = [host for text in texts if files.MADE_BY in text for host in _HOST.findall(text)]
-        folders = {f"{folder}/{re.sub('[^0-9A-Za-z]', _escaped, host)}" for host in hosts}
-        return sorted(path for path in folders if os.path.isdir(path))
+        found = {f"{folder}/{re.sub('[^0-9A-Za-z]', _escaped, host)}" for host in hosts}
+        found |= {f"{folder}/{host}.{kind}" for host in hosts for kind in ("crt", "key")}
+        return sorted(path for path in found if os.path.lexists(path))
 
     def _plan_made(self, plan: Plan, leaving: set[str]) -> None:
         """What programs made, and no package has once ours are gone."""
@@ -312,7 +325,7 @@ class Host:
                 continue
             if path in made and not self._may_go(path, made[path], leaving):
                 continue
-            if path in made and path in before.read().get("paths", {}):
+            if path in made and path in self.known.get("paths", {}):
                 continue  # its own rule holds
             plan.made.append(path)
 
@@ -341,7 +354,7 @@ class Host:
             if all(each in gone for each in inside) and owner in (None, *plan.packages):
                 gone.add(path)
                 plan.folders.append(path)
-            elif self.known["directories"].get(path, 0) is None:
+            elif self.known.get("directories", {}).get(path, 0) is None:
                 others = [each for each in inside if each not in gone]
                 if others and not any(each in plan.kept for each in others):
                     plan.kept[f"{path}/"] = f"it has {', '.join(others[:5])}"

@@ -122,7 +122,7 @@ def _add_show_backup(commands: Any) -> None:
     show = commands.add_parser(
         "show-backup",
         help="check a backup and say what is in it",
-        description="Reads all of a backup, which playbooks/backup.yml wrote, and says what it has.",
+        description="Reads all of a backup that playbooks/backup.yml wrote, and says what it has.",
         epilog=_BACKUP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
