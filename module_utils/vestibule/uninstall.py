@@ -438,9 +438,9 @@ class Host:
                 config_files.undo(entry)
         there = [each for each in entries if os.path.isdir(os.path.dirname(each.path))]
         config_files.apply([], there, self._check)
-        for path, entry in plan.paths.items():
-            if entry.get("modified") is not None and os.path.isfile(path):
-                os.utime(path, ns=(entry["modified"], entry["modified"]))
+        for path, was in plan.paths.items():
+            if was.get("modified") is not None and os.path.isfile(path):
+                os.utime(path, ns=(was["modified"], was["modified"]))
 
     def _check(self) -> None:
         if "nginx" in self.ending:
