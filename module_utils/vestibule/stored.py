@@ -56,7 +56,7 @@ def refuse(member: tarfile.TarInfo, tops: Iterable[str]) -> None:
         raise StoredError(f"The backup has {path}, which is in no folder of a server's data.")
     if member.issym():
         target = posixpath.normpath(posixpath.join(posixpath.dirname(path), member.linkname))
-        if member.linkname.startswith("/") or not f"{target}/".startswith(f"{top}/"):
+        if not f"{target}/".startswith(f"{top}/"):
             raise StoredError(f"The backup has the link {path}, which leads out of {top}.")
     elif not (member.isreg() or member.isdir()):
         raise StoredError(f"The backup has {path}, which is a device or no file.")

@@ -221,6 +221,19 @@ def test_parts_are_refused_in_another_order(
         check(rearranged(large, tmp_path / "other.vestibule", order), VAULT)
 
 
+def test_a_part_is_refused_under_the_name_of_another(large: Path, tmp_path: Path) -> None:
+    path = tmp_path / "other.vestibule"
+    with tarfile.open(large) as source, tarfile.open(path, "w") as target:
+        names = source.getnames()
+        for name, body in zip(names, [names[0], names[2], names[1], *names[3:]], strict=True):
+            each = source.getmember(body)
+            content = source.extractfile(each)
+            each.name = name
+            target.addfile(each, content)
+    with pytest.raises(BackupError, match="damaged in part 0"):
+        check(path, VAULT)
+
+
 @pytest.mark.parametrize("name", ["foreign.tar", "no.tar", "missing.tar"])
 def test_what_is_no_backup_is_refused(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
