@@ -134,6 +134,22 @@ def test_a_backup_is_shown_without_a_host(operator: Operator, backup: Path) -> N
     assert b"token_secret" not in body
 
 
+def test_what_is_surely_ours_is_known_without_notes(server: Server, operator: Operator) -> None:
+    """As on a server that was deployed before there were any."""
+    notes = "/var/lib/vestibule/before"
+    server.run(f"mv {notes} {notes}.away")
+    asked = operator.succeeds("uninstall.yml", "--check", "--diff")
+    server.run(f"mv {notes}.away {notes}")
+    gone = [line[1:] for line in asked.output.splitlines() if line[:1] == "-"]
+    assert "/etc/vestibule/tokens/keys.json" in gone
+    assert "/etc/jitsi/jicofo/jicofo.conf" in gone
+    assert f"/etc/nginx/sites-enabled/{DOMAIN}.conf" in gone
+    assert [line for line in gone if line.startswith(("package ", "user "))] == []
+    said = " ".join(asked.output.split())
+    assert "was deployed before Vestibule noted what was there" in said
+    assert "package jicofo stays: nobody noted whether it was there before" in said
+
+
 def test_uninstalling_says_before_what_goes_and_is_finished_where_it_was_cut_off(
     server: Server, operator: Operator, fresh: Mapping[str, str], backup: Path
 ) -> None:
