@@ -22,6 +22,8 @@ from ansible.parsing.vault import VaultLib, VaultSecret
 from vestibule import backup_file, backups, secret_store
 from vestibule.backup_file import BackupError, opened, written
 from vestibule.backups import Place, bring_back, check, other_variables, put_beside, summary, take
+from vestibule.command import ansible_inventory
+from vestibule.command.command_line import main
 
 DATA = "/var/lib/prosody"
 SECRETS = {"token_secret": "Zq3v7Tn1Xb8Lk2Wm5Rj9Yc4Hd6Fp0Gs_Ae-Ui"}
@@ -332,6 +334,24 @@ def test_a_written_file_replaces_the_one_before_at_once(tmp_path: Path) -> None:
     with pytest.raises(TypeError), written(path, VAULT) as writer:
         writer.add(None)  # type: ignore[arg-type]
     assert path.read_text() == "before"
+
+
+def test_the_command_says_what_is_in_one_and_whether_it_is_whole(
+    backup: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ansible_inventory, "vault", lambda root: VAULT)
+    assert main(["show-backup", str(backup)]) == 0
+    shown = capsys.readouterr().out
+    assert f"{backup} is whole." in shown
+    assert "token_secret" in shown
+    assert SECRETS["token_secret"] not in shown
+    assert main(["show-backup", str(backup), "--variables"]) == 0
+    assert capsys.readouterr().out == "jitsi_domain: meet.example.org\n"
+    assert main(["show-backup", str(backup), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["host"] == "meet"
+    backup.write_bytes(backup.read_bytes()[:-20000])
+    assert main(["show-backup", str(backup)]) == 1
+    assert "is cut off" in capsys.readouterr().err
 
 
 def test_the_host_looks_at_members_as_well() -> None:
