@@ -8,6 +8,7 @@ earlier ones wrote.
 
 from __future__ import annotations
 
+import glob
 import grp
 import hashlib
 import json
@@ -23,6 +24,7 @@ from ansible.module_utils.vestibule import files, former, leftovers, managers
 HOME = "/var/lib/vestibule"
 PLACE = f"{HOME}/before"
 OURS_BY_NAME = "/etc/vestibule"
+DROP_INS = "/etc/systemd/system/*.service.d/vestibule.conf"
 WHATEVER = former.WHATEVER  # in place of a digest, where a program decides what is written
 _REMEMBERED = 4  # versions of a file that count as ours: a run that fails puts an earlier one back
 # Where scripts of packages write, and how deep; nothing else is looked at around an installation
@@ -61,7 +63,8 @@ def begun(module: AnsibleModule) -> dict[str, Any]:
     known = read()
     if known:
         return known
-    is_new = not os.path.isdir(leftovers.MANIFESTS) and not os.path.isdir(OURS_BY_NAME)
+    # Every deployment has both, and neither stays when it goes
+    is_new = not os.path.isdir(leftovers.MANIFESTS) and not glob.glob(DROP_INS)
     return {
         "complete": is_new,
         "there": sorted(_packages(module)),

@@ -14,7 +14,7 @@ from ansible.module_utils.vestibule import before, former, leftovers
 @pytest.fixture(autouse=True)
 def _host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(before, "_packages", lambda module: set())
-    monkeypatch.setattr(before, "OURS_BY_NAME", str(tmp_path / "ours"))
+    monkeypatch.setattr(before, "DROP_INS", str(tmp_path / "*.d/vestibule.conf"))
     monkeypatch.setattr(leftovers, "MANIFESTS", str(tmp_path / "files"))
     for find in ("_users", "_groups", "_listing"):
         monkeypatch.setattr(before, find, set)
@@ -67,7 +67,11 @@ def test_what_says_that_it_is_ours_is_nobody_s_former_file(tmp_path: Path) -> No
 
 def test_it_is_complete_only_where_nothing_of_ours_was_there(tmp_path: Path) -> None:
     assert before.begun(None)["complete"] is True
-    (tmp_path / "ours").mkdir()
+    (tmp_path / "nginx.service.d").mkdir()
+    (tmp_path / "nginx.service.d/vestibule.conf").touch()
+    assert before.begun(None)["complete"] is False
+    (tmp_path / "nginx.service.d/vestibule.conf").unlink()
+    (tmp_path / "files").mkdir()
     assert before.begun(None)["complete"] is False
 
 
