@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.vestibule import former, leftovers, services
+from ansible.module_utils.vestibule import before, former, leftovers, services
 
 HIDDEN = "(content not shown)\n"
 _BODIES = ("content", "link", "copy_of")
@@ -467,11 +467,16 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     if paths and not module.check_mode:
         # Alone, a list that is out of date is no reason to do anything
         notes = [entry for entry in notes if differs(entry, look(entry.path))]
-        for entry in notes:
-            os.makedirs(os.path.dirname(entry.path), mode=0o700, exist_ok=True)
         replaced = notes + [wanted for wanted, _ in changes if wanted.kind != "directory"]
         if module.params["keep_former"]:
             keep_former(module, replaced)
+        before.note(
+            module,
+            {file.path: former.digest_of(file.kind, file.body) for file in replaced},
+            [wanted.path for wanted, _ in changes if wanted.kind == "directory"],
+        )
+        for entry in notes:
+            os.makedirs(os.path.dirname(entry.path), mode=0o700, exist_ok=True)
         apply_keeping(
             module,
             [wanted for wanted, _ in changes if wanted.kind == "directory"],

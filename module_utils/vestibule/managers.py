@@ -24,6 +24,7 @@ _MARK = "# Made by Vestibule: no service starts while it installs packages."
 _JOURNAL = "/var/lib/dpkg/updates"
 # What people changed stays, and so does what this project wrote before a package came
 _KEEP_FILES = ("--force-confdef", "--force-confold")
+_DEBCONF = "/var/cache/debconf/config.dat"
 _LISTS = "/var/lib/apt/lists"
 _DATABASE = "/var/lib/pacman/local"
 _LISTS_LAST = 3600  # seconds
@@ -231,6 +232,18 @@ class Apt(_Manager):
         """Tell debconf what the packages would ask."""
         self._must("debconf does not take the answers.", "debconf-set-selections", data=answers)
 
+    def unasked(self, answers: str) -> list[tuple[str, str]]:
+        """Owner and name of the questions in ``answers`` that debconf does not know yet."""
+        known = set(re.findall(r"^Name: (\S+)$", files.read(_DEBCONF), re.MULTILINE))
+        rows = [line.split() for line in answers.splitlines() if line.strip()]
+        return [(row[0], row[1]) for row in rows if row[1] not in known]
+
+    def planned(self, wanted: list[str]) -> list[str]:
+        """Names of all packages that would be new, for C(wanted) as `install` takes it."""
+        argv = ["--simulate", "--yes", "--no-install-recommends", "--allow-downgrades"]
+        output = self._run("apt-get", "install", *argv, *wanted, *self.companions(wanted))[1]
+        return re.findall(r"^Inst (\S+) \(", output, re.MULTILINE)
+
     def companions(self, wanted: list[str]) -> list[str]:
         """What apt has to be told as well, for packages in other versions than the latest.
 
@@ -359,6 +372,34 @@ class Apt(_Manager):
                 f"apt-get cannot install {', '.join(wanted)}. It said: {reason(output)}"
                 + hint_at_holds(output, self)
             )
+
+    def remains(self, names: list[str]) -> list[str]:
+        """Which of these are no longer installed, or not wholly, and have left something."""
+        form = r"${Package}\t${db:Status-Status}\n"
+        output = (
+            self._run("dpkg-query", "--show", f"--showformat={form}", *names)[1] if names else ""
+        )
+        rows = [line.split("\t") for line in output.splitlines() if line.count("\t") == 1]
+        return [name for name, status in rows if status not in ("installed", "not-installed")]
+
+    def remove(self, names: list[str], needed: list[str]) -> None:
+        """Remove packages with their configuration, and no others. Some of ours are ``needed``."""
+        if needed:  # or the next autoremove takes what a program of others runs on
+            self._must("apt-mark cannot keep packages.", "apt-mark", "manual", *needed)
+        if not names:
+            return
+        argv = ["purge", "--yes", "-oDPkg::Lock::Timeout=60", "-oAPT::Get::AutomaticRemove=false"]
+        would = self._must(
+            "apt-get cannot remove packages.", "apt-get", "--simulate", *argv, *names
+        )
+        going = set(re.findall(r"^(?:Remv|Purg) ([^\s:]+)", would, re.MULTILINE))
+        if going - set(names):
+            raise PackageError(
+                f"apt-get would also remove {', '.join(sorted(going - set(names)))}, so none was"
+                " removed. Look why these need one of ours, then run this again."
+            )
+        with _nothing_starts(self._module):
+            self._must("apt-get cannot remove packages.", "apt-get", *argv, *names)
 
 
 def with_include(configuration: str, path: str, present: bool) -> str:
@@ -496,6 +537,20 @@ class Pacman(_Manager):
     def answer(self, answers: str) -> None:
         """Packages of Arch ask nothing."""
 
+    def unasked(self, answers: str) -> list[tuple[str, str]]:  # noqa: ARG002
+        """Packages of Arch ask nothing."""
+        return []
+
+    def planned(self, wanted: list[str]) -> list[str]:
+        """Names of all packages that would be new, for C(wanted) as `install` takes it."""
+        names = [each.partition("=")[0] for each in wanted]
+        argv = ["--print", "--print-format", "%n", "--needed", "--noconfirm"]
+        output = self._run("pacman", "-S", *argv, *names)[1]
+        installed = self.packages()
+        return [
+            name for name in re.findall(r"^(\S+)$", output, re.MULTILINE) if name not in installed
+        ]
+
     def warning(self) -> str:
         """A sentence where other packages wait for an upgrade that Arch wants to come first."""
         waiting = [
@@ -521,6 +576,19 @@ class Pacman(_Manager):
         self._finishing = package_locks.is_abandoned(package_locks.PACMAN)
         if self._finishing:
             files.remove(package_locks.PACMAN)
+
+    def remains(self, names: list[str]) -> list[str]:  # noqa: ARG002
+        """Pacman leaves nothing that it knows of."""
+        return []
+
+    def remove(self, names: list[str], needed: list[str]) -> None:
+        """Remove packages with their configuration, and no others. Some of ours are ``needed``."""
+        if needed:
+            failure = "pacman cannot keep packages."
+            self._must(failure, "pacman", "-D", "--asexplicit", *needed)
+        if names:
+            failure = "pacman cannot remove packages."
+            self._must(failure, "pacman", "-Rn", "--noconfirm", *names)
 
     def _bystanders(self, names: list[str]) -> list[str]:
         """Installed packages that would be replaced together with some, though nobody asked."""
