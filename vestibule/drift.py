@@ -151,11 +151,7 @@ def _of_services(seen: Seen) -> Iterator[Difference]:
 def _of_listeners(seen: Seen) -> Iterator[Difference]:
     facts = seen.facts
     ports = {each["port"] for each in facts["listeners"]}
-    taken = [
-        each
-        for unit in facts["in_the_way"].values()
-        for each in unit["taken"]
-    ]
+    taken = [each for unit in facts["in_the_way"].values() for each in unit["taken"]]
     for each in taken:
         place = f"port {each['port']} of {each['address']}"
         said = f"{each['process'] or 'another program'} listens there"
