@@ -226,10 +226,10 @@ def _of_rest(seen: Seen, found: Sequence[Difference]) -> Iterator[Difference]:
         yield Difference("run", "files", "a run was cut off before it knew that they are good")
     for sentence in seen.refusals:
         yield Difference("refusal", "site.yml", sentence, HAND)
-    explained = {each.wish.split("_")[0] for each in found if each.wish}
-    if any(pending for pending in seen.pending.values()) and not found and not seen.refusals:
-        for role, pending in seen.pending.items():
-            if pending and role not in explained:
+    # What roles have to do beside their wishes is mostly told by what it is about
+    if not any(each.mended_by == RUN and not each.wish for each in found):
+        for role, is_pending in seen.pending.items():
+            if is_pending and not any(each.wish.startswith(role) for each in found):
                 yield Difference("role", role, "has something to do that has no other name")
 
 

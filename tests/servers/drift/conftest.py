@@ -30,7 +30,7 @@ def wanted(server: Server, controller: Controller) -> dict[str, object]:
         },
     ]
     features = {
-        "jitsi_features": ["guests"],
+        "jitsi_features": ["guests", "watching"],
         "jitsi_token_keys": keys,
         # One case is proof enough that it works
         "jitsi_verify_cases": ["valid_token_enters"],

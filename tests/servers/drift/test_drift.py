@@ -96,7 +96,7 @@ def _operator(
 
 def tasks_by_wish() -> dict[str, str]:
     """Names of the tasks that fulfil wishes, by the wish."""
-    found = {}
+    found: dict[str, str] = {}
     for path in ROOT.glob("roles/*/tasks/*.yml"):
         for task in yaml.safe_load(path.read_text(encoding="utf-8")):
             for module in look._MODULES.keys() & task.keys():
@@ -253,7 +253,7 @@ def test_what_no_run_mends_is_said_and_left(operator: Operator, server: Server) 
     things = {(each["kind"], each["subject"]): each for each in drift.said}
     taken = things["listener", "port 5349 of 0.0.0.0"]
     assert taken["what"] == "python3 listens there"
-    assert things["module", "token_verification"]["what"].startswith(f"not loaded on conference.")
+    assert things["module", "token_verification"]["what"].startswith("not loaded on conference.")
     assert things["unit", THEIRS]["what"].startswith("changes nginx")
     assert things["hold", "openssl"]["what"] == "held by somebody else"
     assert things["package", "nginx"]["what"].endswith("and 1.0.0-1 was proven")
