@@ -10,7 +10,7 @@ import fnmatch
 import json
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -265,3 +265,23 @@ def write_json(path: Path, host: str, found: Sequence[Difference] | None) -> Non
     written = Path(file.name)
     written.chmod(0o644)
     written.replace(path)
+
+
+def report(arguments: Mapping[str, Any], host: str, show: Callable[[str], None]) -> dict[str, Any]:
+    """What became of it, as Ansible takes it, for the arguments of the action report_drift.
+
+    ``show`` is told each line for people.
+    """
+    path = Path(arguments["report"])
+    if arguments["unlooked"]:
+        write_json(path, host, None)
+        return {"unreachable": True, "msg": f"Could not look: {arguments['unlooked']}"}
+    seen = Seen(**arguments["seen"])
+    found = without(compare(seen, seen.facts["epoch"]), arguments["accepted"])
+    write_json(path, host, found)
+    for line in table(found):
+        show(f"  {host}: {line}")
+    if not found:
+        return {"changed": False, "msg": f"Nothing differs on {host}."}
+    things = "1 thing differs" if len(found) == 1 else f"{len(found)} things differ"
+    return {"failed": True, "msg": f"{things} on {host}. All of it: {path}"}

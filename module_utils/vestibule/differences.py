@@ -56,7 +56,8 @@ def _lua_libraries(result: dict[str, Any]) -> Said:
 
 def _host_history(result: dict[str, Any]) -> Said:
     for finding in result["findings"]:
-        yield finding["path"], finding["description"]
+        if finding["action"] != "note":
+            yield finding["path"], finding["description"]
 
 
 def _steps(subject: str) -> Callable[[dict[str, Any]], Said]:

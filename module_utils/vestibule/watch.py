@@ -117,7 +117,7 @@ class Person:
         plain = socket.create_connection((reachable(wish["address"]), wish["port"]), PATIENCE)
         context = context_of(wish["authority"])
         self._door.sock = context.wrap_socket(plain, server_hostname=self._domain)
-        self._door.auto_open = 0  # type: ignore[assignment]  # never by the name in the DNS
+        self._door.auto_open = 0  # never by the name in the DNS
 
     def log_in(self) -> None:
         """Open a stream as a browser does. Raises Refused."""

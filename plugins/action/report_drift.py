@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from vestibule.drift import Seen, compare, table, without, write_json
+from vestibule.drift import report
 
 DOCUMENTATION = r"""
 name: report_drift
 short_description: Say what on a host differs from the model and from the last proven run
 description:
-  - Compares what the module M(look) and the facts of M(host_probe) say with what is asked for, shows
-    a line for each thing that differs, and writes a file for machines.
+  - Compares what the module M(look) and the facts of M(host_probe) say with what is asked for,
+    shows a line for each thing that differs, and writes a file for machines.
   - Fails where something differs. Where the host could not be looked at, it counts as unreachable,
     so that the exit code of ansible-playbook tells the two apart, 2 and 4.
 options:
@@ -71,19 +70,5 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core comes with
         """Return what differs, as a failure where anything does."""
         super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(_ARGUMENTS)
-        host, report = (task_vars or {})["inventory_hostname"], Path(arguments["report"])
-        if arguments["unlooked"]:
-            write_json(report, host, None)
-            return {"unreachable": True, "msg": f"Could not look: {arguments['unlooked']}"}
-        seen = Seen(**arguments["seen"])
-        found = without(compare(seen, seen.facts["epoch"]), arguments["accepted"])
-        write_json(report, host, found)
-        for line in table(found):
-            display.display(f"  {host}: {line}")
-        if not found:
-            return {"changed": False, "msg": f"Nothing differs on {host}."}
-        count = f"{len(found)} thing{'' if len(found) == 1 else 's'}"
-        return {
-            "failed": True,
-            "msg": f"{count} on {host} differ{'s' if len(found) == 1 else ''}. All: {report}",
-        }
+        host = (task_vars or {})["inventory_hostname"]
+        return report(arguments, host, display.display)

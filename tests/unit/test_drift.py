@@ -17,6 +17,7 @@ from vestibule.drift import (
     Seen,
     compare,
     parse_modules,
+    report,
     table,
     without,
     write_json,
@@ -300,3 +301,33 @@ def test_people_read_a_line_each_and_machines_a_file(tmp_path: Path) -> None:
     write_json(tmp_path / "new/x.json", "meet", None)
     report = json.loads((tmp_path / "new/x.json").read_text(encoding="utf-8"))
     assert report == {"host": "meet", "looked": False, "differences": []}
+
+
+@pytest.mark.parametrize(
+    ("unlooked", "facts_there", "said", "shown"),
+    [
+        ("No secrets.", FACTS, {"unreachable": True, "msg": "Could not look: No secrets."}, []),
+        ("", FACTS, {"changed": False, "msg": "Nothing differs on meet."}, []),
+        (
+            "",
+            {**FACTS, "held": {}},
+            None,
+            ["  meet: hold  prosody  not held at its version (the next run)"],
+        ),
+    ],
+)
+def test_drift_fails_and_a_host_without_a_look_is_unreachable(
+    tmp_path: Path,
+    unlooked: str,
+    facts_there: dict[str, Any],
+    said: dict[str, Any] | None,
+    shown: list[str],
+) -> None:
+    path = tmp_path / "meet.json"
+    failed = {"failed": True, "msg": f"1 thing differs on meet. All of it: {path}"}
+    seen = {**vars(CLEAN), "facts": {**facts_there, "epoch": NOW}}
+    lines: list[str] = []
+    arguments = {"report": str(path), "unlooked": unlooked, "seen": seen, "accepted": []}
+    assert report(arguments, "meet", lines.append) == (said or failed)
+    assert lines == shown
+    assert json.loads(path.read_text(encoding="utf-8"))["looked"] is (unlooked == "")

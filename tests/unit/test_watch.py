@@ -63,9 +63,7 @@ def samples(text: str) -> dict[str, float]:
 
 def test_a_token_opens_one_room_of_its_tenant_for_a_minute() -> None:
     token = watch.token_of(KEY, "room", "jitsi", 1_000_000)
-    claims = jwt.decode(
-        token, KEY["secret"], ["HS256"], audience="jitsi", options={"verify_exp": False}
-    )
+    claims = jwt.decode(token, "k" * 43, ["HS256"], audience="jitsi", options={"verify_exp": False})
     assert jwt.get_unverified_header(token) == {
         "alg": "HS256", "typ": "JWT", "kid": "vestibule-watch",
     }  # fmt: skip
@@ -107,7 +105,7 @@ def test_versions_are_those_of_installed_packages(monkeypatch: pytest.MonkeyPatc
         "/p/desc": "%NAME%\nc\n\n%VERSION%\n3-1\n",
     }
     monkeypatch.setattr(watch, "read", lambda path: files.get(path, ""))
-    monkeypatch.setattr(watch.glob, "glob", lambda _: ["/p/desc"])
+    monkeypatch.setattr("glob.glob", lambda _: ["/p/desc"])
     assert watch.versions(["a", "b", "c"]) == {"a": "1-1", "c": "3-1"}
 
 

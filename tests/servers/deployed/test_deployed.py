@@ -304,8 +304,8 @@ def test_every_answer_has_the_headers_that_protect_people(host: Host, path: str)
     assert "Cache-Control: no-cache" in headers
 
 
-# What a client offers, at the lowest level of its own OpenSSL: versions and suites that nobody should
-# take any more, and as a control those that are taken
+# What a client offers, at the lowest level of its own OpenSSL: versions and suites that nobody
+# should take any more, and as a control those that are taken
 TLS = r"""
 import json, socket, ssl, sys, warnings
 warnings.simplefilter("ignore")
