@@ -195,11 +195,9 @@ def parse_modules(lines: Iterable[str]) -> dict[str, set[str]]:
 
 def _of_certificates(seen: Seen, now: float, told: set[str]) -> Iterator[Difference]:
     for path, each in seen.facts["certificates"].items():
-        if path in told:
-            continue
-        if each["problem"]:
+        if each["problem"] and path not in told:
             yield Difference("certificate", path, each["problem"], HAND)
-        elif each["ends"] is not None and each["ends"] < now + SOON * _DAY:
+        elif path not in told and each["ends"] is not None and each["ends"] < now + SOON * _DAY:
             yield Difference("certificate", path, _end(each["ends"], now), HAND)
         if each["shown"] is False:
             yield Difference("certificate", path, "the program that runs shows another one")

@@ -110,7 +110,7 @@ def changed(run: Deployment) -> dict[str, set[str]]:
     """The paths that each task changed, by its name; none where it keeps them from logs."""
     assert run.returncode == 0, run.output[-3000:]
     return {
-        name: {line[2:].strip() for each in _PATHS.findall(said) for line in each.split("\n    ")}
+        name: set(re.findall(r"- (\S+)", "".join(_PATHS.findall(said))))
         for name, said in _BLOCK.findall(run.output)
         if re.search("^changed: ", said, re.M)
     }
