@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
 from vestibule.rotation import RotationError
-from vestibule.rotation.state import Rotations, rotations_of
-from vestibule.secret_store import SecretError, read, store_of
+from vestibule.rotation.run import told
 
 DOCUMENTATION = r"""
 name: vestibule_rotations
@@ -60,13 +57,7 @@ class LookupModule(LookupBase):  # type: ignore[misc]  # ansible-core comes with
         """The mapping, in a list as lookups have it."""
         given = variables or {}
         vault = self._loader._vault  # Ansible gives plugins no other way to the vault passwords
-        if not given.get("inventory_dir"):
-            return [asdict(Rotations())]
         try:
-            store = store_of(given.get("inventory_hostname"), given.get("inventory_dir"))
-            known, _ = read(store, vault)
-            return [asdict(rotations_of(known, time.time()))]
-        except OSError as error:
-            raise AnsibleLookupError(f"{error.filename}: {error.strerror}") from None
-        except (RotationError, SecretError) as error:
+            return [told(given["inventory_hostname"], given.get("inventory_dir"), vault)]
+        except RotationError as error:
             raise AnsibleLookupError(str(error)) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
@@ -10,9 +9,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from vestibule.rotation import RotationError
-from vestibule.rotation.run import begin, end
-from vestibule.rotation.stages import Deployment
-from vestibule.secret_store import SecretError, store_of
+from vestibule.rotation.run import step
 
 DOCUMENTATION = r"""
 name: rotate_secrets
@@ -130,36 +127,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core comes with
         variables = task_vars or {}
         host = variables["inventory_hostname"]
         vault = self._loader._vault  # Ansible gives plugins no other way to the vault passwords
+        only_say = bool(self._task.check_mode)
         try:
-            store = store_of(host, variables.get("inventory_dir"))
-            if arguments["step"] == "end":
-                end(arguments["names"], store, host, vault)
-                return {"changed": False}
-            options = arguments["options"]
-            of = Deployment(
-                options,
-                arguments["accounts"],
-                arguments["has_turn"],
-                arguments["has_own_secret"],
-                options["token_max_lifetime"]
-                # The clock of whoever signs is early, and late for the end; ours is another one
-                + 2 * options["token_leeway"]
-                + arguments["clock_tolerance"],
-                str(store),
-            )
-            told = begin(
-                arguments["asked"],
-                arguments["variables"],
-                of,
-                host,
-                vault,
-                time.time(),
-                only_say=bool(self._task.check_mode),
-            )
-        except OSError as error:
-            raise AnsibleActionFail(f"{error.filename}: {error.strerror}") from None
-        except (RotationError, SecretError) as error:
+            told = step(arguments, host, variables.get("inventory_dir"), vault, only_say=only_say)
+        except RotationError as error:
             raise AnsibleActionFail(str(error)) from None
-        for sentence in told["before"]:
-            display.display(f"  {host}: {sentence}")
+        if "before" in told:
+            display.display("\n".join(told["before"]))
         return told

@@ -65,7 +65,7 @@ class Crowd:
         """Come once with a new token, and once with one that was signed before."""
         token = self.makers[name]()
         old = self.last.setdefault(name, token)
-        if jwt.decode(old, options={"verify_signature": False})["exp"] < time.time() + 5:
+        if jwt.decode(old, options={"verify_signature": False})["exp"] < time.time() + 20:
             old = self.last[name] = token
         for each, what in ((token, name), (old, f"{name}, signed before")):
             try:
