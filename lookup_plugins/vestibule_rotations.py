@@ -58,6 +58,6 @@ class LookupModule(LookupBase):  # type: ignore[misc]  # ansible-core comes with
         given = variables or {}
         vault = self._loader._vault  # Ansible gives plugins no other way to the vault passwords
         try:
-            return [told(given["inventory_hostname"], given.get("inventory_dir"), vault)]
+            return [told(given.get("inventory_hostname", ""), given.get("inventory_dir"), vault)]
         except RotationError as error:
             raise AnsibleLookupError(str(error)) from None

@@ -311,6 +311,15 @@ def test_passwords_change_at_once_and_turn_keeps_the_former() -> None:
     assert known["bridge_password"] == before["bridge_password"]
 
 
+def test_more_passwords_than_in_the_run_that_was_cut_off() -> None:
+    known = store()
+    play(known, what=("focus",), cut_off=True)
+    changed, former = known["focus_password"], known["focus_password_former"]
+    play(known, what=("focus", "bridges"), cut_off=True)
+    assert (known["focus_password"], known["focus_password_former"]) == (changed, former)
+    assert known["bridge_password_former"] != known["bridge_password"]
+
+
 def test_credentials_live_as_long_as_the_feature_says() -> None:
     text = (ROOT / "features/turn.yml").read_text(encoding="utf-8")
     services = yaml.safe_load(text)["prosody"]["settings"]["external_services"]
