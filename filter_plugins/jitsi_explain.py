@@ -25,6 +25,10 @@ options:
     description: Longest line. Ansible indents what it shows.
     type: int
     default: 91
+  login_port:
+    description: Port at which Prosody takes the logins of machines on other hosts.
+    type: int
+    default: 5222
 """
 
 EXAMPLES = r"""
@@ -41,11 +45,11 @@ _value:
 """
 
 
-def jitsi_explain(model: Any, width: int = 91) -> list[str]:
+def jitsi_explain(model: Any, width: int = 91, login_port: int = 5222) -> list[str]:
     """Ansible's shell around `vestibule.model.explain`."""
     if not isinstance(model, Mapping) or "why" not in model:
         raise AnsibleFilterError("jitsi_explain takes the model that jitsi_model returns.")
-    return explain(model, width)
+    return explain(model, width, login_port)
 
 
 class FilterModule:

@@ -108,7 +108,7 @@ def test_bridges_belong_to_the_server_of_their_domain() -> None:
 
 
 def test_firewalls_are_told_from_where_to_where() -> None:
-    rows = opened(model("meet", BESIDE | {"all": ["meet", "far.example.org"]}, {}))
+    rows = opened(model("meet", BESIDE | {"all": ["meet", "far.example.org"]}, {}), 5222)
     media = [row[:3] for row in rows if row[3] == "audio and video"]
     assert media == [
         ("everywhere", "meet", "UDP 10000"),
@@ -118,7 +118,7 @@ def test_firewalls_are_told_from_where_to_where() -> None:
     assert [row[:3] for row in rows if row[2] == "TCP 9090"] == [
         ("meet", "far.example.org", "TCP 9090")
     ]
-    whole = opened(build_model(load_features(), {"jitsi_domain": DOMAIN}))
+    whole = opened(build_model(load_features(), {"jitsi_domain": DOMAIN}), 5222)
     assert "5222" not in str(whole)
 
 

@@ -148,3 +148,17 @@ def test_the_playbook_refuses_bad_input(tmp_path: Path) -> None:
     assert done.returncode != 0
     assert "owner_party, which requires affiliation" in done.stdout + done.stderr
     assert "Who may do what" not in done.stdout
+
+
+def test_ports_are_those_of_the_inventory() -> None:
+    given = {
+        "jitsi_domain": "meet.example.org",
+        "jitsi_features": ["recording", "sip_gateway"],
+        "jitsi_recording_networks": ["192.0.2.8/32", "192.0.2.9/32"],
+    }
+    lines = jitsi_explain(build_model(load_features(), given), login_port=15222)
+    found = [line.split()[:4] for line in lines if "15222" in line]
+    assert found == [
+        ["192.0.2.8/32", "this", "server", "TCP"],
+        ["192.0.2.9/32", "this", "server", "TCP"],
+    ]

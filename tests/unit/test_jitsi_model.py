@@ -59,7 +59,7 @@ def test_prosody_stops_without_a_guard(model: dict[str, Any]) -> None:
     assert "fail_closed" in model["prosody"]["modules"]
     assert "token_verification" in required["conference.meet.example.org"]
     assert "muc_filter_access" in required["internal.auth.meet.example.org"]
-    assert required["auth.meet.example.org"] == ["local_login"]
+    assert required["auth.meet.example.org"] == ["local_login", "focus_address", "machine_requests"]
 
 
 def test_room_creation_is_restricted_on_the_first_line(model: dict[str, Any]) -> None:
@@ -453,7 +453,7 @@ def test_a_bridge_is_one_of_a_list_and_goes_with_its_feature(features: dict[str,
     assert bridge["channels"] == f"{servers['public']['host']}:{servers['public']['port']}"
     assert bridge["name"] == model["bridge"]["videobridge"]["websockets"]["server-id"]
     internal = model["prosody"]["hosts"]["internal.auth.meet.example.org"]["settings"]
-    assert account in internal["admins"]
+    assert internal["admins"] == ["focus@auth.meet.example.org"]  # who is one enters every brewery
     without = build_model(features, {**DOMAIN, "jitsi_features_off": ["bridge"]})
     assert without["bridges"] == [] and without["bridge"] == {}
     assert account in without["accounts_off"]
@@ -522,6 +522,7 @@ def test_jicofo_and_the_client_hear_of_machines(features: dict[str, Any]) -> Non
     assert breweries == {
         "recorder.meet.example.org": "jibribrewery@internal.auth.meet.example.org",
         "gateway.meet.example.org": "jigasibrewery@internal.auth.meet.example.org",
+        "auth.meet.example.org": "jvbbrewery@internal.auth.meet.example.org",
     }
 
 

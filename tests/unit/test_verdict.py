@@ -449,6 +449,10 @@ def signed_by_rsa(kid: str, **changes: Any) -> str:
     return jwt.encode(claims(**changes), OWN, "RS256", {"kid": kid})
 
 
+def of_acme(**changes: Any) -> str:
+    return token({**HEADER, "kid": "new"}, OTHER, sub="acme", **changes)
+
+
 @pytest.mark.parametrize(
     ("make", "at", "words"),
     [
@@ -476,6 +480,11 @@ def signed_by_rsa(kid: str, **changes: Any) -> str:
             NOW,
             "tenant of the key",
         ),
+        *(
+            (lambda regex=regex: of_acme(context={"room": {"regex": regex}}), NOW, words)
+            for regex, words in ((True, "pattern"), ("true", "pattern"), (False, ""), (1, ""))
+        ),
+        (lambda: token(context={"room": {"regex": True}}), NOW, ""),
         (lambda: token(aud=["other", "jitsi"]), NOW, ""),
         (lambda: token(aud=["other"]), NOW, "'aud'"),
     ],

@@ -55,8 +55,12 @@ def who_may_what(may: Mapping[str, Mapping[str, bool | str]]) -> list[list[str]]
     ]
 
 
-def opened(model: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
-    """From where to where, at which port, and for what, the head first."""
+def opened(model: Mapping[str, Any], login_port: int) -> list[tuple[str, str, str, str]]:
+    """From where to where, at which port, and for what, the head first.
+
+    ``from`` in a feature is a kind of host or a list of networks, and the port ``logins`` is
+    that at which Prosody takes machines.
+    """
     deployment = model["deployment"]
     own = deployment["signalling"] or "this server"
     hosts = {
@@ -68,16 +72,18 @@ def opened(model: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     return [
         ("from", "to", "port", "for"),
         *(
-            (start, end, f"{each['protocol']} {each['ports']}", each["for"])
+            (start, end, f"{each['protocol']} {ports}", each["for"])
             for each in model["opens"]
-            for start in hosts[each.get("from", "everywhere")]
+            for ports in [login_port if each["ports"] == "logins" else each["ports"]]
+            for origin in [each.get("from", "everywhere")]
+            for start in (origin if isinstance(origin, list) else hosts[origin])
             for end in hosts[each.get("to", "signalling")]
             if start != end
         ),
     ]
 
 
-def explain(model: Mapping[str, Any], width: int) -> list[str]:
+def explain(model: Mapping[str, Any], width: int, login_port: int) -> list[str]:
     """The lines, at most ``width`` characters each where words allow it."""
 
     def section(title: str, lines: Iterable[str]) -> list[str]:
@@ -101,7 +107,8 @@ def explain(model: Mapping[str, Any], width: int) -> list[str]:
     ]
     if machines:
         lines += section("Machines that enter meetings", _columns(machines, width))
-    lines += section("What firewalls have to let through", _columns(opened(model), width))
+    ways = opened(model, login_port)
+    lines += section("What firewalls have to let through", _columns(ways, width))
     lines += section("Who may do what", _grid(who_may_what(model["may"]), width))
     if model["warnings"]:
         lines += section("Warnings", _columns([("-", each) for each in model["warnings"]], width))

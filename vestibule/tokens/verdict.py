@@ -713,6 +713,18 @@ def _check_tenants_of_key(claims: Any, key: Key, our: _Judge) -> None:
                 "sub claim is no tenant of the key",
                 f"It is {shown(value)}, and {key.called} signs for {_one_of(key.tenants)} alone.",
             )
+    if _is_pattern(claims):
+        our.fault(
+            "room",
+            "room claim may not be a pattern",
+            f"context.room.regex makes a pattern of it, and {key.called} signs for tenants,"
+            ' whose tokens name one room or "*".',
+        )
+
+
+def _is_pattern(claims: Any) -> bool:
+    regex = member(member(member(claims, "context"), "room"), "regex")
+    return regex is True or regex == "true"
 
 
 def _check_revoked(claims: Any, revoked: Revoked, key: Key | None, now: int, our: _Judge) -> None:
@@ -782,8 +794,7 @@ def _check_rooms(claims: Any, rules: Rules, key: Key | None, our: _Judge) -> Doo
         )
     if not isinstance(room, str) or not isinstance(sub, str):
         return None
-    regex = member(member(member(claims, "context"), "room"), "regex")
-    is_pattern = regex is True or regex == "true"
+    is_pattern = _is_pattern(claims)
     tenants = key.tenants if key else ()
     doors = Doors(_lower(room), _lower(sub), is_pattern, rules, tenants)
     if not rules.wildcard_room and (room == "*" or is_pattern):

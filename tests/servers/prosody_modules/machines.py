@@ -181,6 +181,8 @@ GATEWAY = Kind(
     busy=jigasi_stats(supports_sip="true", shutdown_in_progress="true"),
 )
 KINDS = {"recorder": RECORDER, "gateway": GATEWAY}
+# One that somebody has taken over
+BRIDGE = Kind("jvb", "auth", "jvbbrewery", "bridge_password", idle="", busy="")
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from vestibule.access.transports import BoshTransport, Transport, WebSocketTrans
 from vestibule.access.xmpp import FOCUS, MUC_USER, Refused, Room, Stage, element, qualified
 
 from .conftest import DOMAIN, Server, Setting
-from .machines import GATEWAY, JIBRI, KINDS, RAYO, RECORDER, Kind, Machine, Yard, tunnel
+from .machines import BRIDGE, GATEWAY, JIBRI, KINDS, RAYO, RECORDER, Kind, Machine, Yard, tunnel
 from .people import (
     CONFERENCE,
     FOCUS_USER,
@@ -68,7 +68,7 @@ def port(server: Server) -> Iterator[int]:
 def trust(server: Server) -> ssl.SSLContext:
     """Who is on the hosts of machines, by the certificates that an operator copies."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    for kind in KINDS.values():
+    for kind in (*KINDS.values(), BRIDGE):
         file = server.host.file(f"/var/lib/prosody/{kind.host}.{DOMAIN}.crt")
         context.load_verify_locations(cadata=file.content_string)
     return context
@@ -437,7 +437,35 @@ async def test_a_machine_meets_jicofo_in_its_brewery_alone(
                 await machine.join(Room(name, DOMAIN, component="internal.auth"))
 
 
-@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+async def test_a_bridge_enters_its_brewery_alone(entrance: Entrance, yard: Yard) -> None:
+    """It knows the names of all meetings that it carries, and most doors let its host pass."""
+    room = entrance.room()
+    closed = [Room(name, DOMAIN, component="internal.auth") for name in ("jibribrewery", "new")]
+    async with owner(entrance, room) as host, yard.wait_for_orders(BRIDGE) as bridge:
+        await close_lobby(entrance, host, room)
+        async with entrance.login(room, entrance.member_token(room)) as somebody:
+            await somebody.wait_in_lobby(room)
+            for each in (*closed, room, room.lobby, entrance.room(), entrance.room(tenant=TENANT)):
+                with pytest.raises(Refused, match="not-allowed"):
+                    await bridge.join(each)
+
+
+async def test_a_bridge_orders_nothing(entrance: Entrance, yard: Yard) -> None:
+    brewery, focus = yard.brewery(BRIDGE), "focus"
+    order = element("conference", {"xmlns": FOCUS, "room": f"new@internal.auth.{DOMAIN}"})
+    async with yard.wait_for_orders(BRIDGE) as bridge:
+        assert not bridge.standing(brewery).moderates
+        for change in ({"nick": focus, "role": "none"}, {"jid": FOCUS_USER, "affiliation": "none"}):
+            with pytest.raises(Refused, match=r"forbidden|not-allowed"):
+                await administer(bridge, brewery, **change)
+        for address in (f"{brewery.address}/{focus}", FOCUS_USER, f"focus.{DOMAIN}"):
+            with pytest.raises(Refused, match="not-allowed"):
+                await bridge.request("set", address, order, Stage.FOCUS)
+        with pytest.raises(Refused, match="not-allowed"):
+            await ask_jicofo(bridge, entrance.room())
+
+
+@pytest.mark.parametrize("kind", [*KINDS.values(), BRIDGE], ids=[*KINDS, "bridge"])
 async def test_who_comes_before_jicofo_does_not_own_the_brewery(
     server: Server, entrance: Entrance, yard: Yard, kind: Kind
 ) -> None:

@@ -91,6 +91,14 @@ def for_other_tenants(scene: Scene) -> Iterator[str]:
             yield of_key(scene, key, context=context(tenant=others[-1]))
 
 
+def patterns(scene: Scene) -> Iterator[str]:
+    """Tokens of tenants' keys that have a pattern in place of a room, as a flag and as a text."""
+    for key in known(scene.entrance):
+        if key.tenants:
+            for regex in (True, "true"):
+                yield of_key(scene, key, room=".*", context=context(room={"regex": regex}))
+
+
 @contextlib.asynccontextmanager
 async def tenants_keys_are_accepted(entrance: Entrance) -> AsyncIterator[Scene]:
     """Each tenant's key opens a room of its tenant, and a room of nobody is open beside."""
@@ -260,8 +268,9 @@ KEYS = (
         {
             "other sub": all_refused(for_other_tenants, "no tenant|wildcard"),
             "room of nobody": join_beside,
+            "pattern": all_refused(patterns, "pattern|wildcard"),
         },
-        (at_login("no tenant|wildcard"), at_join("match")),
+        (at_login("no tenant|wildcard|pattern"), at_join("match")),
         tenants_keys_are_accepted,
     ),
     Case(

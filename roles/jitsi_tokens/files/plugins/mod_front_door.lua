@@ -1,6 +1,6 @@
 -- People come in through the web server alone.
 --
--- Where hosts with bridges log in, Prosody listens where others reach it as well. On a direct
+-- Where bridges, recorders or gateways on other hosts log in, others reach Prosody as well. On a direct
 -- connection nobody counts what an address does, and nothing else is in front of the login.
 --
 -- Goes on VirtualHosts of people.

@@ -1,25 +1,41 @@
--- Keeps machines (recorders, SIP gateways) to what they are in a MUC for.
+-- Keeps machines (recorders, SIP gateways) and bridges to what they are in a MUC for.
 --
--- Every door lets them pass: they need no token, no password and nobody who admits them. So they come
--- into a meeting only while people are in it, and moderate nothing, whoever would make them. They do
--- not keep it alive (mod_empty_meetings). In the MUC of the breweries they enter their own and no
+-- Every door lets machines pass: they need no token, no password and nobody who admits them. So they
+-- come into a meeting only while people are in it, and moderate nothing, whoever would make them. They
+-- do not keep it alive (mod_empty_meetings). In the MUC of the breweries they enter their own and no
 -- other, in which they could pass for a bridge. From other MUCs they stay out.
+--
+-- Bridges enter their brewery alone, and own not even that where they come before Jicofo: one that is
+-- taken over hears of no meeting, and shows nobody out. Most doors let them pass as well.
 --
 -- Goes on all MUC components.
 --
 -- Options (MUC component or global):
---   machine_guard_breweries   mapping of such a host to the address of the only room of this MUC that
---                             its users enter; where it is not set, the rooms are meetings
+--   machine_guard_breweries   mapping of such a host, and of the bridges', to the address of the only
+--                             room of this MUC that its users enter; where it is not set, the rooms are
+--                             meetings
+--   muc_mapper_domain_base    main domain; bridges are at auth.<it>, and so is Jicofo
+--   admins                    Prosody's own; Jicofo is one in each MUC that it enters
 --   machine_guard_closed      true: no machine enters a room of this MUC, false
 --   those of meeting.lib and machines.lib
 local jid = require "util.jid";
 
 local breweries = module:get_option("machine_guard_breweries");
+local bridges = "auth." .. module:get_option_string("muc_mapper_domain_base");
 local is_closed = module:get_option_boolean("machine_guard_closed", false);
+local admins = module:get_option_inherited_set("admins", {});
 
-local is_machine = module:require("machines").is_machine;
+local is_recorder_or_gateway = module:require("machines").is_machine;
 local meeting = module:require "meeting";
 local refuse = module:require "refuse";
+
+local function is_bridge(address)
+	return jid.host(address) == bridges and not admins:contains(jid.bare(address));
+end
+
+local function is_machine(address)
+	return is_recorder_or_gateway(address) or is_bridge(address);
+end
 
 local function may_enter(room, from)
 	if is_closed then
@@ -27,7 +43,7 @@ local function may_enter(room, from)
 	elseif breweries then
 		return room.jid == breweries[jid.host(from)];
 	end
-	return meeting.find_participant(room) ~= nil;
+	return not is_bridge(from) and meeting.find_participant(room) ~= nil;
 end
 
 -- Before the rates: who is refused at once waits in no queue

@@ -1,6 +1,6 @@
 -- Lets machines ask Jicofo for meetings only that people are in, as Jicofo would open any other.
 --
--- Goes on VirtualHosts of machines. Who people are is in machines.lib. No options.
+-- Goes on VirtualHosts of machines, and of bridges, which ask for none. Who people are is in machines.lib. No options.
 local meeting = module:require "meeting";
 local refuse = module:require "refuse";
 local util = module:require "util";

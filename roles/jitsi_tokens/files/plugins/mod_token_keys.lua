@@ -275,6 +275,13 @@ local function problem_of(key, claims)
 					report.quote(name), names(key.tenants), report.quote(key.kid));
 		end
 	end
+	-- Prosody does nothing else while it matches one, and a bad one takes minutes
+	local regex = claims.context and claims.context.room and claims.context.room.regex;
+	if regex == true or regex == "true" then
+		return "room claim may not be a pattern",
+			("its context.room.regex is %s, and its key %s signs for tenants, whose tokens name one room or \"*\""):format(
+				report.quote(regex), report.quote(key.kid));
+	end
 end
 
 -- Closes a session as its server does, also one that waits for its client to come back.
