@@ -181,12 +181,12 @@ end
 
 -- Whether we signed this token, and it has not expired, nor been refused before.
 local function is_valid(token)
-	local signed, head, body, signature = token:match("^(([%w_-]+)%.([%w_-]+))%.([%w_-]+)$");
-	local header, bytes = signed and object_of(head), signature and decode(signature);
+	local signed, first, second, signature = token:match("^(([%w_-]+)%.([%w_-]+))%.([%w_-]+)$");
+	local header, bytes = signed and object_of(first), signature and decode(signature);
 	if not keys or not header or not bytes or not is_signed(header, signed, bytes) then
 		return false;
 	end
-	local claims = object_of(body);
+	local claims = object_of(second);
 	local exp = claims and claims.exp;
 	return type(exp) == "number" and exp > os.time() - LEEWAY and not refused_tokens:get(hashes.sha256(token));
 end
