@@ -320,6 +320,17 @@ def test_more_passwords_than_in_the_run_that_was_cut_off() -> None:
     assert known["bridge_password_former"] != known["bridge_password"]
 
 
+def test_a_leak_ends_what_a_run_kept_that_was_cut_off() -> None:
+    known = store()
+    play(known, what=("turn",), cut_off=True)
+    changed = known["turn_secret"]
+    play(known, what=("turn",), now=True, cut_off=True)
+    assert known["turn_secret"] == changed
+    assert rotations_of(known, NOW).turn_former == ""
+    play(known, what=("turn",), now=True)
+    assert "turn_secret_former" not in known
+
+
 def test_credentials_live_as_long_as_the_feature_says() -> None:
     text = (ROOT / "features/turn.yml").read_text(encoding="utf-8")
     services = yaml.safe_load(text)["prosody"]["settings"]["external_services"]

@@ -422,6 +422,8 @@ def _passwords(
                 store[name + FORMER] = store[name]
                 store[name] = random.token_urlsafe(SECRET_BYTES)
                 it.secrets[name] = Entry(CHANGING, until if name == TURN_SECRET else None)
+        if request.now and TURN_SECRET in names:
+            it.secrets[TURN_SECRET].until = None  # also where a run was cut off that kept it
 
     after = (
         f"TURN takes credentials of the former secret until {moment(until or 0, now)}; the first"
@@ -430,6 +432,6 @@ def _passwords(
     return Stage(
         (f"New: {', '.join(names)}. {_NOTICED}",),
         after if TURN in request.what and until else (),
-        change if set(names) - set(changing) else None,
+        change if request.now or set(names) - set(changing) else None,
         tuple({*names, *changing}),
     )
