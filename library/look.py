@@ -79,6 +79,15 @@ options:
         description: Name of a password to C(jid) and C(password) of its account.
         type: dict
         required: true
+      rotated:
+        description: How often secrets were rotated, by which an older copy of them is known.
+        type: int
+        default: 0
+      changing:
+        description: Passwords that are being replaced, which the host may still have.
+        type: list
+        elements: str
+        default: []
 attributes:
   check_mode:
     description: Changes nothing.
