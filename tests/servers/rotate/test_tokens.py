@@ -242,10 +242,10 @@ def test_after_a_leak_what_is_old_is_refused_at_once(
             token = entrance.token(room)
             async with entrance.enter(room, token) as stays:
                 # The rotation that has begun ends with the secret that is used already
-                told = await run(controller, now=True)
+                told = await run(controller, at_once=True)
                 assert "Refused from now on" in told.output
                 assert await log_in(entrance, room, entrance.token(room)) == ""
-                told = await run(controller, now=True)
+                told = await run(controller, at_once=True)
                 assert await log_in(entrance, room, entrance.token(room)) == "Invalid signature"
                 new = replace(entrance.issuer, secret=secret_of("token_secret"))
                 entering = replace(entrance, issuer=new)
