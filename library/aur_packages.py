@@ -8,9 +8,11 @@ import pwd
 import signal
 import subprocess
 import tempfile
+from contextlib import nullcontext
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.vestibule import before, package_locks
 from ansible.module_utils.vestibule.managers import parse_info
 from ansible.module_utils.vestibule.programs import reason
 
@@ -233,7 +235,8 @@ def run(options: dict[str, Any], helper: Helper, look_only: bool) -> dict[str, A
     helper.look()
     if options["state"] == "present":
         if not look_only:
-            helper.build(names, options["timeout"])
+            with package_locks.held_by_us():  # for a run that comes after one that was cut off
+                helper.build(names, options["timeout"])
         return {"changed": True, "building": names}
     offered = helper.offered(names)
     sentence = judge(names, options["versions"], offered, options["program"])
@@ -258,8 +261,12 @@ def main() -> None:
     )
     options = module.params
     helper = Helper(options["program"], options["user"], options["variable"])
+    builds = options["state"] == "present" and not module.check_mode
+    noted = before.installing(module, options["names"]) if builds else nullcontext()
     try:
-        module.exit_json(**run(options, helper, module.check_mode))
+        with noted:
+            result = run(options, helper, module.check_mode)
+        module.exit_json(**result)
     except BuildError as error:
         module.fail_json(msg=str(error), output=error.output)
 

@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.vestibule import services
+from ansible.module_utils.vestibule import before, services
 from ansible.module_utils.vestibule.services import Service
 
 DOCUMENTATION = r"""
@@ -28,6 +28,8 @@ options:
   state:
     description:
       - With V(restarted) or V(reloaded) it reads its configuration anew.
+      - Where its unit was written since it started, a reload would go on without that, so it is
+        restarted.
       - A reload that leaves the old processes at work, as nginx does with a configuration that it
         cannot use, is a failure.
     type: str
@@ -202,6 +204,8 @@ def refuse_impossible(service: Service) -> None:
 def steps(service: Service, state: str) -> list[str]:
     """What has to be done to a service."""
     needed = [] if service.starts_at_boot else ["enabled"]
+    if state == "reloaded" and service.is_up and service.has_other_unit:
+        return [*needed, "restarted"]
     if state == "restarted" or (state == "reloaded" and service.is_up):
         return [*needed, state]
     if service.is_up:
@@ -243,6 +247,8 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     if not module.check_mode:
         refuse_impossible(service)
         if todo:
+            runs, enabled = service.active == "active", service.starts_at_boot
+            before.note_unit(module, unit.name, enabled=enabled, runs=runs)
             act(unit, service, todo, module.params)
         elif module.params["wait"]:
             unit.wait(module.params["listener"], module.params["timeout"])

@@ -293,13 +293,7 @@ def write(store: Path, content: str, vault: VaultLib) -> None:
     """
     data = content.encode()
     if vault.secrets:
-        from ansible import constants  # noqa: PLC0415 — as above
-        from ansible.parsing.vault import match_encrypt_secret  # noqa: PLC0415
-
-        identity, password = match_encrypt_secret(
-            vault.secrets, encrypt_vault_id=constants.DEFAULT_VAULT_ENCRYPT_IDENTITY
-        )
-        data = vault.encrypt(data, password, identity)
+        data = encrypted(data, vault)
     else:
         (store.parent / ".gitignore").write_text(IGNORE_ALL, encoding="utf-8")
     new = store.with_name(f".{store.name}.new")
@@ -309,6 +303,18 @@ def write(store: Path, content: str, vault: VaultLib) -> None:
         file.flush()
         os.fsync(file.fileno())
     new.replace(store)
+
+
+def encrypted(data: bytes, vault: VaultLib) -> bytes:
+    """What Ansible Vault makes of it with the password that is configured for encrypting."""
+    from ansible import constants  # noqa: PLC0415 — as above
+    from ansible.parsing.vault import match_encrypt_secret  # noqa: PLC0415
+
+    identity, password = match_encrypt_secret(
+        vault.secrets, encrypt_vault_id=constants.DEFAULT_VAULT_ENCRYPT_IDENTITY
+    )
+    sealed: bytes = vault.encrypt(data, password, identity)
+    return sealed
 
 
 @contextmanager
