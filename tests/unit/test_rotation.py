@@ -132,7 +132,7 @@ def test_after_a_leak_nothing_old_is_left(runs: int) -> None:
     old = known["token_secret"]
     for _ in range(runs):
         play(known)
-    told = play(known, now=True, cut_off=True)
+    told = play(known, at_once=True, cut_off=True)
     assert "Refused from now on" in told
     assert verifying(known) == [known["token_secret"]]
     assert known["token_secret"] != old
@@ -185,7 +185,7 @@ def test_a_public_key_is_followed_by_another() -> None:
     play(known, deployment(jitsi_token_keys=[APP, NEXT_IDP]), at=NOW + LIFE)
     assert State.of(known).public == {}
     leaked = store()
-    play(leaked, MANY, kid="idp-1", successor="idp-2", now=True)
+    play(leaked, MANY, kid="idp-1", successor="idp-2", at_once=True)
     assert verifying(leaked, MANY)[1:] == ["idp-2"]
 
 
@@ -270,7 +270,7 @@ def test_what_cannot_be_is_said(of: Deployment, asked: dict[str, Any], sentence:
         ({"rotate": "turn", "kid": "app"}, "about keys of tokens"),
         ({"kid": 5}, "no kid"),
         ({"successor": ""}, "no kid"),
-        ({"now": "1"}, "neither true nor false"),
+        ({"at_once": "1"}, "neither true nor false"),
         ({"status": 1}, "neither true nor false"),
     ],
 )
@@ -281,9 +281,11 @@ def test_other_requests_are_said(given: dict[str, Any], sentence: str) -> None:
 
 def test_a_request() -> None:
     assert request_of({}, ["room", "inventory_dir"]) == Request()
-    assert request_of({"rotate": "focus, turn", "now": "yes"}, ()) == Request(
-        ("focus", "turn"), now=True
+    assert request_of({"rotate": "focus, turn", "at_once": "yes"}, ()) == Request(
+        ("focus", "turn"), at_once=True
     )
+    with pytest.raises(RotationError, match="-e at_once=true"):
+        request_of({}, ["now"])
     with pytest.raises(RotationError, match="Did you mean successor"):
         request_of({}, ["sucessor"])
 
@@ -306,7 +308,7 @@ def test_passwords_change_at_once_and_turn_keeps_the_former() -> None:
     assert rotations_of(known, NOW + CREDENTIALS_LIVE).turn_former == ""
     with pytest.raises(RotationError, match="counts until"):
         play(known, **asked)
-    play(known, now=True, **asked)
+    play(known, at_once=True, **asked)
     assert "turn_secret_former" not in known
     assert known["bridge_password"] == before["bridge_password"]
 
@@ -324,10 +326,10 @@ def test_a_leak_ends_what_a_run_kept_that_was_cut_off() -> None:
     known = store()
     play(known, what=("turn",), cut_off=True)
     changed = known["turn_secret"]
-    play(known, what=("turn",), now=True, cut_off=True)
+    play(known, what=("turn",), at_once=True, cut_off=True)
     assert known["turn_secret"] == changed
     assert rotations_of(known, NOW).turn_former == ""
-    play(known, what=("turn",), now=True)
+    play(known, what=("turn",), at_once=True)
     assert "turn_secret_former" not in known
 
 

@@ -11,7 +11,7 @@ from vestibule.rotation import RotationError
 
 TOKENS, FOCUS, BRIDGES, TURN = "tokens", "focus", "bridges", "turn"
 WHAT = (TOKENS, FOCUS, BRIDGES, TURN)
-ARGUMENTS = ("rotate", "kid", "successor", "now", "status")
+ARGUMENTS = ("rotate", "kid", "successor", "at_once", "status")
 _ANSWERS = {"true": True, "yes": True, "false": False, "no": False}
 _NEAR = 0.8  # of difflib
 
@@ -23,7 +23,7 @@ class Request:
     what: tuple[str, ...] = (TOKENS,)
     kid: str = ""
     successor: str = ""
-    now: bool = False
+    at_once: bool = False
     status: bool = False
 
 
@@ -33,6 +33,8 @@ def request_of(given: Mapping[str, Any], names: Iterable[str]) -> Request:
     Raises RotationError.
     """
     for name in names:
+        if name == "now":  # with which templates that ask for the time would break
+            raise RotationError("now is a word of Ansible's. Say -e at_once=true.")
         near = difflib.get_close_matches(name.lower().replace("-", "_"), ARGUMENTS, 1, _NEAR)
         if near and name not in ARGUMENTS:
             raise RotationError(
@@ -67,7 +69,7 @@ def request_of(given: Mapping[str, Any], names: Iterable[str]) -> Request:
                 f"{name} is about keys of tokens. Leave it out, or leave out rotate."
             )
     answers = {}
-    for name in ("now", "status"):
+    for name in ("at_once", "status"):
         value = given.get(name, False)
         answer = _ANSWERS.get(str(value).lower()) if isinstance(value, (str, bool)) else None
         if answer is None:
@@ -76,4 +78,4 @@ def request_of(given: Mapping[str, Any], names: Iterable[str]) -> Request:
                 " out."
             )
         answers[name] = answer
-    return Request(what, texts["kid"], texts["successor"], answers["now"], answers["status"])
+    return Request(what, texts["kid"], texts["successor"], answers["at_once"], answers["status"])

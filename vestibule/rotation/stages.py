@@ -172,7 +172,7 @@ def _shared(
         " this again when all of them sign with it, or at once where none does: from then on the"
         f" former one counts for {_life(of)} more."
     )
-    if request.now and entry.stage != WITHDRAWN:
+    if request.at_once and entry.stage != WITHDRAWN:
         return Stage(
             (
                 f"The former {name} is withdrawn at once. Refused from now on: every link and"
@@ -307,7 +307,7 @@ def _public(
         return change
 
     removed = f"Remove {kid} from jitsi_token_keys now; until then it is left out by itself."
-    if request.now:
+    if request.at_once:
         return Stage(
             (
                 f"{kid} is withdrawn at once. Refused from now on: every token that is signed with"
@@ -409,12 +409,12 @@ def _passwords(
     changing = [name for name, each in state.secrets.items() if each.stage == CHANGING]
     turn = state.secrets.get(TURN_SECRET)
     ends = turn.until if turn and turn.stage == USED and TURN_SECRET in names else None
-    if ends and now < ends and not request.now:
+    if ends and now < ends and not request.at_once:
         raise RotationError(
             f"The former turn_secret counts until {moment(ends, now)}. Run this after that; or with"
-            " -e now=true, which ends it."
+            " -e at_once=true, which ends it."
         )
-    until = None if request.now else int(now) + CREDENTIALS_LIVE
+    until = None if request.at_once else int(now) + CREDENTIALS_LIVE
 
     def change(store: dict[str, str], it: State) -> None:
         for name in names:
@@ -422,7 +422,7 @@ def _passwords(
                 store[name + FORMER] = store[name]
                 store[name] = random.token_urlsafe(SECRET_BYTES)
                 it.secrets[name] = Entry(CHANGING, until if name == TURN_SECRET else None)
-        if request.now and TURN_SECRET in names:
+        if request.at_once and TURN_SECRET in names:
             it.secrets[TURN_SECRET].until = None  # also where a run was cut off that kept it
 
     after = (
@@ -432,6 +432,6 @@ def _passwords(
     return Stage(
         (f"New: {', '.join(names)}. {_NOTICED}",),
         after if TURN in request.what and until else (),
-        change if request.now or set(names) - set(changing) else None,
+        change if request.at_once or set(names) - set(changing) else None,
         tuple({*names, *changing}),
     )

@@ -89,7 +89,12 @@ def test_new_passwords_interrupt_meetings_once(server: Server, controller: Contr
                 assert await relays(entrance, new)
 
             now = await asyncio.to_thread(
-                controller.play, "rotate.yml", jitsi_domain=DOMAIN, **ALL, rotate="turn", now=True
+                controller.play,
+                "rotate.yml",
+                jitsi_domain=DOMAIN,
+                **ALL,
+                rotate="turn",
+                at_once=True,
             )
             assert now.returncode == 0, now.output[-4000:]
             with pytest.raises(Refused, match="401"):
