@@ -22,7 +22,7 @@ _OPEN = "module:log('info', 'Everybody may come')\n"
 
 
 def snapshots(server: Server) -> list[str]:
-    return sorted(server.run(f"cd {SNAPSHOTS}; ls *.json").split())
+    return sorted(server.run(f"ls {SNAPSHOTS} 2> /dev/null | grep json", ok=(0, 1)).split())
 
 
 def failed(run: Deployment) -> str:
@@ -70,7 +70,7 @@ def test_check_mode_says_what_would_come_and_changes_nothing(
 def test_new_versions_come_and_go_again_on_request(
     server: Server, controller: Controller, given: dict[str, object], offers: Offers
 ) -> None:
-    before = state(server)
+    before, there = state(server), len(snapshots(server))
     with offers.later("jicofo", "1.0.3-1"):
         run = controller.play("upgrade.yml", **given)
         assert run.returncode == 0, run.output[-3000:]
@@ -88,7 +88,7 @@ def test_new_versions_come_and_go_again_on_request(
     assert back.returncode == 0, back.output[-3000:]
     assert version(server, "jicofo") == _OLD
     assert differences(before, state(server)) == []
-    assert len(snapshots(server)) == 2
+    assert len(snapshots(server)) == min(there + 2, 3)
 
 
 def test_a_snapshot_that_is_none_is_refused(
