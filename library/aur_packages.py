@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.vestibule import before
+from ansible.module_utils.vestibule import before, package_locks
 from ansible.module_utils.vestibule.managers import parse_info
 from ansible.module_utils.vestibule.programs import reason
 
@@ -235,7 +235,8 @@ def run(options: dict[str, Any], helper: Helper, look_only: bool) -> dict[str, A
     helper.look()
     if options["state"] == "present":
         if not look_only:
-            helper.build(names, options["timeout"])
+            with package_locks.held_by_us():  # for a run that comes after one that was cut off
+                helper.build(names, options["timeout"])
         return {"changed": True, "building": names}
     offered = helper.offered(names)
     sentence = judge(names, options["versions"], offered, options["program"])

@@ -102,10 +102,12 @@ options:
         type: str
   reader:
     description:
-      - Service that reads the files when it starts. Where it has been running since before one of
-        them was written, the task is changed, so that it notifies the restart that an earlier run
-        was cut off before.
-    type: str
+      - Services that read the files when they start, or nginx, which also reads them at a reload.
+        Where one has done so for the last time before one of the files was written, the task is
+        changed, so that it notifies the restart that an earlier run was cut off before.
+    type: list
+    elements: str
+    default: []
   product:
     description:
       - File that a program makes of the files. Where it is older than one of them, the task is
@@ -185,6 +187,11 @@ paths:
   elements: str
   returned: success
   sample: [/etc/prosody/conf.avail/meet.example.org.cfg.lua]
+differences:
+  description: How each of these paths differed, in words that show nothing of what it holds.
+  type: dict
+  returned: success
+  sample: {/etc/prosody/conf.avail/meet.example.org.cfg.lua: ["mode 0644, not 0640"]}
 checked:
   description: Whether I(check) was run and found the files good.
   type: bool

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import fnmatch
 import getpass
+import glob
 import os
 import re
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -16,8 +18,11 @@ from ansible.module_utils.vestibule import (
     certificates,
     files,
     former,
+    lease,
     lua,
     managers,
+    moments,
+    package_locks,
     sockets,
     sources,
 )
@@ -30,6 +35,7 @@ short_description: Look at a host in one round trip
 description:
   - Reads who we are, the clock, the packages, the listening TCP sockets and Prosody's Lua, and
     returns them as the fact C(vestibule), beside those of M(ansible.builtin.setup) that roles need.
+  - Where a run of ours was cut off and what it installs is still being installed, waits for that.
   - Needs no package on the host. Where something is not installed, its value is empty or null.
 options:
   candidates:
@@ -58,6 +64,26 @@ options:
     type: list
     elements: str
     default: [prosody, jicofo, nginx, coturn, jitsi-videobridge2, jitsi-videobridge]
+  reads:
+    description: What services read when they start, to tell where that has changed since.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      unit:
+        description: Service of systemd. C(*) stands for the rest of its name.
+        type: str
+        required: true
+      packages:
+        description: Packages of which it runs files, with C(*) likewise.
+        type: list
+        elements: str
+        default: []
+      files:
+        description: Files that it reads.
+        type: list
+        elements: str
+        default: []
   paths:
     description: Paths of which to tell what stands there.
     type: list
@@ -297,10 +323,35 @@ ansible_facts:
           description: Megabytes of memory, 0 where the kernel does not tell.
           type: int
           returned: always
+        outdated:
+          description: >-
+            What each service of I(reads) runs in a former state, if it runs: packages and programs
+            that were replaced, files and units that were written since it started. By service.
+          type: dict
+          returned: always
+          sample: {nginx: [], prosody: [jitsi-meet-prosody], jicofo: []}
+        lease:
+          description: >-
+            Who deploys to this host: C(holder), empty for nobody, C(since) in seconds since 1970,
+            its C(age) in seconds, whether it is still C(connected), and C(mark), which every
+            deployment changes.
+          type: dict
+          returned: always
+        left_behind:
+          description: What is meant for a moment alone, and was left by a run that was cut off.
+          type: list
+          elements: str
+          returned: always
         former_kept:
           description: >-
             Whether a run wrote files and was cut off before it knew that they are good, so that the
             former ones are kept.
+          type: bool
+          returned: always
+        change_undecided:
+          description: >-
+            Whether an upgrade or the way back from one was cut off, so that nobody knows whether
+            what is there is good.
           type: bool
           returned: always
         lua:
@@ -355,11 +406,17 @@ ansible_facts:
           sample: 13.0.1
 """
 
+_PATIENCE = 600  # seconds for an installation that a run began
 _DEBCONF = "/var/cache/debconf/config.dat"
 # Documentation addresses, which a route to everywhere leads to as well (RFC 5737, RFC 3849)
 _ELSEWHERE = {"ipv4": "192.0.2.1", "ipv6": "2001:db8::1"}
 # The administrator's comes first, as with systemd (systemd.unit(5))
 _UNIT_FOLDERS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
+_READS: dict[str, Any] = {
+    "unit": {"type": "str", "required": True},
+    "packages": {"type": "list", "elements": "str", "default": []},
+    "files": {"type": "list", "elements": "str", "default": []},
+}
 _LISTENS: dict[str, Any] = {
     "unit": {"type": "str", "required": True},
     "processes": {"type": "list", "elements": "str", "default": []},
@@ -417,6 +474,29 @@ def in_the_way(
     return answers
 
 
+def outdated(
+    reads: list[dict[str, Any]],
+    looked_at: list[units.Service],
+    manager: managers.Apt | managers.Pacman | None,
+    installed: Iterable[str],
+) -> dict[str, list[str]]:
+    """What services run in a former state, by their names."""
+
+    def are_of(each: dict[str, Any], name: str) -> bool:
+        return any(fnmatch.fnmatchcase(name, pattern) for pattern in each["packages"])
+
+    names = sorted(name for name in installed if any(are_of(each, name) for each in reads))
+    changed = manager.changed(names) if manager else {}
+    found: dict[str, list[str]] = {}
+    for service in looked_at:
+        for each in reads:
+            if fnmatch.fnmatchcase(service.name, each["unit"]):
+                packages = {name: when for name, when in changed.items() if are_of(each, name)}
+                words = units.outdated(service, packages, each["files"])
+                found[service.name] = sorted({*found.get(service.name, []), *words})
+    return found
+
+
 def memory(text: str) -> int:
     """Megabytes of memory in /proc/meminfo, which names kilobytes."""
     found = re.search(r"^MemTotal: +(\d+) kB$", text, re.MULTILINE)
@@ -434,6 +514,16 @@ def _kind(path: str) -> str:
     if os.path.isdir(path):
         return "directory"
     return "file" if os.path.isfile(path) else "other"
+
+
+def wait_for_ours(manager: managers.Apt | managers.Pacman | None) -> None:
+    """Until an installation has ended that a run of ours began, though its controller is gone.
+
+    What is seen before would be wrong by the time at which it is used.
+    """
+    package_locks.wait([package_locks.OURS], _PATIENCE)
+    if manager and managers.installation_was_cut_off():
+        package_locks.wait(manager.locks, _PATIENCE)
 
 
 def refresh(
@@ -510,6 +600,16 @@ def unit_files(names: list[str]) -> dict[str, str]:
     return found
 
 
+def drop_ins(names: list[str]) -> dict[str, list[str]]:
+    """Files of the administrator beside ours that change units, by service (systemd.unit(5))."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        for path in sorted(glob.glob(f"{_UNIT_FOLDERS[0]}/{name}.service.d/*.conf")):
+            if files.MADE_BY not in files.read(path):
+                found.setdefault(name, []).append(path)
+    return found
+
+
 def lua_of(module: AnsibleModule, script: str) -> dict[str, str] | None:
     """The interpreter that the first line of Prosody's start script names, and its version.
 
@@ -544,6 +644,7 @@ def run(module: AnsibleModule) -> tuple[bool, dict[str, Any]]:
     epoch = time.time()
     controller_time = module.params["controller_time"]
     manager = managers.find(module)
+    wait_for_ours(manager)
     packages = manager.packages() if manager else {}
     ours = managers.recorded()
     missing = [name for name in module.params["candidates"] if name not in packages]
@@ -563,7 +664,8 @@ def run(module: AnsibleModule) -> tuple[bool, dict[str, Any]]:
         "packages": {name: version for name, (version, _) in packages.items()},
         "held": {name: name in ours for name, (_, held) in packages.items() if held},
         "sources": sources.read_apt(),
-        "installation_cut_off": managers.installation_was_cut_off(),
+        "installation_cut_off": managers.installation_was_cut_off()
+        or (manager is not None and manager.was_cut_off()),
         "candidates": manager.candidates(missing) if manager else {},
         "public_addresses": sockets.public_addresses(),
         "listeners": waiting,
@@ -579,9 +681,15 @@ def run(module: AnsibleModule) -> tuple[bool, dict[str, Any]]:
         "certificates": certificates.look(module.params["certificates"]),
         "services": sorted(each.name for each in looked_at if each.is_up and each.starts_at_boot),
         "alive": sorted(each.name for each in looked_at if each.processes or each.starts_at_boot),
+        "at_boot": sorted(each.name for each in looked_at if each.starts_at_boot),
+        "drop_ins": drop_ins(module.params["services"]),
         "masked": sorted(each.name for each in looked_at if each.is_masked),
         "unit_files": unit_files(module.params["services"]),
+        "outdated": outdated(module.params["reads"], looked_at, manager, packages),
+        "lease": lease.look(),
+        "left_behind": moments.left(),
         "former_kept": former.is_kept(),
+        "change_undecided": os.path.exists(former.UNDECIDED),
         "lua": lua_of(module, start_script),
         # Debian has one name for all versions
         "lua_package": lua_package(module, "prosody" in packages)
@@ -605,6 +713,7 @@ def main() -> None:
             "plugin_paths": {"type": "list", "elements": "path", "default": []},
             "folders": {"type": "list", "elements": "path", "default": []},
             "services": {"type": "list", "elements": "str", "default": list(units.STACK)},
+            "reads": {"type": "list", "elements": "dict", "default": [], "options": _READS},
             "paths": {"type": "list", "elements": "str", "default": []},
             "resolve": {"type": "list", "elements": "str", "default": []},
             "listens": {"type": "list", "elements": "dict", "default": [], "options": _LISTENS},

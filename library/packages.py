@@ -3,15 +3,12 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import os
 import tempfile
-import time
+from collections.abc import Iterable
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.vestibule import before, managers
+from ansible.module_utils.vestibule import before, managers, package_locks
 from ansible.module_utils.vestibule.managers import Apt, PackageError, Pacman
 
 DOCUMENTATION = r"""
@@ -26,6 +23,8 @@ description:
   - No service of the packages starts, as their default configuration may be open to everybody. On
     Debian a C(policy-rc.d) of ours sees to it, and one of the operator's steps aside meanwhile.
     What a run that was cut off left of it is put right, even where nothing is to be installed.
+  - A transaction that was cut off, by a crash or a power failure, is finished first, and no service
+    starts meanwhile either.
   - Waits up to two minutes while another program holds the lock of the package manager, and says
     which it was.
 options:
@@ -84,54 +83,19 @@ waited:
 """
 
 _LOCK_PATIENCE = 120  # seconds for another program that holds the lock
-_PAUSE = 0.5  # seconds between two looks at a lock: the kernel announces no release
+_OURS_PATIENCE = 600  # seconds for an installation of a run that was cut off
 
 
-def holder_of(path: str) -> str:
-    """Name and number of the process that holds a lock on a file (proc(5), /proc/locks)."""
-    inode = os.stat(path).st_ino
-    with open("/proc/locks", encoding="ascii") as locks:
-        for line in locks:
-            columns = line.split()
-            if "->" not in columns and columns[5].rpartition(":")[2] == str(inode):
-                pid = columns[4]
-                try:
-                    with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
-                        return f"{file.read().strip()} (process {pid})"
-                except FileNotFoundError:
-                    return f"process {pid}"
-    return "another program"
-
-
-def is_locked(path: str) -> bool:
-    """Whether another program holds the lock. pacman's lock is a file that is there."""
-    if not os.path.exists(path):
-        return False
-    if path == Pacman.lock:
-        return True
-    with open(path, "r+", encoding="ascii") as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EACCES, errno.EAGAIN):
-                return True
-            raise
-    return False
-
-
-def wait_for(path: str, timeout: int) -> tuple[float, str]:
-    """Seconds waited for a lock, and who held it. Raises PackageError after ``timeout`` seconds."""
-    began = time.monotonic()
-    holder = ""
-    while is_locked(path):
-        holder = holder or holder_of(path)
-        if time.monotonic() - began > timeout:
-            raise PackageError(
-                f"{holder} has held the package manager's lock {path} for {timeout} s. Wait until"
-                " it has ended, or end it, then run this again."
-            )
-        time.sleep(_PAUSE)
-    return time.monotonic() - began if holder else 0.0, holder
+def wait_for(paths: Iterable[str], timeout: float) -> tuple[float, str]:
+    """Seconds waited for locks, and who held one. Raises PackageError after ``timeout`` seconds."""
+    waited, held, holder = package_locks.wait(paths, timeout)
+    if held:
+        lock = "the lock" if held == package_locks.OURS else "the package manager's lock"
+        raise PackageError(
+            f"{holder} has held {lock} {held} for {timeout} s. Wait until it"
+            " has ended, or end it, then run this again."
+        )
+    return waited, holder
 
 
 def find_missing(
@@ -217,24 +181,43 @@ def run(module: AnsibleModule, manager: Apt | Pacman) -> dict[str, Any]:
         if missing:
             look(missing, installed, manager)
         return {"changed": False, "missing": missing, "waited": 0.0}
-    cut_off = managers.installation_was_cut_off()
-    changed = bool(missing) or cut_off
+    cut_off = manager.was_cut_off()
+    if module.check_mode or not (missing or cut_off):
+        return told(missing, installed, changed=bool(missing) or cut_off)
+    # Of a run that was cut off, whose program goes on
+    waited, _ = wait_for([package_locks.OURS], _OURS_PATIENCE)
+    with package_locks.held_by_us():
+        result = change(module, manager, missing)
+    return {**result, "waited": result["waited"] + waited}
+
+
+def told(missing: list[str], installed: dict[str, str], *, changed: bool) -> dict[str, Any]:
+    """The result of the task, before anything is changed or without that."""
     result: dict[str, Any] = {"changed": changed, "missing": missing, "waited": 0.0}
-    if cut_off and not module.check_mode:
-        managers.restore_policy()
     if not missing:
         return result
     names = [each.partition("=")[0] for each in missing]
     replaced = [f"{name}={installed[name]}\n" for name in names if name in installed]
-    result["diff"] = {
-        "before": "".join(replaced),
-        "after": "".join(f"{each}\n" for each in missing),
-    }
-    if module.check_mode:
-        return {**result, "msg": f"Would install {', '.join(missing)}"}
-    result["waited"], holder = wait_for(manager.lock, _LOCK_PATIENCE)
+    diff = {"before": "".join(replaced), "after": "".join(f"{each}\n" for each in missing)}
+    return {**result, "diff": diff, "msg": f"Would install {', '.join(missing)}"}
+
+
+def change(module: AnsibleModule, manager: Apt | Pacman, seen: list[str]) -> dict[str, Any]:
+    """Finish what was cut off, and install what is missing then. ``seen`` was missing before."""
+    parameters = module.params
+    versions = parameters["versions"]
+    waited, holder = wait_for(manager.locks, _LOCK_PATIENCE)
     if holder:
-        module.warn(f"Waited {result['waited']:.0f} s for {holder}, which was installing packages.")
+        module.warn(f"Waited {waited:.0f} s for {holder}, which was installing packages.")
+    cut_off = manager.was_cut_off()
+    if cut_off:
+        manager.finish()
+    installed = {name: version for name, (version, _) in manager.packages().items()}
+    missing = find_missing(parameters["names"], versions, installed)
+    # What came meanwhile counts, as others still know the host without it
+    result = told(missing, installed, changed=cut_off or seen != [])
+    if not missing:
+        return {**result, "waited": waited}
     if parameters["fresh_lists"] or not manager.are_lists_fresh():
         manager.fetch_lists()
     check_holds(missing, installed, manager)
@@ -249,7 +232,7 @@ def run(module: AnsibleModule, manager: Apt | Pacman) -> dict[str, Any]:
     ours = {name for name in manager.ours() if versions.get(name) != installed.get(name)}
     with manager.released(ours), before.installing(module, manager.planned(missing)):
         manager.install(missing)
-    return {**result, "msg": f"Installed {', '.join(missing)}"}
+    return {**result, "waited": waited, "msg": f"Installed {', '.join(missing)}"}
 
 
 def main() -> None:

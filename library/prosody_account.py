@@ -16,6 +16,7 @@ description:
     standard input.
   - Removes the accounts in O(absent) and O(former) and nothing else. Accounts and roster entries
     that are not listed stay as they are.
+  - Gives folders and data of Prosody's that belong to somebody else back to it.
   - Needs Prosody 0.12 or later with C(storage = "internal") and
     C(authentication = "internal_hashed"), and root.
 options:

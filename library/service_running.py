@@ -28,6 +28,8 @@ options:
   state:
     description:
       - With V(restarted) or V(reloaded) it reads its configuration anew.
+      - Where its unit was written since it started, a reload would go on without that, so it is
+        restarted.
       - A reload that leaves the old processes at work, as nginx does with a configuration that it
         cannot use, is a failure.
     type: str
@@ -202,6 +204,8 @@ def refuse_impossible(service: Service) -> None:
 def steps(service: Service, state: str) -> list[str]:
     """What has to be done to a service."""
     needed = [] if service.starts_at_boot else ["enabled"]
+    if state == "reloaded" and service.is_up and service.has_other_unit:
+        return [*needed, "restarted"]
     if state == "restarted" or (state == "reloaded" and service.is_up):
         return [*needed, state]
     if service.is_up:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import grp
+import hashlib
 import os
 import pwd
 import re
 import shutil
 import stat
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -88,6 +88,37 @@ def differs(wanted: Entry, found: Entry) -> bool:
     if wanted.kind in ("link", "absent"):
         return False
     return (wanted.uid, wanted.gid, wanted.mode) != (found.uid, found.gid, found.mode)
+
+
+def words_for(wanted: Entry, found: Entry, known: dict[str, dict[str, str]]) -> list[str]:
+    """How a path differs, in words that show nothing of what it holds.
+
+    ``known`` says of paths what was written there, so that it can be told who changed what.
+    """
+    if wanted.kind == "absent":
+        return ["no wish any more" if wanted.path in known else "should not be there"]
+    if found.kind == "absent":
+        return ["missing"]
+    said = []
+    if wanted.kind != found.kind:
+        said.append(f"a {found.kind} in place of a {wanted.kind}")
+    elif wanted.body != found.body:
+        said.append("leads elsewhere" if wanted.kind == "link" else _by_whom(found, known))
+    if wanted.kind in ("file", "directory") and wanted.kind == found.kind:
+        if (wanted.uid, wanted.gid) != (found.uid, found.gid):
+            said.append(f"owner {found.uid}:{found.gid}, not {wanted.uid}:{wanted.gid}")
+        if wanted.mode != found.mode:
+            said.append(f"mode {found.mode:04o}, not {wanted.mode:04o}")
+    return said
+
+
+def _by_whom(found: Entry, known: dict[str, dict[str, str]]) -> str:
+    written = known.get(found.path, {}).get("sha256")
+    if written is None:
+        return "other content"
+    if hashlib.sha256(found.body).hexdigest() == written:
+        return "content of an earlier wish"
+    return "content changed on the host"
 
 
 def stage(entry: Entry) -> None:
@@ -347,24 +378,23 @@ def checker(module: AnsibleModule) -> Callable[[], None]:
     return check
 
 
-def unread_files(module: AnsibleModule, files: list[Entry]) -> list[str]:
-    """Paths that were written after the service became active, or after the product was made."""
-    there = [file.path for file in files if os.path.lexists(file.path)]
+def unread_files(module: AnsibleModule, files: list[Entry], notes: list[Entry]) -> list[str]:
+    """Paths that were written after a service read them, or after the product was made of them.
+
+    What was removed shows in the list of all that the set has, ``notes``.
+    """
+    paths = [file.path for file in files]
     product = module.params["product"]
     if product is not None and os.path.exists(product):
         made = os.stat(product).st_mtime
-        return [path for path in there if os.lstat(path).st_ctime > made]
-    systemctl = module.get_bin_path("systemctl")
-    if module.params["reader"] is None or systemctl is None:
-        return []
-    names = "--property=ActiveState,ActiveEnterTimestampMonotonic"
-    shown = module.run_command([systemctl, "show", names, "--", module.params["reader"]])[1]
-    unit = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
-    if unit.get("ActiveState") != "active":
-        return []
-    age = time.monotonic() - int(unit["ActiveEnterTimestampMonotonic"]) / 1e6  # seconds
-    started = time.time() - age
-    return [path for path in there if os.lstat(path).st_mtime > started]
+        there = [path for path in paths if os.path.lexists(path)]
+        unread = [path for path in there if os.lstat(path).st_ctime > made]
+        if unread:
+            return unread
+    readers = services.look(module, module.params["reader"])
+    moments = [each.read for each in readers if each.active == "active"]
+    paths += [note.path for note in notes]
+    return services.newer(paths, min(moments)) if moments else []
 
 
 def keep_former(module: AnsibleModule, files: list[Entry]) -> None:
@@ -439,6 +469,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     files = [parse(option, directory=False, lenient=lenient) for option in module.params["files"]]
     wish = module.params["leftovers"]
     known = leftovers.find(module, wish["name"], wish["places"]) if wish else {}
+    written = known
     notes = [manifest(wish["name"], files, wish["also"])] if wish else []
     gone = without_a_wish(module, files, known) if wish else []
     known = {entry.path: known[entry.path] for entry in gone}
@@ -460,8 +491,16 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     ]
     paths = [wanted.path for wanted, _ in changes]
     paths += [file.path for file in cut_off if file.path not in paths]
-    unread = [] if paths else unread_files(module, files)
-    result: dict[str, Any] = {"changed": bool(paths or unread), "paths": paths, "unread": unread}
+    unread = [] if paths else unread_files(module, files, notes)
+    said = {wanted.path: words_for(wanted, found, written) for wanted, found in changes}
+    for file in cut_off:
+        said.setdefault(file.path, []).append("half written by a run that was cut off")
+    result: dict[str, Any] = {
+        "changed": bool(paths or unread),
+        "paths": paths,
+        "differences": said,
+        "unread": unread,
+    }
     if module._diff:  # AnsibleModule has no public name for it
         result["diff"] = [part for change in changes for part in difference(*change)]
 
@@ -530,7 +569,7 @@ SPEC: dict[str, Any] = {
     },
     "check_requires": {"type": "path"},
     "leftovers": leftovers.SPEC,
-    "reader": {"type": "str"},
+    "reader": {"type": "list", "elements": "str", "default": []},
     "product": {"type": "path"},
     "keep_former": {"type": "bool", "default": False},
 }

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from fnmatch import fnmatchcase
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.vestibule import files
+from ansible.module_utils.vestibule import files, package_locks
 from ansible.module_utils.vestibule.programs import reason, run
 
 # Where the role jitsi_lock remembers its holds, and where it has pacman read them
@@ -21,8 +21,12 @@ PACMAN_CONF = "/etc/pacman.conf"
 POLICY = "/usr/sbin/policy-rc.d"
 _KEPT = ".before-vestibule"
 _MARK = "# Made by Vestibule: no service starts while it installs packages."
+_JOURNAL = "/var/lib/dpkg/updates"
+# What people changed stays, and so does what this project wrote before a package came
+_KEEP_FILES = ("--force-confdef", "--force-confold")
 _DEBCONF = "/var/cache/debconf/config.dat"
 _LISTS = "/var/lib/apt/lists"
+_DATABASE = "/var/lib/pacman/local"
 _LISTS_LAST = 3600  # seconds
 _ATTEMPTS = 60  # to hold and unhold, one a second, while another program has dpkg's lock
 
@@ -62,6 +66,16 @@ def parse_companions(text: str) -> dict[str, str]:
                 name, relation, version = found.groups()
                 companions[name] = version if relation == "=" else own
     return companions
+
+
+def parse_simulation(text: str) -> dict[str, tuple[str | None, str | None]]:
+    """Versions before and after by name in what ``apt-get --simulate`` prints (C locale)."""
+    found: dict[str, tuple[str | None, str | None]] = {}
+    for name, old, new in re.findall(r"^Inst (\S+)(?: \[(\S+)\])? \((\S+)", text, re.MULTILINE):
+        found[name.partition(":")[0]] = (old or None, new)
+    for name, old in re.findall(r"^(?:Remv|Purg) (\S+) \[(\S+)\]", text, re.MULTILINE):
+        found[name.partition(":")[0]] = (old, None)
+    return found
 
 
 def parse_info(text: str) -> dict[str, str]:
@@ -108,7 +122,8 @@ class _Manager:
 class Apt(_Manager):
     """Debian's package manager and its derivatives'."""
 
-    lock = "/var/lib/dpkg/lock-frontend"
+    # dpkg's own as well: it goes on where apt was killed
+    locks = ("/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock")
 
     def packages(self) -> dict[str, tuple[str, bool]]:
         """Version of every installed package, and whether anybody holds it, by name."""
@@ -122,6 +137,16 @@ class Apt(_Manager):
             if status == "installed"
         }
 
+    def changed(self, names: list[str]) -> dict[str, float]:
+        """When the files of installed packages came, in seconds since 1970, by name.
+
+        The files themselves are as old as their package was when it was built.
+        """
+        form = r"${Package}\t${db-fsys:Last-Modified}\n"
+        argv = ["dpkg-query", "--show", f"--showformat={form}", "--", *names]
+        output = self._run(*argv)[1] if names else ""
+        return {name: float(moment) for name, moment in re.findall(r"^(\S+)\t(\d+)$", output, re.M)}
+
     def files_of(self, names: list[str]) -> list[str]:
         """Paths of everything in some installed packages."""
         return self._run("dpkg-query", "--listfiles", *names)[1].splitlines() if names else []
@@ -130,7 +155,7 @@ class Apt(_Manager):
         """Version that an installation would bring, by name, as far as the repositories have it."""
         if not names:
             return {}
-        return parse_policy(self._run("apt-cache", "policy", "--", *names)[1])
+        return parse_policy(self._run("apt-cache", "policy", *self._lists, "--", *names)[1])
 
     def are_lists_fresh(self) -> bool:
         """Whether the lists of packages are from the last hour."""
@@ -237,23 +262,111 @@ class Apt(_Manager):
             more.update(chosen)
         return [f"{name}={version}" for name, version in more.items()]
 
+    def plan(self, wanted: list[str]) -> tuple[dict[str, tuple[str | None, str | None]], int]:
+        """What an installation would change, by name, and how many bytes it would fetch.
+
+        Raises PackageError where it cannot be.
+        """
+        if not wanted:
+            return {}, 0
+        argv = [
+            *("apt-get", "install", "--no-install-recommends", "--allow-downgrades", "--yes"),
+            *("--ignore-hold", *self._lists, *wanted, *self.companions(wanted)),
+        ]
+        failure = f"apt-get cannot install {', '.join(wanted)}."
+        changes = parse_simulation(self._must(failure, *argv, "--simulate"))
+        uris = self._must(failure, *argv, "--print-uris")
+        return changes, sum(int(size) for size in re.findall(r"^'\S+' \S+ (\d+)", uris, re.M))
+
+    def put_back(self, paths: list[str], gone: list[str]) -> None:
+        """Install packages from files, also older ones, and purge others.
+
+        With dpkg, which does that also where an installation ended half-way and apt refuses to go
+        on. It puts the files in order itself, but for what has to be there before another one is
+        unpacked: then it needs to be told twice. Raises PackageError.
+        """
+        status, output = 0, ""
+        with _nothing_starts(self._module):
+            for _ in range(2 if paths else 0):
+                status, output = self._dpkg(
+                    "--install", "--force-downgrade", "--force-hold", *_KEEP_FILES, *paths
+                )
+                if status == 0:
+                    break
+            if gone:
+                self._dpkg("--purge", "--force-hold", "--force-remove-reinstreq", *gone)
+            finished = self._dpkg("--configure", "--pending", *_KEEP_FILES)
+        if status or finished[0]:
+            raise PackageError(
+                f"dpkg cannot put the former packages back. It said: {reason(output + finished[1])}"
+            )
+
+    def _dpkg(self, *argv: str) -> tuple[int, str]:
+        """What dpkg says, once no other program has its lock."""
+        status, output = self._run("dpkg", *argv)
+        for _ in range(_ATTEMPTS):
+            if status == 0 or "lock" not in output:
+                break
+            time.sleep(1)
+            status, output = self._run("dpkg", *argv)
+        return status, output
+
+    def unfinished(self) -> set[str]:
+        """Names of packages that are there half: unpacked, or not configured."""
+        form = r"${Package}\t${db:Status-Status}\n"
+        failure = "dpkg-query cannot tell what is installed."
+        output = self._must(failure, "dpkg-query", "--show", f"--showformat={form}")
+        rows = [line.split("\t") for line in output.splitlines() if line.count("\t") == 1]
+        whole = ("installed", "config-files", "not-installed")
+        return {name for name, status in rows if status not in whole}
+
+    def automatic(self) -> list[str]:
+        """Names of packages that came for others."""
+        return self._run("apt-mark", "showauto")[1].split()
+
+    def set_automatic(self, names: list[str]) -> None:
+        """Have apt know that packages came for others, with which they may go."""
+        if names:
+            self._run("apt-mark", "auto", *names)
+
+    def was_cut_off(self) -> bool:
+        """Whether dpkg was ended in the middle, or a run before it took its policy-rc.d away."""
+        if installation_was_cut_off():
+            return True
+        return _dpkg_is_half_way() and not any(map(package_locks.is_locked, self.locks))
+
+    def finish(self) -> None:
+        """Finish what dpkg was ended in, and take our policy-rc.d away. No service starts."""
+        if not _dpkg_is_half_way():
+            restore_policy()
+            return
+        with _nothing_starts(self._module):
+            # What this cannot configure may lack others, which apt installs
+            self._run("dpkg", *_KEEP_FILES, "--configure", "-a")
+            status, output = self._apt_get("install", "--fix-broken", "--no-remove")
+        if status != 0 or _dpkg_is_half_way():
+            raise PackageError(
+                "dpkg was ended in the middle of an installation, and that cannot be finished. It"
+                f" said: {reason(output)} Run dpkg --configure -a and apt-get --fix-broken install"
+                " on the host, then this again."
+            )
+
+    def _apt_get(self, *words: str) -> tuple[int, str]:
+        return self._run(
+            "apt-get",
+            *words,
+            "--yes",
+            "--no-install-recommends",
+            "-oAcquire::Retries=3",
+            "-oDPkg::Lock::Timeout=60",
+            *(f"-oDpkg::Options::={each}" for each in _KEEP_FILES),
+        )
+
     def install(self, wanted: list[str]) -> None:
         """Install packages, each as C(name) or C(name=version), in one transaction."""
         companions = self.companions(wanted)
         with _nothing_starts(self._module):
-            status, output = self._run(
-                "apt-get",
-                "install",
-                "--yes",
-                "--no-install-recommends",
-                "--allow-downgrades",
-                "-oAcquire::Retries=3",
-                "-oDPkg::Lock::Timeout=60",
-                "-oDpkg::Options::=--force-confdef",
-                "-oDpkg::Options::=--force-confold",
-                *wanted,
-                *companions,
-            )
+            status, output = self._apt_get("install", "--allow-downgrades", *wanted, *companions)
         if status != 0:
             raise PackageError(
                 f"apt-get cannot install {', '.join(wanted)}. It said: {reason(output)}"
@@ -301,11 +414,12 @@ def with_include(configuration: str, path: str, present: bool) -> str:
 class Pacman(_Manager):
     """Arch's package manager. It starts no service."""
 
-    lock = "/var/lib/pacman/db.lck"
+    locks = (package_locks.PACMAN,)
 
     def __init__(self, module: AnsibleModule) -> None:
         super().__init__(module)
         self._released: set[str] = set()
+        self._finishing = False
 
     def packages(self) -> dict[str, tuple[str, bool]]:
         """Version of every installed package, and whether anybody holds it, by name."""
@@ -316,6 +430,17 @@ class Pacman(_Manager):
             for name, version in re.findall(r"^(\S+) (\S+)$", output, re.MULTILINE)
         }
 
+    def changed(self, names: list[str]) -> dict[str, float]:
+        """When the files of installed packages came, in seconds since 1970, by name."""
+        there = os.listdir(_DATABASE) if os.path.isdir(_DATABASE) else []
+        # A folder a package, NAME-VERSION-RELEASE
+        folders = {each.rsplit("-", 2)[0]: each for each in there}
+        return {
+            name: os.stat(f"{_DATABASE}/{folders[name]}/desc").st_mtime
+            for name in names
+            if name in folders
+        }
+
     def files_of(self, names: list[str]) -> list[str]:
         """Paths of everything in some installed packages."""
         return self._run("pacman", "-Qlq", *names)[1].splitlines() if names else []
@@ -323,7 +448,8 @@ class Pacman(_Manager):
     def candidates(self, names: list[str]) -> dict[str, str]:
         """Version that an installation would bring, by name, as far as the repositories have it."""
         # It prints the packages it knows, and exits with 1 when it does not know them all.
-        return parse_info(self._run("pacman", "-Si", "--", *names)[1]) if names else {}
+        found = self._run("pacman", "-Si", *self._lists, "--", *names)[1] if names else ""
+        return parse_info(found)
 
     def are_lists_fresh(self) -> bool:
         """Whether the lists of packages are from the last hour."""
@@ -338,6 +464,7 @@ class Pacman(_Manager):
         """Fetch the lists of packages into a folder, and tell what these offer from now on."""
         os.chmod(folder, 0o755)  # noqa: S103 — whoever fetches for pacman may not be root
         self._lists = ["--dbpath", folder, "--logfile", "/dev/null"]
+        os.symlink("/var/lib/pacman/local", f"{folder}/local")
         self.fetch_lists()
 
     def _ignored(self) -> list[str]:
@@ -439,6 +566,17 @@ class Pacman(_Manager):
             " again."
         )
 
+    def was_cut_off(self) -> bool:
+        """Whether pacman was ended in the middle: its lock is there, and nobody holds it."""
+        return installation_was_cut_off() or package_locks.is_abandoned(package_locks.PACMAN)
+
+    def finish(self) -> None:
+        """Take the lock away. What was being installed is installed again where it is missing."""
+        restore_policy()
+        self._finishing = package_locks.is_abandoned(package_locks.PACMAN)
+        if self._finishing:
+            files.remove(package_locks.PACMAN)
+
     def remains(self, names: list[str]) -> list[str]:  # noqa: ARG002
         """Pacman leaves nothing that it knows of."""
         return []
@@ -464,17 +602,70 @@ class Pacman(_Manager):
             if name not in asked and installed.get(name, (version, False))[0] != version
         ]
 
-    def install(self, wanted: list[str]) -> None:
-        """Install packages in one transaction. The repositories have one version of each."""
+    def plan(self, wanted: list[str]) -> tuple[dict[str, tuple[str | None, str | None]], int]:
+        """What an installation would change, by name, and how many bytes it would fetch.
+
+        Raises PackageError where it cannot be.
+        """
+        if not wanted:
+            return {}, 0
         names = [each.partition("=")[0] for each in wanted]
-        bystanders = self._bystanders(names)
+        form = ("--print", "--print-format", "%n %v %s", "--needed", "--noconfirm")
+        failure = f"pacman cannot install {', '.join(names)}."
+        output = self._must(failure, "pacman", "-S", *form, *self._lists, *names)
+        installed = self.packages()
+        rows = re.findall(r"^(\S+) (\S+) (\d+)$", output, re.MULTILINE)
+        self._refuse(
+            names,
+            [
+                name
+                for name, version, _ in rows
+                if name not in names and installed.get(name, (version, False))[0] != version
+            ],
+        )
+        changes: dict[str, tuple[str | None, str | None]] = {
+            name: (installed[name][0] if name in installed else None, version)
+            for name, version, _ in rows
+        }
+        return changes, sum(int(size) for _, _, size in rows)
+
+    def put_back(self, paths: list[str], gone: list[str]) -> None:
+        """Install packages from files, also older ones, and remove others. Raises PackageError."""
+        if paths:
+            failure = "pacman cannot put the former packages back."
+            self._must(failure, "pacman", "-U", "--noconfirm", *paths)
+        if gone:
+            self._run("pacman", "-Rn", "--noconfirm", *gone)
+
+    def unfinished(self) -> set[str]:
+        """None: pacman writes down a package once it is there."""
+        return set()
+
+    def automatic(self) -> list[str]:
+        """Names of packages that came for others."""
+        return self._run("pacman", "-Qdq")[1].split()
+
+    def set_automatic(self, names: list[str]) -> None:
+        """Have pacman know that packages came for others, with which they may go."""
+        if names:
+            self._run("pacman", "-D", "--asdeps", *names)
+
+    def _refuse(self, names: list[str], bystanders: list[str]) -> None:
+        """Refuse to upgrade what nobody asked for. Raises PackageError."""
         if bystanders:
             raise PackageError(
                 f"{', '.join(names)} cannot be installed without upgrading {', '.join(bystanders)},"
                 " of which other packages of this host may need the version that they have. Run"
                 " pacman -Syu, then this again."
             )
-        status, output = self._run("pacman", "-S", "--noconfirm", "--needed", *names)
+
+    def install(self, wanted: list[str]) -> None:
+        """Install packages in one transaction. The repositories have one version of each."""
+        names = [each.partition("=")[0] for each in wanted]
+        self._refuse(names, self._bystanders(names))
+        # Files that one which was ended had unpacked belong to no package yet
+        again = ["--overwrite", "*"] if self._finishing else []
+        status, output = self._run("pacman", "-S", "--noconfirm", "--needed", *again, *names)
         if status != 0:
             raise PackageError(
                 f"pacman cannot install {', '.join(names)}. It said: {reason(output)}"
@@ -526,6 +717,11 @@ def of(module: AnsibleModule) -> Apt | Pacman:
 def installation_was_cut_off() -> bool:
     """Whether a run ended before it took its own policy-rc.d away again."""
     return os.path.lexists(f"{POLICY}{_KEPT}") or _MARK in files.read(POLICY)
+
+
+def _dpkg_is_half_way() -> bool:
+    """Whether dpkg wrote down steps that it did not bring to an end, where apt looks for them."""
+    return os.path.isdir(_JOURNAL) and any(name.isdigit() for name in os.listdir(_JOURNAL))
 
 
 def restore_policy() -> None:

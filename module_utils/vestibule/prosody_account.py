@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import hmac
+import os
+import pwd
 import re
 import subprocess
 from dataclasses import dataclass
@@ -432,6 +435,27 @@ def remove_unserved(accounts: list[Account]) -> None:
                     folder.rmdir()
 
 
+def of_others(folder: str) -> list[str]:
+    """Folders and data of Prosody that belong to somebody else, so that it cannot write there."""
+    try:
+        user = pwd.getpwnam("prosody").pw_uid
+    except KeyError:
+        return []
+    found = [folder] if os.path.isdir(folder) else []
+    # Data are in a folder a host; modules of the operator's own may be beside these
+    for host in glob.glob(os.path.join(folder, "*%2e*", "")):
+        for place, _, names in os.walk(host.rstrip("/")):
+            found += [place, *(os.path.join(place, name) for name in names)]
+    return [path for path in found if os.lstat(path).st_uid != user]
+
+
+def give_to_prosody(paths: list[str]) -> None:
+    """Let Prosody have what is its own, and follow no link to something else."""
+    user = pwd.getpwnam("prosody")
+    for path in paths:
+        os.chown(path, user.pw_uid, user.pw_gid, follow_symlinks=False)
+
+
 def run(module: AnsibleModule) -> dict[str, Any]:
     """Compares, changes what differs, and reads it back."""
     accounts = read_accounts(module.params["accounts"])
@@ -454,7 +478,10 @@ def run(module: AnsibleModule) -> dict[str, Any]:
 
     new_accounts = [each for each, state in account_states.items() if state != "unchanged"]
     new_subscriptions = [each for each, state in roster_states.items() if state != "unchanged"]
-    changed = bool(new_accounts or new_subscriptions or removed)
+    strange = of_others(DATA)
+    changed = bool(new_accounts or new_subscriptions or removed or strange)
+    if strange and not module.check_mode:
+        give_to_prosody(strange)
     if changed and not module.check_mode:
         if module.params["keep_former"]:
             touched = {data_file(DATA, each.host, "accounts", each.user) for each in new_accounts}

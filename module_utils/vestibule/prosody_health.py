@@ -11,12 +11,12 @@ import subprocess
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.vestibule import sockets
+from ansible.module_utils.vestibule.services import parse_time
 
 _SHOWN = 20  # lines in a message
 _LAST = 12  # lines among them that a unit logged before it went down
@@ -187,15 +187,6 @@ def parse_listener(text: str) -> str:
 def spell(address: str, port: int) -> str:
     """Address and port as everything here has them."""
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-
-
-def parse_time(text: str) -> float:
-    """Seconds since 1970 of what systemd writes with ``--timestamp=us+utc``, infinite for never."""
-    if not text:
-        return float("inf")
-    # Without the day of the week, which Python would read in the language of the host
-    moment = text.partition(" ")[2].replace("UTC", "+0000")
-    return datetime.strptime(moment, "%Y-%m-%d %H:%M:%S.%f %z").timestamp()
 
 
 def newer_files(sources: Iterable[str], moment: float) -> list[str]:

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible.module_utils.vestibule import package_locks
 from ansible.module_utils.vestibule.managers import parse_info
 
 import aur_packages
@@ -53,6 +54,12 @@ class Rig:
     def calls(self) -> list[str]:
         """User, program and first argument of each call."""
         return self._log.read_text("utf-8").splitlines() if self._log.exists() else []
+
+
+@pytest.fixture(autouse=True)
+def own_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lock that a module of ours holds while it installs."""
+    monkeypatch.setattr(package_locks, "OURS", str(tmp_path / "run" / "installing"))
 
 
 @pytest.fixture(name="rig")

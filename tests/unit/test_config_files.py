@@ -10,6 +10,7 @@ import stat
 import subprocess
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -566,10 +567,11 @@ def test_files_that_their_reader_has_not_read_are_a_change(
 ) -> None:
     path = tmp_path / "a"
     run_module(config_files, files=[file(path)])
-    entered = int((time.monotonic() - seconds_ago) * 1e6)
+    began = datetime.fromtimestamp(time.time() - seconds_ago, UTC)
     systemctl = tmp_path / "systemctl"
     systemctl.write_text(
-        f"#!/bin/sh\necho ActiveState={state}\necho ActiveEnterTimestampMonotonic={entered}\n"
+        f"#!/bin/sh\necho Id=jicofo.service\necho ActiveState={state}\n"
+        f"echo 'ExecMainStartTimestamp={began:%a %Y-%m-%d %H:%M:%S.%f} UTC'\n"
     )
     systemctl.chmod(0o755)
     monkeypatch.setattr(basic.AnsibleModule, "get_bin_path", lambda *_: str(systemctl))
@@ -733,6 +735,24 @@ def test_what_is_no_longer_ours_may_be_kept(left_over: Path, run_module: RunModu
     assert (left_over / "one").exists()
     known = (left_over.parent / f"manifests/{FORMER}.json").read_text()
     assert "/one" not in known and "/two" in known
+
+
+def test_it_tells_who_changed_what(left_over: Path, run_module: RunModule) -> None:
+    """Somebody on the host, or who wishes for something else since."""
+    run_module(config_files, **named(left_over, "one"))
+    wish = named(left_over, "one")
+    wish["files"][2] = file(left_over / "same", "another wish")
+    (left_over / "one").write_text("mine now\n")
+    (left_over / "one.link").unlink()
+    (left_over / "one.link").symlink_to("elsewhere")
+    result = run_module(config_files, **wish, _ansible_check_mode=True)
+    assert result["differences"] == {
+        str(left_over / "one"): ["content changed on the host"],
+        str(left_over / "one.link"): ["leads elsewhere"],
+        str(left_over / "same"): ["content of an earlier wish"],
+    }
+    result = run_module(config_files, **named(left_over, "two"), _ansible_check_mode=True)
+    assert result["differences"][str(left_over / "one")] == ["no wish any more"]
 
 
 def test_no_manifest_has_the_hash_of_a_secret(left_over: Path, run_module: RunModule) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils import basic
-from ansible.module_utils.vestibule import managers, sources
+from ansible.module_utils.vestibule import managers, services, sources
 from ansible.modules import setup
 
 import host_probe
@@ -635,3 +635,51 @@ def test_a_run_that_was_cut_off_while_it_installed_is_told(
 )
 def test_an_answer_is_read_of_its_question_alone(text: str, answer: str) -> None:
     assert host_probe.debconf_answer(text, "jitsi-videobridge/jvb-hostname") == answer
+
+
+def test_what_services_run_in_a_former_state_is_told_by_their_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[list[str]] = []
+
+    class Manager:
+        @staticmethod
+        def changed(names: list[str]) -> dict[str, float]:
+            asked.append(names)
+            return dict.fromkeys(names, 200.0)
+
+    monkeypatch.setattr(services, "replaced_programs", lambda _: [])
+    before, after = (
+        services.Service(name, active="active", processes=(1,), began=began)
+        for name, began in (("jitsi-videobridge2", 100.0), ("prosody", 300.0))
+    )
+    reads = [
+        {"unit": "jitsi-videobridge*", "packages": ["jitsi-videobridge*"], "files": []},
+        {"unit": "prosody", "packages": ["prosody", "lua-*"], "files": []},
+        {"unit": "coturn", "packages": ["coturn"], "files": []},
+    ]
+    installed = ["jitsi-videobridge2", "lua-sec", "prosody", "vim"]
+    found = host_probe.outdated(reads, [before, after], Manager(), installed)  # type: ignore[arg-type]
+    assert found == {"jitsi-videobridge2": ["jitsi-videobridge2"], "prosody": []}
+    assert asked == [["jitsi-videobridge2", "lua-sec", "prosody"]]
+
+
+def test_apt_and_pacman_tell_when_packages_came(
+    bare_host: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Module:
+        @staticmethod
+        def run_command(argv: list[str], **_: Any) -> tuple[int, str, str]:
+            assert argv[-2:] == ["--", "prosody"]
+            return 0, "prosody\t1795250997\n", ""
+
+    assert managers.Apt(Module()).changed(["prosody"]) == {"prosody": 1795250997.0}
+    assert managers.Apt(Module()).changed([]) == {}
+    monkeypatch.setattr(managers, "_DATABASE", str(tmp_path))
+    for name in ("jitsi-meet-prosody-1.0-2", "jitsi-meet-prosody-bin-1.0-2"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "desc").touch()
+        os.utime(tmp_path / name / "desc", (7, 7))
+    assert managers.Pacman(Module()).changed(["jitsi-meet-prosody", "prosody"]) == {
+        "jitsi-meet-prosody": 7.0
+    }

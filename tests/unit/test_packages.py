@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.vestibule import managers
+from ansible.module_utils.vestibule import managers, package_locks
 from ansible.module_utils.vestibule.managers import (
     Apt,
     PackageError,
@@ -22,7 +22,7 @@ from ansible.module_utils.vestibule.managers import (
 )
 
 import packages
-from packages import find_missing, holder_of, wait_for
+from packages import find_missing, wait_for
 
 _MADISON = """\
    prosody | 13.0.1-1+deb13u1 | https://deb.example.org trixie/main amd64 Packages
@@ -35,7 +35,7 @@ _MADISON = """\
 class Manager:
     """A package manager that remembers what it was told."""
 
-    lock = "/nonexistent"
+    locks = ("/nonexistent",)
 
     def __init__(
         self,
@@ -93,6 +93,12 @@ class Manager:
         self.learn()
         self.done.append("lists aside")
 
+    def was_cut_off(self) -> bool:
+        return managers.installation_was_cut_off()
+
+    def finish(self) -> None:
+        managers.restore_policy()
+
     def warning(self) -> str:
         return "2 packages wait"
 
@@ -101,6 +107,14 @@ class Manager:
 
     def install(self, wanted: list[str]) -> None:
         self.done.append(("install", wanted))
+
+
+@pytest.fixture(autouse=True)
+def own_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The lock that a module of ours holds while it installs."""
+    path = tmp_path / "run" / "installing"
+    monkeypatch.setattr(package_locks, "OURS", str(path))
+    return path
 
 
 @pytest.fixture(name="install")
@@ -460,9 +474,9 @@ def test_upgrades_that_wait_are_told_on_arch(host: Path, pacman: Pacman) -> None
     assert pacman.warning().startswith("Upgrades wait on this host, 2 in number. Arch")
 
 
-def test_a_lock_is_waited_for_and_its_holder_named(tmp_path: Path) -> None:
-    path = tmp_path / "lock"
-    path.touch()
+@contextmanager
+def locked(path: Path) -> Iterator[int]:
+    """Another program holds a lock meanwhile; its number."""
     holding = "import fcntl, sys; file = open(sys.argv[1], 'r+'); fcntl.lockf(file, fcntl.LOCK_EX);"
     talking = " print('held', flush=True); sys.stdin.read()"
     with subprocess.Popen(
@@ -473,10 +487,94 @@ def test_a_lock_is_waited_for_and_its_holder_named(tmp_path: Path) -> None:
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
-        assert f"(process {other.pid})" in holder_of(str(path))
-        with pytest.raises(PackageError, match=rf"process {other.pid}\) has held .* for 0 s"):
-            wait_for(str(path), 0)
+        yield other.pid
         other.communicate()
-    assert wait_for(str(path), 0) == (0.0, "")
+
+
+def test_a_lock_is_waited_for_and_its_holder_named(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    path.touch()
+    with locked(path) as pid:
+        assert f"(process {pid})" in package_locks.holder_of(str(path))
+        with pytest.raises(PackageError, match=rf"process {pid}\) has held .* for 0 s"):
+            wait_for([str(path)], 0)
+    assert wait_for([str(path)], 0) == (0.0, "")
     with path.open("r+") as file:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the look has let go of it
+
+
+def test_what_came_while_this_run_waited_counts_as_installed_by_it(
+    install: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its controller knows the host from before, so it has to ask again."""
+    manager = Manager({})
+
+    def wait(*_: object) -> tuple[float, str, str]:
+        manager._installed["prosody"] = "1"
+        return 7.0, "", "apt"
+
+    monkeypatch.setattr(package_locks, "wait", wait)
+    result = install(manager, names=["prosody"])
+    assert (result["changed"], result["missing"]) == (True, [])
+    assert manager.done == []
+
+
+@pytest.fixture(name="journal")
+def _journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where dpkg writes down steps that it has not brought to an end."""
+    folder = tmp_path / "updates"
+    folder.mkdir()
+    monkeypatch.setattr(managers, "_JOURNAL", str(folder))
+    monkeypatch.setattr(Apt, "locks", (str(tmp_path / "dpkg"),))
+    return folder
+
+
+def test_what_dpkg_was_ended_in_is_finished_and_nothing_starts(
+    host: Path, policy: Path, journal: Path
+) -> None:
+    program(host, "dpkg", 'cat policy > seen; echo "$@" > told; rm updates/0001')
+    program(host, "apt-get", 'echo "$@" >> told')
+    (journal / "tmp.i").touch()  # which is there in any case
+    assert not Apt(Module()).was_cut_off()
+    (journal / "0001").touch()
+    assert Apt(Module()).was_cut_off()
+    Apt(Module()).finish()
+    assert "exit 101" in (host / "seen").read_text()
+    first, second = (host / "told").read_text().splitlines()
+    assert first == "--force-confdef --force-confold --configure -a"
+    assert second.startswith("install --fix-broken --no-remove --yes ")
+    assert not policy.exists()
+    assert not Apt(Module()).was_cut_off()
+
+
+def test_what_cannot_be_finished_is_said(host: Path, policy: Path, journal: Path) -> None:
+    program(host, "dpkg", "exit 1")
+    program(host, "apt-get", "echo 'E: half-configured: shop'; exit 100")
+    (journal / "0001").touch()
+    with pytest.raises(PackageError, match="half-configured: shop Run dpkg --configure -a"):
+        Apt(Module()).finish()
+    assert not policy.exists()
+
+
+def test_a_dpkg_that_is_at_work_was_not_ended(host: Path, policy: Path, journal: Path) -> None:
+    (journal / "0001").touch()
+    (host / "dpkg").touch()
+    with locked(host / "dpkg"):
+        assert not Apt(Module()).was_cut_off()
+    assert Apt(Module()).was_cut_off()
+
+
+def test_a_lock_of_pacman_that_nobody_holds_was_left(
+    host: Path, pacman: Pacman, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = host / "db.lck"
+    monkeypatch.setattr(package_locks, "PACMAN", str(lock))
+    assert not pacman.was_cut_off()
+    with lock.open("w"):
+        assert not pacman.was_cut_off()
+    assert pacman.was_cut_off()
+    pacman.finish()
+    assert not lock.exists()
+    program(host, "pacman", 'case "$*" in -Q) ;; *--print*) ;; *) echo "$@" > told;; esac')
+    pacman.install(["jicofo"])
+    assert (host / "told").read_text() == "-S --noconfirm --needed --overwrite * jicofo\n"

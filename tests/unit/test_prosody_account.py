@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import hmac
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -679,3 +680,29 @@ def test_the_lua_program_stops_at_a_host_that_is_not_configured() -> None:
 def test_the_lua_program_stops_at_a_refusal() -> None:
     said = run_lua("account\told\ta.example.org\tbad", "account\tnew\ta.example.org\tpw")
     assert said[-2:] == ["said The step account failed for old@a.example.org: too bad", "exit 1"]
+
+
+def test_data_of_somebody_else_is_found_and_given_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "auth%2eexample%2eorg" / "accounts").mkdir(parents=True)
+    (tmp_path / "auth%2eexample%2eorg" / "accounts" / "focus.dat").touch()
+    (tmp_path / "custom_plugins").mkdir()  # somebody's own
+
+    class Entry:
+        pw_uid, pw_gid = os.getuid() + 1, os.getgid()
+
+    monkeypatch.setattr("pwd.getpwnam", lambda _: Entry)
+    found = prosody_account.of_others(str(tmp_path))
+    assert [Path(path).name for path in found] == [
+        tmp_path.name,
+        "auth%2eexample%2eorg",
+        "accounts",
+        "focus.dat",
+    ]
+    given: list[tuple[str, int]] = []
+    monkeypatch.setattr("os.chown", lambda path, uid, *_, **__: given.append((path, uid)))
+    prosody_account.give_to_prosody(found)
+    assert given == [(path, os.getuid() + 1) for path in found]
+    Entry.pw_uid = os.getuid()
+    assert prosody_account.of_others(str(tmp_path)) == []

@@ -28,7 +28,6 @@ from ansible.module_utils.vestibule.prosody_health import (
     newer_files,
     parse_entry,
     parse_listener,
-    parse_time,
     read_records,
     redact,
     render_message,
@@ -303,11 +302,6 @@ def test_listeners_are_those_of_the_processes_of_the_unit(
 
 
 # What was written after the start
-
-
-def test_the_time_of_the_start_is_read() -> None:
-    assert parse_time("Sat 2026-11-21 08:49:57.364328 UTC") == 1795250997.364328
-    assert parse_time("") == float("inf")
 
 
 def test_newer_files_are_found_in_files_folders_and_links(tmp_path: Path) -> None:

@@ -254,7 +254,7 @@ def _explain(options: argparse.Namespace) -> int:
     now, domain = time.time(), ""
     if options.inventory:
         found = deployment.find(options.inventory, options.host, tell)
-        keys = verdict.keys_of(found.model["options"], found.secrets)
+        keys = verdict.keys_of(found.model["options"], found.secrets, found.rotations)
         rules = verdict.rules_of(found.model, keys)
         answer, domain = (
             verdict.judge(token, rules, now, options.room, options.tenant),
