@@ -42,7 +42,8 @@ _FLEETING = re.compile(
     r"|(content|file) (/var/lib/(systemd|private|polkit-1|ucf|pam|dhcp)|/root/[.]))"
 )
 _OF_ONE_SERVER = re.compile(
-    r"^content (/etc/(hostname|hosts|machine-id|ssh/|resolv.conf|ssl/certs/|subuid|subgid)"
+    r"^content (/etc/(hostname|hosts|machine-id|mailname|ssh/|resolv.conf|ssl/|subuid|subgid)"
+    r"|/etc/(passwd|group|ld.so.cache|[.]java/)|/var/lib/turn/"
     r"|/etc/(vestibule|prosody|jitsi|nginx)/|/etc/apt/|/var/lib/(prosody|dbus)|/usr/local/share/)"
     r"|^file (/etc/ssl/certs/[0-9a-f]{8}[.]|/var/lib/prosody/)"
 )
@@ -84,8 +85,12 @@ def state_of(server: Server) -> dict[str, str]:
 
 
 def of_any_server(state: Mapping[str, str]) -> dict[str, str]:
-    """What two servers of one domain have in common: all but secrets and names."""
-    return {name: text for name, text in state.items() if not _OF_ONE_SERVER.match(name)}
+    """What two servers of one domain have in common: all but secrets, names and numbers of users."""
+    return {
+        name: re.sub(r"\b[1-9]\d*(?=:\d+ )|(?<=:)[1-9]\d* ", "other ", text)
+        for name, text in state.items()
+        if not _OF_ONE_SERVER.match(name)
+    }
 
 
 def faults(server: Server) -> list[str]:
