@@ -85,7 +85,7 @@ def state_of(server: Server) -> dict[str, str]:
 
 
 def of_any_server(state: Mapping[str, str]) -> dict[str, str]:
-    """What two servers of one domain have in common: all but secrets, names and numbers of users."""
+    """What two servers of one domain have in common: no secrets, names and numbers of users."""
     return {
         name: re.sub(r"\b[1-9]\d*(?=:\d+ )|(?<=:)[1-9]\d* ", "other ", text)
         for name, text in state.items()
