@@ -33,12 +33,14 @@ SECOND: Mapping[str, Any] = {
     "jitsi_turn_user_quota": 50,
     "jitsi_videobridge_memory": 300,
 }
-# What programs write by themselves, what tells of moments, and secrets with what is made of them
+# What programs write by themselves, what tells of moments, secrets and what is made of them, and what
+# has the address of a container, which is another one after each boot
 _FLEETING = re.compile(
     r"^(time |service |listener |content (/var/cache/debconf/|/var/lib/vestibule/)"
     r"|(content|file) (/var/lib/dpkg/|/var/lib/prosody/.*(cron|[.]dat)|/var/log/)"
     r"|(content|file) (/var/lib/vestibule/held|/var/backups)"
     r"|(content|file) /etc/([.]pwd|group-|gshadow|passwd-|shadow)"
+    r"|content /etc/(hosts|vestibule/turn/turnserver[.]conf)$"
     r"|(content|file) (/var/lib/(systemd|private|polkit-1|ucf|pam|dhcp)|/root/[.]))"
 )
 _OF_ONE_SERVER = re.compile(

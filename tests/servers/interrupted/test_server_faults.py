@@ -30,8 +30,11 @@ def test_after_a_power_failure_everything_comes_up_by_itself(
     restart(server)
     for port in (5222, 8888, 443, 5349, 8080):
         server.wait_for_listener(port)
+    assert faults(server) == []
     run = succeeds(operator.deploy(FIRST))
-    assert run.recap["changed"] == 0
+    # The container has another address, which TURN has to know
+    assert run.recap["changed"] <= 2, run.output[-3000:]
+    assert succeeds(operator.deploy(FIRST, _UP)).recap["changed"] == 0
     assert differences(state, state_of(server)) == []
 
 
