@@ -33,7 +33,7 @@ SECOND: Mapping[str, Any] = {
     "jitsi_turn_user_quota": 50,
     "jitsi_videobridge_memory": 300,
 }
-# What programs write by themselves, what tells of moments, secrets and what is made of them, and what
+# What programs write by themselves, what tells of moments, secrets and what is made of them; what
 # has the address of a container, which is another one after each boot
 _FLEETING = re.compile(
     r"^(time |service |listener |content (/var/cache/debconf/|/var/lib/vestibule/)"
