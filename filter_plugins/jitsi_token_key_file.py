@@ -8,6 +8,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 
 from vestibule.arguments import checked
+from vestibule.rotation.state import Rotations
 from vestibule.tokens.key_file import key_file
 
 DOCUMENTATION = r"""
@@ -29,6 +30,10 @@ options:
     description: The one secret, for a deployment without V(jitsi_token_keys).
     type: str
     required: true
+  rotations:
+    description: What else verifies, from P(vestibule_rotations#lookup).
+    type: dict
+    required: true
 """
 
 EXAMPLES = r"""
@@ -36,7 +41,9 @@ EXAMPLES = r"""
   config_files:
     files:
       - path: /etc/vestibule/tokens/keys.json
-        content: "{{ model.options | jitsi_token_key_file(secrets=secrets, secret=token_secret) }}"
+        content: >-
+          {{ model.options | jitsi_token_key_file(secrets=secrets, secret=token_secret,
+                                                  rotations=lookup('vestibule_rotations')) }}
         group: prosody
         mode: "0640"
         secret: true
@@ -51,10 +58,13 @@ _value:
 
 
 def jitsi_token_key_file(
-    options: Mapping[str, Any], secrets: Mapping[str, str], secret: str
+    options: Mapping[str, Any],
+    secrets: Mapping[str, str],
+    secret: str,
+    rotations: Mapping[str, Any],
 ) -> str:
     """Ansible's shell around `vestibule.tokens.key_file.key_file`."""
-    return key_file(options, secrets, secret)
+    return key_file(options, secrets, secret, Rotations(**rotations))
 
 
 class FilterModule:

@@ -8,10 +8,11 @@ import pwd
 import signal
 import subprocess
 import tempfile
+from contextlib import nullcontext
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.vestibule import package_locks
+from ansible.module_utils.vestibule import before, package_locks
 from ansible.module_utils.vestibule.managers import parse_info
 from ansible.module_utils.vestibule.programs import reason
 
@@ -260,8 +261,12 @@ def main() -> None:
     )
     options = module.params
     helper = Helper(options["program"], options["user"], options["variable"])
+    builds = options["state"] == "present" and not module.check_mode
+    noted = before.installing(module, options["names"]) if builds else nullcontext()
     try:
-        module.exit_json(**run(options, helper, module.check_mode))
+        with noted:
+            result = run(options, helper, module.check_mode)
+        module.exit_json(**result)
     except BuildError as error:
         module.fail_json(msg=str(error), output=error.output)
 

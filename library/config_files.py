@@ -187,6 +187,11 @@ paths:
   elements: str
   returned: success
   sample: [/etc/prosody/conf.avail/meet.example.org.cfg.lua]
+differences:
+  description: How each of these paths differed, in words that show nothing of what it holds.
+  type: dict
+  returned: success
+  sample: {/etc/prosody/conf.avail/meet.example.org.cfg.lua: ["mode 0644, not 0640"]}
 checked:
   description: Whether I(check) was run and found the files good.
   type: bool

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import fnmatch
 import getpass
+import glob
 import os
 import re
 import time
@@ -347,6 +348,12 @@ ansible_facts:
             former ones are kept.
           type: bool
           returned: always
+        change_undecided:
+          description: >-
+            Whether an upgrade or the way back from one was cut off, so that nobody knows whether
+            what is there is good.
+          type: bool
+          returned: always
         lua:
           description: The Lua that Prosody runs on, null without Prosody.
           type: dict
@@ -593,6 +600,16 @@ def unit_files(names: list[str]) -> dict[str, str]:
     return found
 
 
+def drop_ins(names: list[str]) -> dict[str, list[str]]:
+    """Files of the administrator beside ours that change units, by service (systemd.unit(5))."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        for path in sorted(glob.glob(f"{_UNIT_FOLDERS[0]}/{name}.service.d/*.conf")):
+            if files.MADE_BY not in files.read(path):
+                found.setdefault(name, []).append(path)
+    return found
+
+
 def lua_of(module: AnsibleModule, script: str) -> dict[str, str] | None:
     """The interpreter that the first line of Prosody's start script names, and its version.
 
@@ -664,12 +681,15 @@ def run(module: AnsibleModule) -> tuple[bool, dict[str, Any]]:
         "certificates": certificates.look(module.params["certificates"]),
         "services": sorted(each.name for each in looked_at if each.is_up and each.starts_at_boot),
         "alive": sorted(each.name for each in looked_at if each.processes or each.starts_at_boot),
+        "at_boot": sorted(each.name for each in looked_at if each.starts_at_boot),
+        "drop_ins": drop_ins(module.params["services"]),
         "masked": sorted(each.name for each in looked_at if each.is_masked),
         "unit_files": unit_files(module.params["services"]),
         "outdated": outdated(module.params["reads"], looked_at, manager, packages),
         "lease": lease.look(),
         "left_behind": moments.left(),
         "former_kept": former.is_kept(),
+        "change_undecided": os.path.exists(former.UNDECIDED),
         "lua": lua_of(module, start_script),
         # Debian has one name for all versions
         "lua_package": lua_package(module, "prosody" in packages)

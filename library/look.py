@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from copy import copy
+from dataclasses import dataclass, field
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -12,6 +13,7 @@ from ansible.module_utils.vestibule import (
     acme_certificate,
     carried_secrets,
     config_files,
+    differences,
     host_history,
     lua_libraries,
     prosody_account,
@@ -38,6 +40,11 @@ options:
         stand on what it removes.
     type: dict
     required: true
+  thorough:
+    description:
+      - Look also at what stands on what a C(host_history) has in the way.
+    type: bool
+    default: false
   secrets:
     description:
       - Secrets of this run, an empty text where there is none yet, to compare them with those that
@@ -72,6 +79,15 @@ options:
         description: Name of a password to C(jid) and C(password) of its account.
         type: dict
         required: true
+      rotated:
+        description: How often secrets were rotated, by which an older copy of them is known.
+        type: int
+        default: 0
+      changing:
+        description: Passwords that are being replaced, which the host may still have.
+        type: list
+        elements: str
+        default: []
 attributes:
   check_mode:
     description: Changes nothing.
@@ -95,6 +111,14 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+differences:
+  description: >-
+    What differs of the wishes that are not fulfilled, with C(wish), its C(module), the C(subject),
+    which is a path, an account or the like, and C(what), words that show no content.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{wish: web_certificate, module: self_signed, subject: /etc/x.crt, what: missing}]
 unsettled:
   description: Names of the wishes that are not fulfilled, or were not looked at.
   returned: always
@@ -134,21 +158,35 @@ _MODULES: dict[str, Any] = {
 _TELLING = ("changed", "findings", "missing", "problems", "later", "unread")
 
 
+class Refused(RuntimeError):
+    """What a module says instead of an answer."""
+
+
+@dataclass
+class Looked:
+    """What a look has found."""
+
+    settled: list[str] = field(default_factory=list)  # names of wishes
+    differences: list[dict[str, str]] = field(default_factory=list)
+
+
 def refuse(**result: Any) -> None:
     """Take the place of C(fail_json), which would end the whole look."""
-    raise RuntimeError(result.get("msg"))
+    raise Refused(result.get("msg"))
 
 
-def ask(module: AnsibleModule, name: str, arguments: Any) -> dict[str, Any] | None:
-    """What a module would do, None where it cannot tell."""
+def ask(module: AnsibleModule, name: str, arguments: Any) -> dict[str, Any] | str:
+    """What a module would do, or where it cannot tell why, as far as that shows nothing."""
     part = copy(module)
     part.check_mode, part._diff, part.fail_json = True, False, refuse
     try:
         checked = ArgumentSpecValidator(_MODULES[name].SPEC).validate(arguments)
         part.params = checked.validated_parameters
-        return None if checked.error_messages else _MODULES[name].run(part)
-    except Exception:  # whatever it is, the task meets it again and says it
-        return None
+        return "wrong options" if checked.error_messages else _MODULES[name].run(part)
+    except (Refused, config_files.ConfigFilesError) as error:  # sentences of ours
+        return str(error)
+    except Exception as error:  # whatever it is, the task meets it again and says it
+        return type(error).__name__
 
 
 def copies_any(wish: dict[str, Any], paths: set[str]) -> bool:
@@ -156,21 +194,27 @@ def copies_any(wish: dict[str, Any], paths: set[str]) -> bool:
     return any(file.get("copy_of") in paths for file in wish.get("files", []))
 
 
-def settled(module: AnsibleModule, wishes: dict[str, dict[str, Any]]) -> list[str]:
-    """Names of the wishes that are fulfilled."""
-    found = []
+def look(module: AnsibleModule, wishes: dict[str, dict[str, Any]], *, thorough: bool) -> Looked:
+    """Which wishes are fulfilled, and what differs of the others."""
+    looked = Looked()
     replaced: set[str] = set()
     for wish, modules in wishes.items():
         ((name, arguments),) = modules.items()
-        result = ask(module, name, arguments)
-        replaced.update((result or {}).get("renewed", []), (result or {}).get("created", []))
-        if copies_any(arguments, replaced):
+        answer = ask(module, name, arguments)
+        result = answer if isinstance(answer, dict) else {}
+        replaced.update(result.get("renewed", []), result.get("created", []))
+        is_copy = copies_any(arguments, replaced)
+        if not is_copy and result and not any(result.get(each) for each in _TELLING):
+            looked.settled.append(wish)
             continue
-        if result is not None and not any(result.get(each) for each in _TELLING):
-            found.append(wish)
-        elif name == "host_history" and (result is None or result["in_the_way"]):
+        told = differences.of(name, result) if result else [{"subject": wish, "what": str(answer)}]
+        if is_copy and not told:
+            told = [{"subject": wish, "what": "has a copy of what is replaced"}]
+        looked.differences += [{"wish": wish, "module": name, **each} for each in told]
+        in_the_way = result.get("in_the_way", True) if name == "host_history" else False
+        if in_the_way and not thorough:
             break
-    return found
+    return looked
 
 
 def main() -> None:
@@ -180,21 +224,23 @@ def main() -> None:
         argument_spec={
             "wishes": {"type": "dict", "required": True, "no_log": True},
             "secrets": {"type": "dict", "no_log": True, "options": carried_secrets.SPEC},
+            "thorough": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
     # Names alone are returned, and those would be masked that stand in what is kept from logs
     wishes, secrets = module.params.pop("wishes"), module.params.pop("secrets")
     module.no_log_values.clear()
-    found = settled(module, wishes)
+    looked = look(module, wishes, thorough=module.params["thorough"])
     facts = {
-        "vestibule_settled": found,
+        "vestibule_settled": looked.settled,
         "vestibule_carried": carried_secrets.others(secrets) if secrets else [],
     }
     module.exit_json(
         changed=False,
         ansible_facts=facts,
-        unsettled=[name for name in wishes if name not in found],
+        unsettled=[name for name in wishes if name not in looked.settled],
+        differences=looked.differences,
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.vestibule import files, managers, openpgp, sources
+from ansible.module_utils.vestibule import before, files, former, managers, openpgp, sources
 from ansible.module_utils.vestibule.programs import reason, run
 
 DOCUMENTATION = r"""
@@ -436,7 +436,12 @@ def add(module: AnsibleModule, source: Source) -> dict[str, Any]:
     texts = source.wanted()
     changing = {path: text for path, text in texts.items() if not sources.is_as(path, text)}
     diff = [difference(path, text) for path, text in changing.items()]
-    if not module.check_mode:
+    if not module.check_mode and changing:
+        before.note(
+            module,
+            {path: former.digest_of("file", text.encode()) for path, text in changing.items()},
+            {os.path.dirname(path) for path in changing},
+        )
         for path, text in changing.items():
             if not os.path.isdir(os.path.dirname(path)):  # keyrings, on an older release
                 os.makedirs(os.path.dirname(path))

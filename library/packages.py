@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.vestibule import managers, package_locks
+from ansible.module_utils.vestibule import before, managers, package_locks
 from ansible.module_utils.vestibule.managers import Apt, PackageError, Pacman
 
 DOCUMENTATION = r"""
@@ -197,8 +197,8 @@ def told(missing: list[str], installed: dict[str, str], *, changed: bool) -> dic
     if not missing:
         return result
     names = [each.partition("=")[0] for each in missing]
-    before = [f"{name}={installed[name]}\n" for name in names if name in installed]
-    diff = {"before": "".join(before), "after": "".join(f"{each}\n" for each in missing)}
+    replaced = [f"{name}={installed[name]}\n" for name in names if name in installed]
+    diff = {"before": "".join(replaced), "after": "".join(f"{each}\n" for each in missing)}
     return {**result, "diff": diff, "msg": f"Would install {', '.join(missing)}"}
 
 
@@ -226,10 +226,11 @@ def change(module: AnsibleModule, manager: Apt | Pacman, seen: list[str]) -> dic
     if warning:
         module.warn(warning)
     if parameters["answers"]:
+        before.note_answers(module, manager.unasked(parameters["answers"]))
         manager.answer(parameters["answers"])
     # All that may change: one of them may need another of its kin in a later version
     ours = {name for name in manager.ours() if versions.get(name) != installed.get(name)}
-    with manager.released(ours):
+    with manager.released(ours), before.installing(module, manager.planned(missing)):
         manager.install(missing)
     return {**result, "waited": waited, "msg": f"Installed {', '.join(missing)}"}
 

@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.vestibule import services
+from ansible.module_utils.vestibule import before, services
 from ansible.module_utils.vestibule.services import Service
 
 DOCUMENTATION = r"""
@@ -247,6 +247,8 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     if not module.check_mode:
         refuse_impossible(service)
         if todo:
+            runs, enabled = service.active == "active", service.starts_at_boot
+            before.note_unit(module, unit.name, enabled=enabled, runs=runs)
             act(unit, service, todo, module.params)
         elif module.params["wait"]:
             unit.wait(module.params["listener"], module.params["timeout"])

@@ -40,8 +40,7 @@ options:
     default: ""
 notes:
   - To bring a secret of your own, define the variable whose default calls this lookup.
-  - To replace a secret, delete its line from the file and deploy with
-    C(jitsi_history_new_keys=true).
+  - To replace a secret, run C(playbooks/rotate.yml).
   - A secret has 32 characters or more. Without what it repeats, names of the server, common words
     and rows of keys, 16 of them are left, and 8 of these differ.
 """

@@ -55,6 +55,7 @@ deployed:
 | The token says who records, and recorders are there for it. | `[affiliation, recording]` |
 | People are called by phone. | `[affiliation, sip_gateway]` |
 | People sit behind firewalls that let nothing out but HTTPS. | `[turn_on_443]` |
+| The server says by itself whether its door still works. | `[watching]` |
 
 One of three features decides who moderates: `first_is_owner`, unless `affiliation` or
 `jicofo_login` is chosen. [Tokens of your own](operations.md#tokens-of-your-own) says what a token
@@ -105,8 +106,10 @@ _ROLES = (
     "jitsi_web",
     "jitsi_acme",
     "coturn",
+    "jitsi_watch",
     "jitsi_verify",
     "jitsi_lock",
+    "jitsi_upgrade",
 )
 
 

@@ -13,12 +13,21 @@ import pytest
 from ansible.module_utils import _internal
 from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
+from ansible.module_utils.vestibule import before
 
 ROOT = Path(__file__).resolve().parent.parent
 PLUGINS = [
     *(ROOT / name for name in ("library", "scripts")),
 ]
 sys.path[:0] = [str(folder) for folder in PLUGINS]
+
+
+@pytest.fixture(autouse=True)
+def _no_notes_on_this_machine(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What modules note before they write goes elsewhere."""
+    monkeypatch.setattr(before, "PLACE", str(tmp_path_factory.mktemp("before")))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,7 @@ PUBLIC = ("jitsi_domain", "jitsi_token_issuer", "jitsi_token_audience")
 MODE = "vestibule_secrets"
 HEADER = """\
 # Secrets of {host}, made by Vestibule. Nothing else has a copy: keep this file.
-# To replace a secret by a new one, delete its line and deploy with jitsi_history_new_keys=true.
+# To replace a secret by a new one, run playbooks/rotate.yml.
 # The last line tells that nothing is missing.
 """
 END = "# End.\n"
@@ -46,6 +46,21 @@ class SecretError(ValueError):
     """The secrets cannot be had. The message names files, places and types, never a secret."""
 
 
+def store_of(host: str | None, inventory: str | None) -> Path:
+    """Where the secrets of a host are. Raises SecretError."""
+    if not host or not inventory:
+        raise SecretError(
+            f"{host or 'This host'} is in no inventory file, and secrets are kept beside that. "
+            "Run with -i inventory/<name>/hosts.yml."
+        )
+    if "/" in host or host.startswith(".") or len(host.encode()) > LONGEST_HOST:
+        raise SecretError(
+            f"The inventory name {host} cannot be the name of a file. Use a plain name of at most "
+            f"{LONGEST_HOST} characters, and put the address into ansible_host."
+        )
+    return Path(inventory) / ".secrets" / f"{host}.yml"
+
+
 def secrets_of(
     host: str | None,
     inventory: str | None,
@@ -58,16 +73,8 @@ def secrets_of(
     They are kept in ``.secrets`` in the folder of the inventory. None may be made of what everybody
     knows by the ``variables`` of the host. Raises SecretError.
     """
-    if not host or not inventory:
-        raise SecretError(
-            f"{host or 'This host'} is in no inventory file, and secrets are kept beside that. "
-            "Run with -i inventory/<name>/hosts.yml."
-        )
-    if "/" in host or host.startswith(".") or len(host.encode()) > LONGEST_HOST:
-        raise SecretError(
-            f"The inventory name {host} cannot be the name of a file. Use a plain name of at most "
-            f"{LONGEST_HOST} characters, and put the address into ansible_host."
-        )
+    store = store_of(host, inventory)
+    host = store.stem
     names = list(names)
     for name in names:
         if not isinstance(name, str) or not re.fullmatch("[a-z][a-z0-9_]*", name):
@@ -75,7 +82,6 @@ def secrets_of(
                 f"{name!r} cannot be the name of a secret. Use small letters, digits and "
                 "underscores, e.g. token_secret."
             )
-    store = Path(inventory) / ".secrets" / f"{host}.yml"
     try:
         find = {"read": kept, "ask": kept_or_none}.get(str(variables.get(MODE)), secret)
         found = [find(store, host, name, vault) for name in names]
@@ -113,6 +119,23 @@ def secret(store: Path, host: str, name: str, vault: VaultLib) -> str:
             content = yaml.safe_dump(known, sort_keys=False, allow_unicode=True)
             write(store, HEADER.format(host=host) + content + END, vault)
     return known[name]
+
+
+def changed(
+    store: Path, host: str, vault: VaultLib, change: Callable[[dict[str, str]], Any]
+) -> Any:
+    """Change the secrets at once, by a function that gets them, and return what it returns.
+
+    Nothing is written where it changes nothing. Raises SecretError, and OSError.
+    """
+    with locked(store.parent.parent):
+        known, _ = read(store, vault)
+        before = dict(known)
+        result = change(known)
+        if known != before:
+            content = yaml.safe_dump(known, sort_keys=False, allow_unicode=True)
+            write(store, HEADER.format(host=host) + content + END, vault)
+    return result
 
 
 def kept_or_none(store: Path, _host: str, name: str, vault: VaultLib) -> str:
@@ -270,13 +293,7 @@ def write(store: Path, content: str, vault: VaultLib) -> None:
     """
     data = content.encode()
     if vault.secrets:
-        from ansible import constants  # noqa: PLC0415 — as above
-        from ansible.parsing.vault import match_encrypt_secret  # noqa: PLC0415
-
-        identity, password = match_encrypt_secret(
-            vault.secrets, encrypt_vault_id=constants.DEFAULT_VAULT_ENCRYPT_IDENTITY
-        )
-        data = vault.encrypt(data, password, identity)
+        data = encrypted(data, vault)
     else:
         (store.parent / ".gitignore").write_text(IGNORE_ALL, encoding="utf-8")
     new = store.with_name(f".{store.name}.new")
@@ -286,6 +303,18 @@ def write(store: Path, content: str, vault: VaultLib) -> None:
         file.flush()
         os.fsync(file.fileno())
     new.replace(store)
+
+
+def encrypted(data: bytes, vault: VaultLib) -> bytes:
+    """What Ansible Vault makes of it with the password that is configured for encrypting."""
+    from ansible import constants  # noqa: PLC0415 — as above
+    from ansible.parsing.vault import match_encrypt_secret  # noqa: PLC0415
+
+    identity, password = match_encrypt_secret(
+        vault.secrets, encrypt_vault_id=constants.DEFAULT_VAULT_ENCRYPT_IDENTITY
+    )
+    sealed: bytes = vault.encrypt(data, password, identity)
+    return sealed
 
 
 @contextmanager

@@ -9,8 +9,21 @@ import yaml
 from ansible.errors import AnsibleError
 
 from vestibule.model import beside
-from vestibule.model.features import LOADER
+from vestibule.model.features import LOADER, PREFIXES
 from vestibule.model.role_variables import OPTIONS, fault, specs
+
+
+def given_by(names: Collection[str], variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of all variables of ours that the operator set, as far as they are known now."""
+    hosts, host = variables["hostvars"], variables["inventory_hostname"]
+    ours = [name for name in sorted(names) if name.startswith(PREFIXES)]
+    found: dict[str, Any] = {}
+    for name in ours:
+        try:
+            found[name] = hosts[host][name]
+        except AnsibleError:
+            continue  # of another host, or of a play
+    return found
 
 
 def fault_of(names: Collection[str], variables: Mapping[str, Any]) -> str:

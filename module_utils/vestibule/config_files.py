@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grp
+import hashlib
 import os
 import pwd
 import re
@@ -14,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.vestibule import former, leftovers, services
+from ansible.module_utils.vestibule import before, former, leftovers, services
 
 HIDDEN = "(content not shown)\n"
 _BODIES = ("content", "link", "copy_of")
@@ -87,6 +88,37 @@ def differs(wanted: Entry, found: Entry) -> bool:
     if wanted.kind in ("link", "absent"):
         return False
     return (wanted.uid, wanted.gid, wanted.mode) != (found.uid, found.gid, found.mode)
+
+
+def words_for(wanted: Entry, found: Entry, known: dict[str, dict[str, str]]) -> list[str]:
+    """How a path differs, in words that show nothing of what it holds.
+
+    ``known`` says of paths what was written there, so that it can be told who changed what.
+    """
+    if wanted.kind == "absent":
+        return ["no wish any more" if wanted.path in known else "should not be there"]
+    if found.kind == "absent":
+        return ["missing"]
+    said = []
+    if wanted.kind != found.kind:
+        said.append(f"a {found.kind} in place of a {wanted.kind}")
+    elif wanted.body != found.body:
+        said.append("leads elsewhere" if wanted.kind == "link" else _by_whom(found, known))
+    if wanted.kind in ("file", "directory") and wanted.kind == found.kind:
+        if (wanted.uid, wanted.gid) != (found.uid, found.gid):
+            said.append(f"owner {found.uid}:{found.gid}, not {wanted.uid}:{wanted.gid}")
+        if wanted.mode != found.mode:
+            said.append(f"mode {found.mode:04o}, not {wanted.mode:04o}")
+    return said
+
+
+def _by_whom(found: Entry, known: dict[str, dict[str, str]]) -> str:
+    written = known.get(found.path, {}).get("sha256")
+    if written is None:
+        return "other content"
+    if hashlib.sha256(found.body).hexdigest() == written:
+        return "content of an earlier wish"
+    return "content changed on the host"
 
 
 def stage(entry: Entry) -> None:
@@ -437,6 +469,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     files = [parse(option, directory=False, lenient=lenient) for option in module.params["files"]]
     wish = module.params["leftovers"]
     known = leftovers.find(module, wish["name"], wish["places"]) if wish else {}
+    written = known
     notes = [manifest(wish["name"], files, wish["also"])] if wish else []
     gone = without_a_wish(module, files, known) if wish else []
     known = {entry.path: known[entry.path] for entry in gone}
@@ -459,7 +492,15 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     paths = [wanted.path for wanted, _ in changes]
     paths += [file.path for file in cut_off if file.path not in paths]
     unread = [] if paths else unread_files(module, files, notes)
-    result: dict[str, Any] = {"changed": bool(paths or unread), "paths": paths, "unread": unread}
+    said = {wanted.path: words_for(wanted, found, written) for wanted, found in changes}
+    for file in cut_off:
+        said.setdefault(file.path, []).append("half written by a run that was cut off")
+    result: dict[str, Any] = {
+        "changed": bool(paths or unread),
+        "paths": paths,
+        "differences": said,
+        "unread": unread,
+    }
     if module._diff:  # AnsibleModule has no public name for it
         result["diff"] = [part for change in changes for part in difference(*change)]
 
@@ -467,11 +508,16 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     if paths and not module.check_mode:
         # Alone, a list that is out of date is no reason to do anything
         notes = [entry for entry in notes if differs(entry, look(entry.path))]
-        for entry in notes:
-            os.makedirs(os.path.dirname(entry.path), mode=0o700, exist_ok=True)
         replaced = notes + [wanted for wanted, _ in changes if wanted.kind != "directory"]
         if module.params["keep_former"]:
             keep_former(module, replaced)
+        before.note(
+            module,
+            {file.path: former.digest_of(file.kind, file.body) for file in replaced},
+            [wanted.path for wanted, _ in changes if wanted.kind == "directory"],
+        )
+        for entry in notes:
+            os.makedirs(os.path.dirname(entry.path), mode=0o700, exist_ok=True)
         apply_keeping(
             module,
             [wanted for wanted, _ in changes if wanted.kind == "directory"],

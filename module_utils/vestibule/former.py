@@ -19,6 +19,8 @@ from typing import Any
 from ansible.module_utils.vestibule import files
 
 PLACE = "/var/lib/vestibule/former"
+# Names the snapshot that a change began with, until it is known whether the change is good
+UNDECIDED = "/var/lib/vestibule/snapshots/undecided"
 WHATEVER = "*"  # in place of a digest, where a program writes what nobody foresees
 
 

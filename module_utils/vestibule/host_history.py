@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.vestibule import files, leftovers, managers
+from ansible.module_utils.vestibule import before, files, former, leftovers, managers
 
 _TOLD = ("action", "description", "repositories")
 _CONFFILE = re.compile(r"^ (/\S+) ([0-9a-f]{32})( obsolete)?$", re.MULTILINE)
@@ -123,6 +123,17 @@ def words_for(finding: dict[str, Any]) -> str:
     return f"the entries of {' and '.join(finding['repositories'])} in {finding['path']}"
 
 
+def _digest_after(finding: dict[str, Any]) -> str:
+    """Of what stands there once it was taken out of the way."""
+    rest = ""
+    if finding["action"] == "cut":
+        rest = cut(finding["path"], files.read(finding["path"]), finding["contains"])
+    kind = "file" if rest.strip() else "absent"
+    return former.digest_of(
+        kind, rest.encode("utf-8", "surrogateescape") if kind == "file" else b""
+    )
+
+
 def run(module: AnsibleModule) -> dict[str, Any]:
     """Find, and where that is wanted keep copies and take away. Returns the result of the task."""
     module.run_command_environ_update = {"LC_ALL": "C", "LANGUAGE": "C"}
@@ -132,6 +143,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     folder = None
     if parameters["adopt"] and changing and not module.check_mode:
         folder = leftovers.keep([each["path"] for each in changing], parameters["backup"])
+        before.note(module, {each["path"]: _digest_after(each) for each in changing})
         for each in changing:
             if each["action"] == "move":
                 os.unlink(each["path"])

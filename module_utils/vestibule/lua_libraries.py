@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.vestibule import managers
+from ansible.module_utils.vestibule import before, former, managers
 from ansible.module_utils.vestibule.programs import interpreter, reason
 
 # Prints the version, the search path, and a line for each module named on standard input.
@@ -82,6 +83,12 @@ def place_link(link: Path, target: str) -> None:
     scratch.unlink(missing_ok=True)
     scratch.symlink_to(target)
     scratch.replace(link)
+
+
+def _missing_folders(links: Iterable[Path]) -> list[str]:
+    """Folders that links need and that are not there, the outer ones first."""
+    folders = {str(folder) for link in links for folder in link.parents if not folder.exists()}
+    return sorted(folders)
 
 
 class Host:
@@ -171,6 +178,14 @@ def run(module: AnsibleModule) -> dict[str, Any]:
                 f" {answer.path}"
             )
         if links and not module.check_mode:
+            before.note(
+                module,
+                {
+                    str(link): former.digest_of("link", os.fsencode(target))
+                    for link, target in links.values()
+                },
+                _missing_folders(link for link, _ in links.values()),
+            )
             for link, target in links.values():
                 place_link(link, target)
             answer = host.ask(names)

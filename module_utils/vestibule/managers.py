@@ -24,6 +24,7 @@ _MARK = "# Made by Vestibule: no service starts while it installs packages."
 _JOURNAL = "/var/lib/dpkg/updates"
 # What people changed stays, and so does what this project wrote before a package came
 _KEEP_FILES = ("--force-confdef", "--force-confold")
+_DEBCONF = "/var/cache/debconf/config.dat"
 _LISTS = "/var/lib/apt/lists"
 _DATABASE = "/var/lib/pacman/local"
 _LISTS_LAST = 3600  # seconds
@@ -65,6 +66,16 @@ def parse_companions(text: str) -> dict[str, str]:
                 name, relation, version = found.groups()
                 companions[name] = version if relation == "=" else own
     return companions
+
+
+def parse_simulation(text: str) -> dict[str, tuple[str | None, str | None]]:
+    """Versions before and after by name in what ``apt-get --simulate`` prints (C locale)."""
+    found: dict[str, tuple[str | None, str | None]] = {}
+    for name, old, new in re.findall(r"^Inst (\S+)(?: \[(\S+)\])? \((\S+)", text, re.MULTILINE):
+        found[name.partition(":")[0]] = (old or None, new)
+    for name, old in re.findall(r"^(?:Remv|Purg) (\S+) \[(\S+)\]", text, re.MULTILINE):
+        found[name.partition(":")[0]] = (old, None)
+    return found
 
 
 def parse_info(text: str) -> dict[str, str]:
@@ -144,7 +155,7 @@ class Apt(_Manager):
         """Version that an installation would bring, by name, as far as the repositories have it."""
         if not names:
             return {}
-        return parse_policy(self._run("apt-cache", "policy", "--", *names)[1])
+        return parse_policy(self._run("apt-cache", "policy", *self._lists, "--", *names)[1])
 
     def are_lists_fresh(self) -> bool:
         """Whether the lists of packages are from the last hour."""
@@ -221,6 +232,18 @@ class Apt(_Manager):
         """Tell debconf what the packages would ask."""
         self._must("debconf does not take the answers.", "debconf-set-selections", data=answers)
 
+    def unasked(self, answers: str) -> list[tuple[str, str]]:
+        """Owner and name of the questions in ``answers`` that debconf does not know yet."""
+        known = set(re.findall(r"^Name: (\S+)$", files.read(_DEBCONF), re.MULTILINE))
+        rows = [line.split() for line in answers.splitlines() if line.strip()]
+        return [(row[0], row[1]) for row in rows if row[1] not in known]
+
+    def planned(self, wanted: list[str]) -> list[str]:
+        """Names of all packages that would be new, for C(wanted) as `install` takes it."""
+        argv = ["--simulate", "--yes", "--no-install-recommends", "--allow-downgrades"]
+        output = self._run("apt-get", "install", *argv, *wanted, *self.companions(wanted))[1]
+        return re.findall(r"^Inst (\S+) \(", output, re.MULTILINE)
+
     def companions(self, wanted: list[str]) -> list[str]:
         """What apt has to be told as well, for packages in other versions than the latest.
 
@@ -238,6 +261,73 @@ class Apt(_Manager):
             names.update(new)
             more.update(chosen)
         return [f"{name}={version}" for name, version in more.items()]
+
+    def plan(self, wanted: list[str]) -> tuple[dict[str, tuple[str | None, str | None]], int]:
+        """What an installation would change, by name, and how many bytes it would fetch.
+
+        Raises PackageError where it cannot be.
+        """
+        if not wanted:
+            return {}, 0
+        argv = [
+            *("apt-get", "install", "--no-install-recommends", "--allow-downgrades", "--yes"),
+            *("--ignore-hold", *self._lists, *wanted, *self.companions(wanted)),
+        ]
+        failure = f"apt-get cannot install {', '.join(wanted)}."
+        changes = parse_simulation(self._must(failure, *argv, "--simulate"))
+        uris = self._must(failure, *argv, "--print-uris")
+        return changes, sum(int(size) for size in re.findall(r"^'\S+' \S+ (\d+)", uris, re.M))
+
+    def put_back(self, paths: list[str], gone: list[str]) -> None:
+        """Install packages from files, also older ones, and purge others.
+
+        With dpkg, which does that also where an installation ended half-way and apt refuses to go
+        on. It puts the files in order itself, but for what has to be there before another one is
+        unpacked: then it needs to be told twice. Raises PackageError.
+        """
+        status, output = 0, ""
+        with _nothing_starts(self._module):
+            for _ in range(2 if paths else 0):
+                status, output = self._dpkg(
+                    "--install", "--force-downgrade", "--force-hold", *_KEEP_FILES, *paths
+                )
+                if status == 0:
+                    break
+            if gone:
+                self._dpkg("--purge", "--force-hold", "--force-remove-reinstreq", *gone)
+            finished = self._dpkg("--configure", "--pending", *_KEEP_FILES)
+        if status or finished[0]:
+            raise PackageError(
+                f"dpkg cannot put the former packages back. It said: {reason(output + finished[1])}"
+            )
+
+    def _dpkg(self, *argv: str) -> tuple[int, str]:
+        """What dpkg says, once no other program has its lock."""
+        status, output = self._run("dpkg", *argv)
+        for _ in range(_ATTEMPTS):
+            if status == 0 or "lock" not in output:
+                break
+            time.sleep(1)
+            status, output = self._run("dpkg", *argv)
+        return status, output
+
+    def unfinished(self) -> set[str]:
+        """Names of packages that are there half: unpacked, or not configured."""
+        form = r"${Package}\t${db:Status-Status}\n"
+        failure = "dpkg-query cannot tell what is installed."
+        output = self._must(failure, "dpkg-query", "--show", f"--showformat={form}")
+        rows = [line.split("\t") for line in output.splitlines() if line.count("\t") == 1]
+        whole = ("installed", "config-files", "not-installed")
+        return {name for name, status in rows if status not in whole}
+
+    def automatic(self) -> list[str]:
+        """Names of packages that came for others."""
+        return self._run("apt-mark", "showauto")[1].split()
+
+    def set_automatic(self, names: list[str]) -> None:
+        """Have apt know that packages came for others, with which they may go."""
+        if names:
+            self._run("apt-mark", "auto", *names)
 
     def was_cut_off(self) -> bool:
         """Whether dpkg was ended in the middle, or a run before it took its policy-rc.d away."""
@@ -282,6 +372,34 @@ class Apt(_Manager):
                 f"apt-get cannot install {', '.join(wanted)}. It said: {reason(output)}"
                 + hint_at_holds(output, self)
             )
+
+    def remains(self, names: list[str]) -> list[str]:
+        """Which of these are no longer installed, or not wholly, and have left something."""
+        form = r"${Package}\t${db:Status-Status}\n"
+        output = (
+            self._run("dpkg-query", "--show", f"--showformat={form}", *names)[1] if names else ""
+        )
+        rows = [line.split("\t") for line in output.splitlines() if line.count("\t") == 1]
+        return [name for name, status in rows if status not in ("installed", "not-installed")]
+
+    def remove(self, names: list[str], needed: list[str]) -> None:
+        """Remove packages with their configuration, and no others. Some of ours are ``needed``."""
+        if needed:  # or the next autoremove takes what a program of others runs on
+            self._must("apt-mark cannot keep packages.", "apt-mark", "manual", *needed)
+        if not names:
+            return
+        argv = ["purge", "--yes", "-oDPkg::Lock::Timeout=60", "-oAPT::Get::AutomaticRemove=false"]
+        would = self._must(
+            "apt-get cannot remove packages.", "apt-get", "--simulate", *argv, *names
+        )
+        going = set(re.findall(r"^(?:Remv|Purg) ([^\s:]+)", would, re.MULTILINE))
+        if going - set(names):
+            raise PackageError(
+                f"apt-get would also remove {', '.join(sorted(going - set(names)))}, so none was"
+                " removed. Look why these need one of ours, then run this again."
+            )
+        with _nothing_starts(self._module):
+            self._must("apt-get cannot remove packages.", "apt-get", *argv, *names)
 
 
 def with_include(configuration: str, path: str, present: bool) -> str:
@@ -330,7 +448,8 @@ class Pacman(_Manager):
     def candidates(self, names: list[str]) -> dict[str, str]:
         """Version that an installation would bring, by name, as far as the repositories have it."""
         # It prints the packages it knows, and exits with 1 when it does not know them all.
-        return parse_info(self._run("pacman", "-Si", "--", *names)[1]) if names else {}
+        found = self._run("pacman", "-Si", *self._lists, "--", *names)[1] if names else ""
+        return parse_info(found)
 
     def are_lists_fresh(self) -> bool:
         """Whether the lists of packages are from the last hour."""
@@ -345,6 +464,7 @@ class Pacman(_Manager):
         """Fetch the lists of packages into a folder, and tell what these offer from now on."""
         os.chmod(folder, 0o755)  # noqa: S103 — whoever fetches for pacman may not be root
         self._lists = ["--dbpath", folder, "--logfile", "/dev/null"]
+        os.symlink("/var/lib/pacman/local", f"{folder}/local")
         self.fetch_lists()
 
     def _ignored(self) -> list[str]:
@@ -417,6 +537,20 @@ class Pacman(_Manager):
     def answer(self, answers: str) -> None:
         """Packages of Arch ask nothing."""
 
+    def unasked(self, answers: str) -> list[tuple[str, str]]:  # noqa: ARG002
+        """Packages of Arch ask nothing."""
+        return []
+
+    def planned(self, wanted: list[str]) -> list[str]:
+        """Names of all packages that would be new, for C(wanted) as `install` takes it."""
+        names = [each.partition("=")[0] for each in wanted]
+        argv = ["--print", "--print-format", "%n", "--needed", "--noconfirm"]
+        output = self._run("pacman", "-S", *argv, *names)[1]
+        installed = self.packages()
+        return [
+            name for name in re.findall(r"^(\S+)$", output, re.MULTILINE) if name not in installed
+        ]
+
     def warning(self) -> str:
         """A sentence where other packages wait for an upgrade that Arch wants to come first."""
         waiting = [
@@ -443,6 +577,19 @@ class Pacman(_Manager):
         if self._finishing:
             files.remove(package_locks.PACMAN)
 
+    def remains(self, names: list[str]) -> list[str]:  # noqa: ARG002
+        """Pacman leaves nothing that it knows of."""
+        return []
+
+    def remove(self, names: list[str], needed: list[str]) -> None:
+        """Remove packages with their configuration, and no others. Some of ours are ``needed``."""
+        if needed:
+            failure = "pacman cannot keep packages."
+            self._must(failure, "pacman", "-D", "--asexplicit", *needed)
+        if names:
+            failure = "pacman cannot remove packages."
+            self._must(failure, "pacman", "-Rn", "--noconfirm", *names)
+
     def _bystanders(self, names: list[str]) -> list[str]:
         """Installed packages that would be replaced together with some, though nobody asked."""
         form = ["--print", "--print-format", "%n %v", "--needed", "--noconfirm"]
@@ -455,16 +602,67 @@ class Pacman(_Manager):
             if name not in asked and installed.get(name, (version, False))[0] != version
         ]
 
-    def install(self, wanted: list[str]) -> None:
-        """Install packages in one transaction. The repositories have one version of each."""
+    def plan(self, wanted: list[str]) -> tuple[dict[str, tuple[str | None, str | None]], int]:
+        """What an installation would change, by name, and how many bytes it would fetch.
+
+        Raises PackageError where it cannot be.
+        """
+        if not wanted:
+            return {}, 0
         names = [each.partition("=")[0] for each in wanted]
-        bystanders = self._bystanders(names)
+        form = ("--print", "--print-format", "%n %v %s", "--needed", "--noconfirm")
+        failure = f"pacman cannot install {', '.join(names)}."
+        output = self._must(failure, "pacman", "-S", *form, *self._lists, *names)
+        installed = self.packages()
+        rows = re.findall(r"^(\S+) (\S+) (\d+)$", output, re.MULTILINE)
+        self._refuse(
+            names,
+            [
+                name
+                for name, version, _ in rows
+                if name not in names and installed.get(name, (version, False))[0] != version
+            ],
+        )
+        changes: dict[str, tuple[str | None, str | None]] = {
+            name: (installed[name][0] if name in installed else None, version)
+            for name, version, _ in rows
+        }
+        return changes, sum(int(size) for _, _, size in rows)
+
+    def put_back(self, paths: list[str], gone: list[str]) -> None:
+        """Install packages from files, also older ones, and remove others. Raises PackageError."""
+        if paths:
+            failure = "pacman cannot put the former packages back."
+            self._must(failure, "pacman", "-U", "--noconfirm", *paths)
+        if gone:
+            self._run("pacman", "-Rn", "--noconfirm", *gone)
+
+    def unfinished(self) -> set[str]:
+        """None: pacman writes down a package once it is there."""
+        return set()
+
+    def automatic(self) -> list[str]:
+        """Names of packages that came for others."""
+        return self._run("pacman", "-Qdq")[1].split()
+
+    def set_automatic(self, names: list[str]) -> None:
+        """Have pacman know that packages came for others, with which they may go."""
+        if names:
+            self._run("pacman", "-D", "--asdeps", *names)
+
+    def _refuse(self, names: list[str], bystanders: list[str]) -> None:
+        """Refuse to upgrade what nobody asked for. Raises PackageError."""
         if bystanders:
             raise PackageError(
                 f"{', '.join(names)} cannot be installed without upgrading {', '.join(bystanders)},"
                 " of which other packages of this host may need the version that they have. Run"
                 " pacman -Syu, then this again."
             )
+
+    def install(self, wanted: list[str]) -> None:
+        """Install packages in one transaction. The repositories have one version of each."""
+        names = [each.partition("=")[0] for each in wanted]
+        self._refuse(names, self._bystanders(names))
         # Files that one which was ended had unpacked belong to no package yet
         again = ["--overwrite", "*"] if self._finishing else []
         status, output = self._run("pacman", "-S", "--noconfirm", "--needed", *again, *names)

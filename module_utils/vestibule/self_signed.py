@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.vestibule import before
 
 _NAMES = re.compile(r"DNS:([^\s,]+)")
 _PART = 3  # of the time for which it is made; in the last such part a certificate is renewed
@@ -71,6 +72,8 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     missing = [path for path in paths if not os.path.exists(f"{path}.crt")]
     due = [path for path in paths if path not in missing and is_due(module, f"{path}.crt")]
     if missing + due and not module.check_mode:
+        made = [f"{path}.{kind}" for path in missing + due for kind in ("crt", "key")]
+        before.note(module, dict.fromkeys(made, before.WHATEVER), [directory], data=True)
         os.umask(0o022)
         os.makedirs(directory, exist_ok=True)
         for path in missing + due:

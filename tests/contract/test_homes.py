@@ -19,6 +19,8 @@ PRODUCT = (*CONTROLLER, *SHELLS, *SERVERS, "features", "playbooks", "roles")
 # where values were written, and how it reads inventories that are more than plain YAML
 ANSIBLE = {
     "vestibule/access/certificates.py": {"ansible.module_utils.vestibule.certificates"},
+    "vestibule/backup_file.py": {"ansible.errors", "ansible.parsing.vault"},
+    "vestibule/backups.py": {"ansible.module_utils.vestibule", "ansible.parsing.vault"},
     "vestibule/command/ansible_inventory.py": {
         "ansible",
         "ansible.cli",

@@ -59,8 +59,12 @@ def test_the_playbook_goes_on_to_the_proof_where_no_role_has_more_to_do() -> Non
         re.findall(r"import_role: {name: (\w+), tasks_from: (?:start|configure|hold)}", deployed[2])
     )
     assert pending == {f"{name}_pending" for name in roles}
-    settled = load(ROOT / "playbooks/vars/model.yml")["__signalling_is_settled"]
-    assert set(re.findall(r"\w+_pending", settled)) == pending
+    model = load(ROOT / "playbooks/vars/model.yml")
+    assert model["__pending_of_signalling"] == {
+        name.removesuffix("_pending"): f"{{{{ {name} }}}}" for name in pending
+    }
+    for settled in ("__signalling_is_settled", "__part_is_settled"):
+        assert "vestibule_pending.values() | select | list == []" in model[settled]
 
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)

@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -161,21 +163,42 @@ class Controller:
             "TMPDIR": str(self.temporary),
         }
 
-    def play(self, playbook: str, *flags: str, **variables: Any) -> Deployment:
-        """Run a playbook. The variables travel in a file, as secrets may be among them."""
+    def _command(self, playbook: str, flags: tuple[str, ...], variables: Any) -> list[str | Path]:
+        """The command line. The variables travel in a file, as secrets may be among them."""
         self.temporary.mkdir(parents=True, exist_ok=True)
         given = self.folder / "variables.json"
         given.touch(mode=0o600)
         given.write_text(json.dumps(variables), encoding="utf-8")
+        return [
+            Path(sys.executable).with_name("ansible-playbook"),
+            f"--inventory={self.inventory}",
+            f"--extra-vars=@{given}",
+            *flags,
+            ROOT / "playbooks" / playbook,
+        ]
+
+    @contextmanager
+    def playing(self, playbook: str, *flags: str, **variables: Any) -> Iterator[Any]:
+        """A playbook that runs, and is cut off with all its processes at the end."""
+        with subprocess.Popen(
+            self._command(playbook, flags, variables),
+            cwd=ROOT,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        ) as run:
+            try:
+                yield run
+            finally:
+                os.killpg(run.pid, signal.SIGKILL)
+
+    def play(self, playbook: str, *flags: str, **variables: Any) -> Deployment:
+        """Run a playbook."""
         began = time.monotonic()
         done = subprocess.run(
-            [
-                Path(sys.executable).with_name("ansible-playbook"),
-                f"--inventory={self.inventory}",
-                f"--extra-vars=@{given}",
-                *flags,
-                ROOT / "playbooks" / playbook,
-            ],
+            self._command(playbook, flags, variables),
             cwd=ROOT,
             env=self.environment(),
             stdin=subprocess.DEVNULL,

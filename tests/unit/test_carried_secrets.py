@@ -13,6 +13,7 @@ from ansible.module_utils.vestibule.prosody_account import data_file
 
 import look
 from vestibule.rendering import to_lua
+from vestibule.tokens.key_file import text_of
 
 RunModule = Callable[..., dict[str, Any]]
 KEY = "kanarienvogel-4Zx8k2Qv9LmT4rB7wYc1NfH6u"
@@ -28,6 +29,7 @@ def _host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(carried_secrets, "PROSODY", str(tmp_path / "*.secrets.cfg.lua"))
     monkeypatch.setattr(carried_secrets, "DATA", str(tmp_path / "data"))
     monkeypatch.setattr(carried_secrets, "TURN", str(tmp_path / "turnserver.conf"))
+    monkeypatch.setattr(carried_secrets, "KEYS", str(tmp_path / "keys.json"))
     put_key(tmp_path, KEY)
     (tmp_path / "turnserver.conf").write_text(
         f"# {MARK}use-auth-secret\nstatic-auth-secret={TURN}\n"
@@ -123,3 +125,24 @@ def test_a_fresh_host_has_none(tmp_path: Path, host: Path, run_module: RunModule
     (host / "jicofo.conf").unlink()
     empty = {"app_secret": "", "jicofo_password": ""}
     assert carried(run_module, host, **empty) == []
+
+
+def test_a_copy_from_before_a_rotation_is_known(host: Path, run_module: RunModule) -> None:
+    keys = host / "keys.json"
+    keys.write_text(text_of([], {}, 3), encoding="utf-8")
+    assert carried(run_module, host, rotated=3) == []
+    assert carried(run_module, host, rotated=4) == []
+    assert carried(run_module, host, rotated=2) == ["rotations"]
+    assert carried(run_module, host) == ["rotations"]
+    for strange in (text_of([], {}), "", "[]", '{"rotated": 3}', '{"made_by": "Vestibule", "rotat'):
+        keys.write_text(strange, encoding="utf-8")
+        assert carried(run_module, host) == []
+
+
+def test_a_password_that_is_being_replaced_is_no_question(
+    host: Path, run_module: RunModule
+) -> None:
+    other = {"jicofo_password": f"{KEY}-new", "turn_secret": f"{KEY}-new"}
+    assert carried(run_module, host, **other) == ["focus_password", "turn_secret"]
+    assert carried(run_module, host, **other, changing=[PASSWORD]) == ["turn_secret"]
+    assert carried(run_module, host, **other, changing=[PASSWORD, TURN]) == []

@@ -737,6 +737,24 @@ def test_what_is_no_longer_ours_may_be_kept(left_over: Path, run_module: RunModu
     assert "/one" not in known and "/two" in known
 
 
+def test_it_tells_who_changed_what(left_over: Path, run_module: RunModule) -> None:
+    """Somebody on the host, or who wishes for something else since."""
+    run_module(config_files, **named(left_over, "one"))
+    wish = named(left_over, "one")
+    wish["files"][2] = file(left_over / "same", "another wish")
+    (left_over / "one").write_text("mine now\n")
+    (left_over / "one.link").unlink()
+    (left_over / "one.link").symlink_to("elsewhere")
+    result = run_module(config_files, **wish, _ansible_check_mode=True)
+    assert result["differences"] == {
+        str(left_over / "one"): ["content changed on the host"],
+        str(left_over / "one.link"): ["leads elsewhere"],
+        str(left_over / "same"): ["content of an earlier wish"],
+    }
+    result = run_module(config_files, **named(left_over, "two"), _ansible_check_mode=True)
+    assert result["differences"][str(left_over / "one")] == ["no wish any more"]
+
+
 def test_no_manifest_has_the_hash_of_a_secret(left_over: Path, run_module: RunModule) -> None:
     files = [file(left_over / "key", CANARY, secret=True), file(left_over / "open", CANARY)]
     run_module(config_files, files=files, leftovers={"name": FORMER})

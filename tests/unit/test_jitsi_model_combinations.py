@@ -24,6 +24,9 @@ PLAIN = frozenset({"av_moderation", "end_conference", "filesharing", "polls", "s
 # They add machines to every list of them, which is tested below: all on or all off
 MACHINES = frozenset({"recording", "sip_gateway"})
 
+# It adds an issuer, a file of keys and a tenant to those that there are: all on or all off
+WATCHED = frozenset({"watching"})
+
 # It adds one entry to what turn tells people: on with these, where turn is
 WITH_TURN = frozenset({"turn_on_443"})
 
@@ -71,7 +74,7 @@ ON_CONFERENCE = ("token_verification_allowlist", "wait_for_host_disable_auto_own
 def interacting() -> list[str]:
     # Not those that an inventory brings, in tests/unit/test_deployment.py
     chosen = {name for name, each in load_features().items() if "group" not in each}
-    return sorted(chosen - set(ALWAYS_ON) - PLAIN - MACHINES - WITH_TURN)
+    return sorted(chosen - set(ALWAYS_ON) - PLAIN - MACHINES - WATCHED - WITH_TURN)
 
 
 def is_allowed(on: frozenset[str]) -> bool:
@@ -91,7 +94,7 @@ def combinations() -> Iterator[frozenset[str]]:
         for some in itertools.combinations(names, size):
             yield frozenset(some)
             more = WITH_TURN if "turn" in some else frozenset()
-            yield frozenset(some) | PLAIN | MACHINES | more
+            yield frozenset(some) | PLAIN | MACHINES | WATCHED | more
 
 
 def inventory(on: frozenset[str]) -> dict[str, Any]:
@@ -319,3 +322,25 @@ def test_the_order_in_the_inventory_changes_nothing() -> None:
         for order in itertools.permutations(wanted)
     ]
     assert len(set(made)) == 1
+
+
+@pytest.mark.parametrize("tenants", [[], ["acme"]])
+def test_the_watch_has_a_key_and_a_tenant_of_its_own(tenants: list[str]) -> None:
+    features = load_features()
+    given = {**DOMAIN, "jitsi_features": ["tenants"], "jitsi_tenants": tenants}
+
+    def settings(**more: Any) -> dict[str, Any]:
+        hosts = build_model(features, {**given, **more})["prosody"]["hosts"]
+        main = hosts["meet.example.org"]["settings"]
+        return {**main, **hosts["conference.meet.example.org"]["settings"]}
+
+    before = settings()
+    after = settings(jitsi_features=["tenants", "watching"])
+    changed = {name for name in after if after[name] != before.get(name)}
+    listed = {"token_guard_tenants", "muc_reserved_but_tenants"} if tenants else set()
+    assert changed == {"asap_accepted_issuers", "token_keys_others", *listed}
+    assert set(after["asap_accepted_issuers"]) - set(before["asap_accepted_issuers"]) == {
+        "vestibule-watch"
+    }
+    for name in listed:
+        assert after[name] == [*before[name], "vestibule-watch"]

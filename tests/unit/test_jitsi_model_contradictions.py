@@ -45,6 +45,10 @@ BY_THE_INVENTORY = {
         **features("tenants"),
         "jitsi_token_domain_verification": False,
     },
+    "watching_without_domain_verification": {
+        **features("watching"),
+        "jitsi_token_domain_verification": False,
+    },
     "lobby_always_without_bypass": modules("conference", "lobby_always"),
     "owner_party_without_affiliation": modules("conference", "owner_party"),
     "other_muc_prefix": settings("conference", muc_mapper_domain_prefix="meetings"),

@@ -92,3 +92,47 @@ def test_it_shows_nothing_of_what_it_is_given(tmp_path: Path, run_module: RunMod
     result = run_module(look, wishes={"a": file(tmp_path / "a")}, _ansible_diff=True)
     assert "vestibule_settled" in str(result)
     assert SECRET not in str(result)
+
+
+def test_it_says_what_differs_by_its_path_and_nothing_of_the_content(
+    tmp_path: Path, run_module: RunModule
+) -> None:
+    for name in ("content", "mode", "directory"):
+        (tmp_path / name).write_text(SECRET if name == "mode" else "before")
+        (tmp_path / name).chmod(0o640)
+    (tmp_path / "mode").chmod(0o644)
+    (tmp_path / "directory").unlink()
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "left").write_text("x")
+    here = str(tmp_path)
+    wishes = {
+        "left": history(tmp_path / "left"),
+        "noted": history(tmp_path / "left", "note"),
+        **{name: file(tmp_path / name) for name in ("content", "mode", "missing", "directory")},
+        "gone": {"config_files": {"files": [{"path": f"{here}/left", "state": "absent"}]}},
+        "certificate": {"self_signed": {"names": ["a"], "directory": here, "days": 9}},
+        "copy": {
+            "config_files": {
+                "files": [{"path": f"{here}/b", "copy_of": f"{here}/a.crt", "mode": "0644"}]
+            }
+        },
+        "wrong": {"config_files": {}},
+    }
+    result = run_module(look, wishes=wishes, thorough=True)
+    said = [(each["wish"], each["subject"], each["what"]) for each in result["differences"]]
+    directory = next(what for wish, _, what in said if wish == "directory")
+    assert directory.startswith(f"{here}/directory is a directory")
+    assert [each for each in said if each[0] != "directory"] == [
+        ("left", f"{here}/left", "theirs"),
+        ("content", f"{here}/content", "other content"),
+        ("mode", f"{here}/mode", "mode 0644, not 0640"),
+        ("missing", f"{here}/missing", "missing"),
+        ("gone", f"{here}/left", "should not be there"),
+        ("certificate", f"{here}/a.crt", "missing"),
+        ("copy", f"{here}/b", "missing"),
+        ("wrong", "wrong", "wrong options"),
+    ]
+    assert SECRET not in str(result)
+    # Otherwise what stands on it is not looked at
+    result = run_module(look, wishes=wishes)
+    assert [each["wish"] for each in result["differences"]] == ["left"]

@@ -65,6 +65,12 @@ class Manager:
     def ours(self) -> set[str]:
         return self._ours
 
+    def unasked(self, answers: str) -> list[tuple[str, str]]:
+        return []
+
+    def planned(self, wanted: list[str]) -> list[str]:
+        return [each.partition("=")[0] for each in wanted]
+
     @contextmanager
     def released(self, names: set[str]) -> Iterator[None]:
         self.done.append(("release", names))

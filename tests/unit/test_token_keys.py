@@ -243,6 +243,7 @@ def same(**changes: Any) -> dict[str, Any]:
         ([same(secret=public(RSA))], "line break"),
         ([same(secret=None, secret_name="focus_password")], "must begin with token_"),
         ([same(secret=None, secret_name="Token_1")], "must begin with token_"),
+        ([same(secret=None, secret_name="token_key_1_former")], "rotate.yml makes"),
         ([same(issuers="vestibule")], "must be a list of texts"),
         ([same(issuers=["vestibule", "vestibule"])], "vestibule twice"),
         ([same(issuers=["other"])], "Add it to jitsi_token_issuers"),

@@ -59,17 +59,18 @@ _RECEIVED = """async () => {
   return sums;
 }"""
 
-# Ports at the other ends from which media come
-_PORTS = """async () => {
-  const ports = [];
+# Addresses and ports at the other ends from which media come
+_ENDS = """async () => {
+  const ends = [];
   for (const connection of window.vestibuleConnections ?? []) {
     const all = await connection.getStats();
     for (const each of all.values()) {
       if (each.type !== "transport" || !each.bytesReceived) continue;
-      ports.push(all.get(all.get(each.selectedCandidatePairId)?.remoteCandidateId)?.port);
+      const end = all.get(all.get(each.selectedCandidatePairId)?.remoteCandidateId);
+      ends.push([end?.address ?? null, end?.port ?? null]);
     }
   }
-  return ports;
+  return ends;
 }"""
 
 
@@ -183,9 +184,9 @@ class Window:
             before = now
             await asyncio.sleep(_PERIOD)  # nothing tells that bytes have arrived
 
-    async def ports_of_media(self) -> set[int | None]:
-        """The ports of UDP or TCP at the other ends, None where the browser does not know one."""
-        return set(await self.page.evaluate(_PORTS))
+    async def ends_of_media(self) -> set[tuple[str | None, int | None]]:
+        """Addresses and ports at the other ends, None where the browser does not know them."""
+        return {(address, port) for address, port in await self.page.evaluate(_ENDS)}
 
     async def take_picture(self) -> None:
         """Write what is to be seen, as PNG."""

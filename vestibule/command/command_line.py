@@ -37,6 +37,15 @@ whose keys are on the server only, and 2 where nothing can be said of it.
 """
 
 
+_BACKUP = """\
+examples:
+  vestibule show-backup inventory/mine/.backups/meet-20261130T120000Z.vestibule
+
+The vault password is taken from ANSIBLE_VAULT_PASSWORD_FILE or ansible.cfg. The exit code is 0
+where the backup is whole, and 1 where it is not.
+"""
+
+
 def tell(words: str) -> None:
     """A sentence beside the answer."""
     with contextlib.suppress(BrokenPipeError):
@@ -47,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     whole = argparse.ArgumentParser(
         prog="vestibule",
-        description="Links for people, and why a token is let in or refused.",
+        description="Links for people, why a token is refused, and what is in a backup.",
         epilog="Each command has a --help with examples.",
     )
     commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -105,7 +114,25 @@ def parser() -> argparse.ArgumentParser:
     explain.add_argument("--room", default="", help="say whether it opens this room")
     explain.add_argument("--tenant", default="", help="whose room that is")
     explain.add_argument("--json", action="store_true", help="print JSON")
+    _add_show_backup(commands)
     return whole
+
+
+def _add_show_backup(commands: Any) -> None:
+    show = commands.add_parser(
+        "show-backup",
+        help="check a backup and say what is in it",
+        description="Reads all of a backup that playbooks/backup.yml wrote, and says what it has.",
+        epilog=_BACKUP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    show.add_argument("file", type=Path, metavar="FILE", help="the backup")
+    show.add_argument("--json", action="store_true", help="print JSON")
+    show.add_argument(
+        "--variables",
+        action="store_true",
+        help="print the variables that were set, as YAML; secrets may be among them",
+    )
 
 
 def _add_inventory(command: argparse.ArgumentParser, *, required: bool) -> None:
@@ -121,6 +148,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command == "explain-token":
             return _explain(options)
+        if options.command == "show-backup":
+            from vestibule.command import show_backup  # noqa: PLC0415
+
+            print(show_backup.text(options.file, options.json, options.variables), flush=True)
+            return ENTERS
         problem = _odd(options)
         if problem:
             options.parser.error(problem)
@@ -222,7 +254,7 @@ def _explain(options: argparse.Namespace) -> int:
     now, domain = time.time(), ""
     if options.inventory:
         found = deployment.find(options.inventory, options.host, tell)
-        keys = verdict.keys_of(found.model["options"], found.secrets)
+        keys = verdict.keys_of(found.model["options"], found.secrets, found.rotations)
         rules = verdict.rules_of(found.model, keys)
         answer, domain = (
             verdict.judge(token, rules, now, options.room, options.tenant),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,9 @@ from vestibule.model import ModelError, beside
 from vestibule.model.compiler import compile_model
 from vestibule.model.features import LOADER
 from vestibule.model.role_variables import OPTIONS, fault, specs
-from vestibule.secret_store import MODE, SecretError, secrets_of
+from vestibule.rotation import RotationError
+from vestibule.rotation.state import NO_ROTATIONS, Rotations, rotations_of
+from vestibule.secret_store import MODE, SecretError, read, secrets_of, store_of
 from vestibule.tokens.key_file import secrets_by_kid
 
 # Variables of which the model is made, as in playbooks/vars/model.yml
@@ -39,6 +42,7 @@ class Deployment:
     model: Mapping[str, Any]
     # By kid; where there are no keys, the one secret has none, and is that of ""
     secrets: Mapping[str, str] = field(repr=False)
+    rotations: Rotations = field(default=NO_ROTATIONS, repr=False)
 
     @property
     def secret(self) -> str:
@@ -133,7 +137,7 @@ def _compile(
     else:
         one = given.get("jitsi_token_secret") or kept(["token_secret"])["token_secret"]
         secrets = {"": one}
-    return Deployment(host, model, secrets)
+    return Deployment(host, model, secrets, _rotations(host, folder, root))
 
 
 def _fault(variables: Mapping[str, Any], root: Path) -> str:
@@ -151,7 +155,24 @@ def _kept(
     host: str, folder: Path, variables: Mapping[str, Any], root: Path, names: Sequence[str]
 ) -> list[str]:
     """Secrets that the last deployment made or used. Nothing makes one here."""
-    vault: Any = _NoVault()
+    known = {**variables, MODE: "read"}
+    try:
+        return secrets_of(host, str(folder), names, _vault(host, folder, root), known)
+    except SecretError as error:
+        raise CommandError(str(error)) from None
+
+
+def _rotations(host: str, folder: Path, root: Path) -> Rotations:
+    """What verifies tokens beside the secrets that sign."""
+    try:
+        known, _ = read(store_of(host, str(folder)), _vault(host, folder, root))
+        return rotations_of(known, time.time())
+    except (OSError, SecretError, RotationError) as error:
+        raise CommandError(str(error)) from None
+
+
+def _vault(host: str, folder: Path, root: Path) -> Any:
+    """What opens the store of secrets."""
     try:
         with (folder / ".secrets" / f"{host}.yml").open("rb") as file:
             is_sealed = file.read(len(VAULT)) == VAULT
@@ -160,9 +181,5 @@ def _kept(
     if is_sealed:
         from vestibule.command import ansible_inventory  # noqa: PLC0415 — loads Ansible, slowly
 
-        vault = ansible_inventory.vault(root)
-    known = {**variables, MODE: "read"}
-    try:
-        return secrets_of(host, str(folder), names, vault, known)
-    except SecretError as error:
-        raise CommandError(str(error)) from None
+        return ansible_inventory.vault(root)
+    return _NoVault()

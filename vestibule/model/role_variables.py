@@ -479,6 +479,7 @@ CHECKS: Mapping[str, Check] = {
     "jitsi_history_new_keys": _truth_or_word,
     "jitsi_history_backup": _backup,
     "jitsi_lock_directory": _controller_path,
+    "jitsi_upgrade_kept": _whole(1, 20, 3),
     "jitsi_tokens_repository_url": _form(
         _ADDRESS_OF_REPOSITORY, "https://download.jitsi.org", "the address of a repository"
     ),

@@ -152,6 +152,11 @@ def _shared(
             f"{place}.secret_name must begin with token_ and have small letters, digits and"
             " underscores, e.g. token_key_1."
         )
+    if name.endswith(("_next", "_former")):
+        raise ModelError(
+            f"{place}.secret_name ends as secrets do that playbooks/rotate.yml makes. Choose"
+            " another, e.g. token_key_1."
+        )
     return {"secret_name": name}
 
 

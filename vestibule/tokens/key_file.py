@@ -8,8 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from vestibule.model.token_keys import PROOF
+from vestibule.rotation.state import NO_ROTATIONS, TOKEN_SECRET, Rotations, with_rotations
 
-_KEPT = ("kid", "algorithm", "public_key", "issuers", "tenants", "not_before", "not_after")
+_KEPT = (
+    *("kid", "algorithm", "secret", "public_key", "issuers", "tenants"),
+    *("not_before", "not_after"),
+)
 
 
 def secrets_by_kid(
@@ -32,25 +36,44 @@ def secrets_by_kid(
     }
 
 
-def key_file(options: Mapping[str, Any], secrets: Mapping[str, str], secret: str) -> str:
+def keys_of(
+    options: Mapping[str, Any], secrets: Mapping[str, str], rotations: Rotations
+) -> list[dict[str, Any]]:
+    """The keys by which a deployment verifies, with their secrets, former and next ones as well.
+
+    ``secrets`` are those of the keys of a model by kid; that of "" signs where there are no keys.
+    """
+    one = {
+        "algorithm": "HS256",
+        "secret_name": TOKEN_SECRET,
+        "issuers": options["token_own_issuers"],
+    }
+    return with_rotations(options["token_keys"] or [one], secrets, rotations)
+
+
+def key_file(
+    options: Mapping[str, Any],
+    secrets: Mapping[str, str],
+    secret: str,
+    rotations: Rotations = NO_ROTATIONS,
+) -> str:
     """The text of the file, for the options of a model.
 
     ``secrets`` are those of the keys by kid, ``secret`` the one that signs where there are no keys.
     """
     keys = [
-        {
-            **{name: key[name] for name in _KEPT if key[name] not in (None, [])},
-            **({"secret": secrets[key["kid"]]} if key["kid"] in secrets else {}),
-        }
-        for key in options["token_keys"]
-    ] or [{"algorithm": "HS256", "secret": secret, "issuers": options["token_own_issuers"]}]
+        {name: key[name] for name in _KEPT if key.get(name) not in (None, [])}
+        for key in keys_of(options, {**secrets, "": secret}, rotations)
+    ]
     revoked = {name: each for name, each in options["token_revoked"].items() if each}
-    return text_of(keys, revoked)
+    return text_of(keys, revoked, rotations.count)
 
 
-def text_of(keys: Sequence[Mapping[str, Any]], revoked: Mapping[str, Any]) -> str:
-    """A file with these keys."""
-    content = {"made_by": "Vestibule", "keys": keys, "revoked": revoked}
+def text_of(keys: Sequence[Mapping[str, Any]], revoked: Mapping[str, Any], rotated: int = 0) -> str:
+    """A file with these keys. How often they were rotated is for who deploys next."""
+    content: dict[str, Any] = {"made_by": "Vestibule", "keys": keys, "revoked": revoked}
+    if rotated:
+        content["rotated"] = rotated
     return json.dumps(content, indent=1, sort_keys=True) + "\n"
 
 

@@ -20,6 +20,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote
 
+from vestibule.rotation.state import NO_ROTATIONS, Rotations
+from vestibule.tokens import key_file
 from vestibule.tokens.address import address_part
 from vestibule.tokens.times import moment, span
 
@@ -105,24 +107,27 @@ _UNBOUNDED = Rules(
 )
 
 
-def keys_of(options: Mapping[str, Any], secrets: Mapping[str, str]) -> list[Key]:
+def keys_of(
+    options: Mapping[str, Any],
+    secrets: Mapping[str, str],
+    rotations: Rotations = NO_ROTATIONS,
+) -> list[Key]:
     """The keys of a compiled model, as in its file of keys.
 
     ``secrets`` are those of the keys by kid; that of "" signs where there are no keys.
     """
-    own = tuple(options["token_own_issuers"])
     return [
         Key(
-            key["public_key"] or secrets[key["kid"]],
+            key.get("public_key") or key["secret"],
             key["algorithm"],
-            key["kid"],
+            key.get("kid"),
             tuple(key["issuers"]),
-            tuple(key["tenants"]),
-            key["not_before"],
+            tuple(key.get("tenants", ())),
+            key.get("not_before"),
             key["not_after"],
         )
-        for key in options["token_keys"]
-    ] or [Key(secrets[""], issuers=own)]
+        for key in key_file.keys_of(options, secrets, rotations)
+    ]
 
 
 def _provider(options: Mapping[str, Any]) -> Key | None:

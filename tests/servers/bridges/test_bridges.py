@@ -5,6 +5,7 @@ Each test leaves the servers as it found them, but for the last one.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import yaml
 from tests.servers.support import DOMAIN, Controller, Deployment, Server, differences
 
 from .conftest import CASES
+from .moving import outlive_their_bridge
 
 _UP = "--skip-tags=jitsi_verify"
 _UNIT = "jitsi-videobridge2"
@@ -108,10 +110,15 @@ def address(server: Server) -> str:
     return Path(f"build/rig/hosts/{server.name}/address").read_text(encoding="utf-8").strip()
 
 
+def secrets_of(controller: Controller) -> dict[str, str]:
+    store = controller.inventory.parent / ".secrets/bridges-meet.yml"
+    found: dict[str, str] = yaml.safe_load(store.read_text(encoding="utf-8"))
+    return found
+
+
 def login(controller: Controller, start: Server, end: Server, user: str, secret: str) -> str:
     """What comes of a login with the right password, from one host to the other."""
-    store = controller.inventory.parent / ".secrets/bridges-meet.yml"
-    password = yaml.safe_load(store.read_text(encoding="utf-8"))[secret]
+    password = secrets_of(controller)[secret]
     start.run("cat > /run/login.py", stdin=_LOGIN)
     return start.run(
         f"python3 /run/login.py {address(end)} auth.{DOMAIN} {user} 2>&1", stdin=password
@@ -216,14 +223,19 @@ def test_its_bridge_can_be_drained(controller: Controller) -> None:
 
 
 def test_a_bridge_comes_beside_it_and_the_other_one_leaves(
-    controller: Controller, server: Server
+    controller: Controller, server: Server, far: Server
 ) -> None:
-    """Two at a time, and then a whole server without groups."""
+    """Two at a time, the second of which takes the meeting of one that stops; then one alone."""
     both = {"signalling": ["bridges-meet"], "bridges": ["bridges-meet", "bridges-far"]}
     with with_inventory(controller, **both) as two:
         run = two.deploy(jitsi_verify_cases=CASES[:-1])
         assert run.returncode == 0, run.output[-6000:]
     assert accounts(server) == {"focus.dat", "jvb.dat", "jvb%2dbridges%2dfar.dat"}
+    hosts = {address(each): each for each in (server, far)}
+    secret = secrets_of(controller)["token_secret"]
+    certificate = server.run(f"cat /etc/vestibule/web/{DOMAIN}.crt")
+    moving = outlive_their_bridge(hosts, address(server), certificate, secret)
+    assert asyncio.run(moving) == hosts.keys()
     with with_inventory(controller, rig=["bridges-meet"]) as one:
         run = one.deploy(jitsi_verify_cases=["two_people_meet"])
         assert run.returncode == 0, run.output[-6000:]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 import shlex
 from fnmatch import fnmatch
@@ -301,3 +302,58 @@ def test_every_answer_has_the_headers_that_protect_people(host: Host, path: str)
     assert "Content-Security-Policy: default-src 'none'; " in headers
     assert "frame-ancestors 'none'" in headers
     assert "Cache-Control: no-cache" in headers
+
+
+# What a client offers, at the lowest level of its own OpenSSL: versions and suites that nobody
+# should take any more, and as a control those that are taken
+TLS = r"""
+import json, socket, ssl, sys, warnings
+warnings.simplefilter("ignore")
+port, domain, xmpp = json.loads(sys.argv[1])
+def start(plain, opening):
+    for sent, until in (
+        (opening, b"</stream:features>"),
+        ("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", b"<proceed"),
+    ):
+        plain.sendall(sent.encode())
+        received = b""
+        while until not in received:
+            received += plain.recv(4096) or sys.exit("the stream ended")
+def offer(version, suites):
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
+    client.set_ciphers(suites + ":@SECLEVEL=0")
+    client.minimum_version = client.maximum_version = getattr(ssl.TLSVersion, version)
+    with socket.create_connection(("127.0.0.1", port), 20) as plain:
+        if xmpp:
+            start(plain, "<stream:stream xmlns='jabber:client' version='1.0' to='auth.%s'"
+                  " xmlns:stream='http://etherx.jabber.org/streams'>" % domain)
+        try:
+            with client.wrap_socket(plain, server_hostname=domain) as secured:
+                return secured.version()
+        except ssl.SSLError as error:
+            return error.reason
+print(json.dumps([offer(*each) for each in (
+    ("TLSv1", "ALL"), ("TLSv1_1", "ALL"),
+    ("TLSv1_2", "ECDHE-ECDSA-AES128-SHA"), ("TLSv1_2", "ECDHE-ECDSA-AES256-SHA384"),
+    ("TLSv1_2", "AES128-GCM-SHA256"), ("TLSv1_2", "AES256-SHA"),
+    ("TLSv1_2", "ECDHE-ECDSA-AES128-GCM-SHA256"), ("TLSv1_3", "ALL"),
+)]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("port", "xmpp"),
+    [
+        pytest.param(443, False, id="the front door"),
+        pytest.param(5349, False, id="TURN"),
+        pytest.param(5222, True, id="Prosody"),
+    ],
+)
+def test_old_tls_and_weak_suites_are_refused(host: Host, port: int, xmpp: bool) -> None:
+    asked = shlex.quote(json.dumps([port, DOMAIN, xmpp]))
+    said = json.loads(host.check_output(f"python3 -c {shlex.quote(TLS)} {asked}"))
+    # The server's words: where this client had refused to offer them, there would be others
+    assert set(said[:2]) == {"TLSV1_ALERT_PROTOCOL_VERSION"}
+    assert set(said[2:6]) == {"SSLV3_ALERT_HANDSHAKE_FAILURE"}
+    assert said[6:] == ["TLSv1.2", "TLSv1.3"]

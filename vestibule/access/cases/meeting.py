@@ -88,7 +88,8 @@ async def meet_on_bridge(scene: Scene) -> str:
         arrival(scene, **_ON_BRIDGE) as second,
     ):
         await asyncio.gather(first.wait_for_media(), second.wait_for_media())
-        if await first.ports_of_media() | await second.ports_of_media() != bridge:
+        ends = await first.ends_of_media() | await second.ends_of_media()
+        if {port for _, port in ends} != bridge:
             raise Broken("media do not come from the bridge alone")
         return MEET
 

@@ -5,6 +5,10 @@
 -- with a bracket is read in two ways, so nobody could end such a room, and each room that is asked for
 -- stays for some time, or as long as one guest waits for it.
 --
+-- While an operator waits until nobody is in a meeting (wait_for_empty, no_new_meetings), no new one
+-- begins: the console sets prosody.vestibule_closed_until, in seconds since 1970. People may enter
+-- meetings that there are.
+--
 -- Goes on the component under whose address Jicofo answers (client_proxy). What goes to Jicofo by
 -- another way is stopped by mod_focus_address.
 --
@@ -27,6 +31,7 @@ local rate = module:get_option_number("focus_guard_rate", 6);
 
 local suffix = "." .. base;
 local meeting = module:require "meeting";
+local wall_clock = os.time;
 local refuse = module:require "refuse";
 
 -- The room and the MUC of an address as Jicofo reads it: in small letters, and one form of those that
@@ -41,8 +46,17 @@ local function read(address)
 	local tenant = host:sub(1, 11) == "conference." and host:sub(-#suffix) == suffix
 		and host:sub(12, -#suffix - 1);
 	if tenant and tenant:find("^[^.%[%]]+$") then
-		return room, host;
+		return room, host, tenant;
 	end
+end
+
+-- Whether a meeting would begin, though none may now. Rooms of tenants are named as in the one MUC.
+local function is_closed_to(room, tenant)
+	if (prosody.vestibule_closed_until or 0) <= wall_clock() then
+		return false;
+	end
+	local name = tenant and ("[%s]%s"):format(tenant, room) or room;
+	return not meeting.find_room(name .. "@" .. meeting.main_muc);
 end
 
 -- Whether a session has asked for too many rooms. The ones it knows count once.
@@ -67,7 +81,7 @@ local function check(event)
 	if not request or stanza.attr.type == "result" or stanza.attr.type == "error" then
 		return;
 	end
-	local room, host = read(request.attr.room);
+	local room, host, tenant = read(request.attr.room);
 	if not room then
 		return refuse(event, "cancel", "not-allowed", "This is no room for a meeting");
 	end
@@ -76,6 +90,8 @@ local function check(event)
 		return refuse(event, "wait", "resource-constraint", "You ask for too many rooms");
 	elseif host == meeting.breakout_muc and not meeting.main_room_of({ jid = address }) then
 		return refuse(event, "cancel", "not-allowed", "There is no such breakout room");
+	elseif host ~= meeting.breakout_muc and is_closed_to(room, tenant) then
+		return refuse(event, "wait", "service-unavailable", "No new meeting begins now");
 	end
 end
 

@@ -17,8 +17,8 @@
 --   they last. Where there are too many, the oldest go.
 --
 -- Goes on the VirtualHost with the tokens, for all hosts that people reach by BOSH and WebSocket.
--- Direct connections are not looked at. Tokens of other algorithms than HS256 are nothing that this
--- module can check, so that they count as wrong during a flood.
+-- Direct connections are not looked at. Tokens are verified with the keys of mod_token_keys. With another
+-- `signature_algorithm` or keys from a server there are none, and all tokens count as wrong in a flood.
 --
 -- Options (VirtualHost or global):
 --   login_guard_refusals    refused logins a second from which on there is a flood, 40; as many as in
@@ -30,7 +30,7 @@
 --   login_guard_markup      elements and attributes that one address sends a second, 20000
 --   login_guard_waiting     sessions without a login, 2000
 --   login_guard_timeout     seconds in which a session has to log in, 20
---   app_secret, signature_algorithm   of auth_token: the key and how it signs
+-- As auth_token has them: signature_algorithm, asap_key_server, cache_keys_url.
 local base64 = require "util.encodings".base64;
 local basexx = require "basexx";
 local cache = require "util.cache";
@@ -50,9 +50,10 @@ local markup_rate = module:get_option_number("login_guard_markup", 20000);
 local max_waiting = module:get_option_number("login_guard_waiting", 2000);
 local timeout = module:get_option_number("login_guard_timeout", 20);
 local bosh_sessions = module:shared("/*/bosh/sessions");
-local key = module:get_option_string("app_secret");
-if module:get_option_string("signature_algorithm", "HS256") ~= "HS256" then
-	key = nil;
+local keys; -- nil where auth_token takes others, or may
+if module:get_option_string("signature_algorithm", "HS256") == "HS256"
+	and not module:get_option_string("asap_key_server") and not module:get_option_string("cache_keys_url") then
+	keys = module:depends("token_keys");
 end
 
 local XMLNS_SASL = "urn:ietf:params:xml:ns:xmpp-sasl";
@@ -163,19 +164,30 @@ function module.unload()
 	basexx.from_url64 = slow_decode;
 end
 
-local function unpadded(text)
-	return (text:gsub("[+/=]", { ["+"] = "-", ["/"] = "_", ["="] = "" }));
+local function object_of(part)
+	local value = json.decode(decode(part) or "");
+	return type(value) == "table" and value or nil;
 end
 
--- Whether we signed this token (RFC 7515), and it has not expired, nor been refused before.
+-- Whether one of our keys signed this (RFC 7515).
+local function is_signed(header, signed, signature)
+	for _, key in ipairs(keys.candidates(header, os.time()) or {}) do
+		if keys.has_signed(key, signed, signature) then
+			return true;
+		end
+	end
+	return false;
+end
+
+-- Whether we signed this token, and it has not expired, nor been refused before.
 local function is_valid(token)
-	local signed, claims, signature = token:match("^([%w_-]+%.([%w_-]+))%.([%w_-]+)$");
-	if not key or not signed
-		or not hashes.equals(unpadded(base64.encode(hashes.hmac_sha256(key, signed))), signature) then
+	local signed, first, second, signature = token:match("^(([%w_-]+)%.([%w_-]+))%.([%w_-]+)$");
+	local header, bytes = signed and object_of(first), signature and decode(signature);
+	if not keys or not header or not bytes or not is_signed(header, signed, bytes) then
 		return false;
 	end
-	local value = json.decode(decode(claims) or "");
-	local exp = type(value) == "table" and value.exp;
+	local claims = object_of(second);
+	local exp = claims and claims.exp;
 	return type(exp) == "number" and exp > os.time() - LEEWAY and not refused_tokens:get(hashes.sha256(token));
 end
 

@@ -1,0 +1,57 @@
+"""What a change costs people is said before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from vestibule.costs import costs, describe
+
+
+def change(name: str, *units: str, before: str | None = "1", after: str | None = "2") -> Any:
+    return {"name": name, "before": before, "after": after, "units": list(units)}
+
+
+@pytest.mark.parametrize(
+    ("wish", "expected"),
+    [
+        ("prosody_certificates", ["Prosody reload"]),
+        ("prosody_files", ["Prosody restart"]),
+        ("prosody_health", []),
+        ("jitsi_tokens_files", ["Prosody restart"]),
+        ("jitsi_tokens_keys", []),
+        ("jitsi_tokens_provider", []),
+        ("jicofo_files", ["Jicofo restart"]),
+        ("jicofo_trust", ["bridge restart"]),
+        ("jitsi_web_files", ["nginx reload"]),
+        ("coturn_files", ["TURN restart"]),
+    ],
+)
+def test_a_wish_costs_what_its_service_does(wish: str, expected: list[str]) -> None:
+    assert costs([], [wish]) == expected
+
+
+def test_a_restart_is_said_without_what_it_brings_about() -> None:
+    changes = [change("jicofo", "jicofo"), change("nginx", "nginx"), change("lua-sec")]
+    assert costs(changes, ["jitsi_web_files", "prosody_certificates"]) == [
+        "Prosody restart",
+        "nginx restart",
+    ]
+
+
+def test_versions_people_and_holds_are_in_the_lines() -> None:
+    changes = [change("jitsi-meet-web"), change("new", before=None), change("old", after=None)]
+    assert describe(changes, [], {"people": 3, "meetings": 1}, ["openssl"]) == [
+        "jitsi-meet-web 1 -> 2",
+        "new not there -> 2",
+        "old 1 -> gone",
+        "openssl stays, as somebody else holds it",
+        "No service restarts or reloads.",
+        "3 people are in 1 meeting now.",
+    ]
+
+
+def test_nobody_and_nobody_asked_are_two_things() -> None:
+    assert describe([], [], {"people": 0, "meetings": 0})[-1] == "Nobody is in a meeting now."
+    assert describe([], [], None) == ["No service restarts or reloads."]

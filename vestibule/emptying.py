@@ -1,0 +1,52 @@
+"""Waiting until nobody is in a meeting any more, and what people see meanwhile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from vestibule.draining import PAUSE, StillThere, describe, duration
+from vestibule.tokens.durations import DurationError, seconds
+
+LONGEST = 86400  # seconds
+SPARE = 900  # seconds for the change itself, after which meetings may begin whatever became of it
+
+
+def limit_of(text: object) -> int:
+    """Seconds of a duration such as 30m. Raises ValueError with a sentence."""
+    try:
+        return seconds(str(text), LONGEST)
+    except DurationError as error:
+        if "more than" in str(error):
+            raise ValueError(
+                f'wait_for_empty is "{str(text)[:40]}", which is more than a day. Wait for less.'
+            ) from None
+        raise ValueError(f"wait_for_empty {error}") from None
+
+
+def wait(
+    ask: Callable[[], Mapping[str, Any]],
+    say: Callable[[str], None],
+    limit: float,
+    clock: Callable[[], float] = time.monotonic,
+    pause: Callable[[float], None] = time.sleep,
+) -> float:
+    """Wait until nobody is there; how many seconds it took. ``say`` is told each change.
+
+    Raises StillThere after ``limit`` seconds.
+    """
+    began, shown = clock(), ""
+    while (told := ask())["people"]:
+        left = began + limit - clock()
+        if left <= 0:
+            raise StillThere(
+                f"There are still {describe(told)} after {duration(limit)}, so nothing was changed."
+                " Run this again at another time, wait longer (-e wait_for_empty=2h), or leave"
+                " that out to change it at once."
+            )
+        if describe(told) != shown:
+            shown = describe(told)
+            say(f"{shown}, waiting for {duration(left)} at most")
+        pause(min(PAUSE, left))
+    return clock() - began
