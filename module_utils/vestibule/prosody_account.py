@@ -442,6 +442,8 @@ def of_others(folder: str) -> list[str]:
     except KeyError:
         return []
     found = [folder] if os.path.isdir(folder) else []
+    for kind in ("crt", "key"):
+        found += glob.glob(os.path.join(folder, f"*.{kind}"))
     # Data are in a folder a host; modules of the operator's own may be beside these
     for host in glob.glob(os.path.join(folder, "*%2e*", "")):
         for place, _, names in os.walk(host.rstrip("/")):

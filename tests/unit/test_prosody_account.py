@@ -688,6 +688,7 @@ def test_data_of_somebody_else_is_found_and_given_back(
     (tmp_path / "auth%2eexample%2eorg" / "accounts").mkdir(parents=True)
     (tmp_path / "auth%2eexample%2eorg" / "accounts" / "focus.dat").touch()
     (tmp_path / "custom_plugins").mkdir()  # somebody's own
+    (tmp_path / "auth.example.org.key").touch()
 
     class Entry:
         pw_uid, pw_gid = os.getuid() + 1, os.getgid()
@@ -696,6 +697,7 @@ def test_data_of_somebody_else_is_found_and_given_back(
     found = prosody_account.of_others(str(tmp_path))
     assert [Path(path).name for path in found] == [
         tmp_path.name,
+        "auth.example.org.key",
         "auth%2eexample%2eorg",
         "accounts",
         "focus.dat",

@@ -33,16 +33,19 @@ SECOND: Mapping[str, Any] = {
     "jitsi_turn_user_quota": 50,
     "jitsi_videobridge_memory": 300,
 }
-# What programs write by themselves, what tells of moments, and secrets with what is made of them
+# What programs write by themselves, what tells of moments, secrets and what is made of them; what
+# has the address of a container, which is another one after each boot
 _FLEETING = re.compile(
     r"^(time |service |listener |content (/var/cache/debconf/|/var/lib/vestibule/)"
     r"|(content|file) (/var/lib/dpkg/|/var/lib/prosody/.*(cron|[.]dat)|/var/log/)"
     r"|(content|file) (/var/lib/vestibule/held|/var/backups)"
     r"|(content|file) /etc/([.]pwd|group-|gshadow|passwd-|shadow)"
+    r"|content /etc/(hosts|vestibule/turn/turnserver[.]conf)$"
     r"|(content|file) (/var/lib/(systemd|private|polkit-1|ucf|pam|dhcp)|/root/[.]))"
 )
 _OF_ONE_SERVER = re.compile(
-    r"^content (/etc/(hostname|hosts|machine-id|ssh/|resolv.conf|ssl/certs/|subuid|subgid)"
+    r"^content (/etc/(hostname|hosts|machine-id|mailname|ssh/|resolv.conf|ssl/|subuid|subgid)"
+    r"|/etc/(passwd|group|ld.so.cache|[.]java/)|/var/lib/turn/"
     r"|/etc/(vestibule|prosody|jitsi|nginx)/|/etc/apt/|/var/lib/(prosody|dbus)|/usr/local/share/)"
     r"|^file (/etc/ssl/certs/[0-9a-f]{8}[.]|/var/lib/prosody/)"
 )
@@ -84,8 +87,12 @@ def state_of(server: Server) -> dict[str, str]:
 
 
 def of_any_server(state: Mapping[str, str]) -> dict[str, str]:
-    """What two servers of one domain have in common: all but secrets and names."""
-    return {name: text for name, text in state.items() if not _OF_ONE_SERVER.match(name)}
+    """What two servers of one domain have in common: no secrets, names and numbers of users."""
+    return {
+        name: re.sub(r"\b[1-9]\d*(?=:\d+ )|(?<=:)[1-9]\d* ", "other ", text)
+        for name, text in state.items()
+        if not _OF_ONE_SERVER.match(name)
+    }
 
 
 def faults(server: Server) -> list[str]:

@@ -30,8 +30,11 @@ def test_after_a_power_failure_everything_comes_up_by_itself(
     restart(server)
     for port in (5222, 8888, 443, 5349, 8080):
         server.wait_for_listener(port)
+    assert faults(server) == []
     run = succeeds(operator.deploy(FIRST))
-    assert run.recap["changed"] == 0
+    # The container has another address, which TURN has to know
+    assert run.recap["changed"] <= 2, run.output[-3000:]
+    assert succeeds(operator.deploy(FIRST, _UP)).recap["changed"] == 0
     assert differences(state, state_of(server)) == []
 
 
@@ -83,25 +86,3 @@ def test_the_next_run_says_and_mends_it(
     assert faults(server) == []
     found = differences(state, state_of(server))
     assert [each for each in found if not each.startswith(f"content {_WEB}")] == []
-
-
-def test_a_full_disk_of_logs_stops_nobody(
-    server: Server, operator: Operator, state: dict[str, str]
-) -> None:
-    services = "nginx jicofo coturn jitsi-videobridge2 prosody"
-    server.run(
-        "cp -a /var/log /run/log.former; mount -t tmpfs -o size=4m none /var/log;"
-        f"cp -a /run/log.former/. /var/log; systemctl restart systemd-journald {services};"
-        "dd if=/dev/zero of=/var/log/filler bs=4k 2> /dev/null || true"
-    )
-    try:
-        for port in (5222, 8888, 443, 5349, 8080):
-            server.wait_for_listener(port)
-        assert server.run("df --output=avail /var/log | tail -n 1").strip() == "0"
-        run = succeeds(operator.deploy(FIRST))
-        assert run.recap["changed"] == 0
-    finally:
-        server.run(
-            "umount --lazy /var/log; rm -r /run/log.former;"
-            f"systemctl restart systemd-journald {services}"
-        )
