@@ -36,7 +36,7 @@ SECOND: Mapping[str, Any] = {
 # What programs write by themselves, what tells of moments, secrets and what is made of them; what
 # has the address of a container, which is another one after each boot
 _FLEETING = re.compile(
-    r"^(time |service |listener |content (/var/cache/debconf/|/var/lib/vestibule/)"
+    r"^(time |service |listener |content (/var/cache/debconf/|/var/lib/vestibule)"
     r"|(content|file) (/var/lib/dpkg/|/var/lib/prosody/.*(cron|[.]dat)|/var/log/)"
     r"|(content|file) (/var/lib/vestibule/held|/var/backups)"
     r"|(content|file) /etc/([.]pwd|group-|gshadow|passwd-|shadow)"

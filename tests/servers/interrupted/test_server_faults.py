@@ -10,7 +10,7 @@ import pytest
 from tests.servers.support import DOMAIN, Server, differences
 
 from .runs import FIRST, Operator, faults, state_of
-from .test_interrupted import restart, succeeds
+from .test_interrupted import restart, succeeds, with_all
 
 _UP = "--skip-tags=jitsi_verify"
 _WEB = f"/etc/vestibule/web/{DOMAIN}"
@@ -24,6 +24,7 @@ def _state(server: Server, operator: Operator) -> dict[str, str]:
     return state_of(server)
 
 
+@with_all
 def test_after_a_power_failure_everything_comes_up_by_itself(
     server: Server, operator: Operator, state: dict[str, str]
 ) -> None:
@@ -76,6 +77,7 @@ _FAULTS = {
 }
 
 
+@with_all
 def test_the_next_run_says_and_mends_it(
     server: Server, operator: Operator, state: dict[str, str]
 ) -> None:
