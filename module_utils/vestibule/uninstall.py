@@ -363,6 +363,8 @@ class Host:
 
     def apply(self, plan: Plan) -> list[str]:
         """Do all of it, in steps that another run can do again. What is to be said."""
+        if self._manager.was_cut_off():
+            self._manager.finish()
         self.ending = self._stop(plan)
         self._bring_back(plan)
         self._untrust(plan)

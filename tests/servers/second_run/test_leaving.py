@@ -19,10 +19,11 @@ OTHER = "another.example.org"
 FEW = {**ALL, "jitsi_features": []}
 _SITE = f"/etc/nginx/sites-available/{DOMAIN}.conf"
 _LIBRARY = "/usr/share/lua/5.2/basexx.lua"
-# What the project writes, and what others make of it. Logs are no doors, and copies are asked for.
+# What the project writes, and what others make of it. Logs are no doors, copies are asked for, and
+# the notes of what stood where before are there for whoever uninstalls.
 _TRACES = r"""
 name=$1 encoded=$(echo "$1" | sed 's/[.]/%2e/g')
-places="/etc /usr/local /var/lib/prosody /var/lib/vestibule"
+places="/etc /usr/local /var/lib/prosody /var/lib/vestibule/former /var/lib/vestibule/files"
 {
     find $places \( -name "*$name*" -o -lname "*$name*" \
         -o -path "*$encoded/*.dat" ! -name cron.dat \) -printf '%p\n'
@@ -59,7 +60,7 @@ def kept(server: Server) -> list[str]:
 
 # Keys and certificates that were made anew, what lists have of them, times, and what remembers
 _FLEETING = re.compile(
-    r"^(time |listener |content /var/cache/debconf/|(content|file) /var/lib/vestibule/files"
+    r"^(time |listener |content /var/cache/debconf/|(content|file) /var/lib/vestibule/(files|before)"
     r"|content /var/lib/prosody/.*[.](crt|key|dat)$|(content|file) /var/lib/prosody/.*cron[.]dat$"
     rf"|file /var/lib/prosody/[a-z]+%2e{OTHER.replace('.', '%2e')}$"
     r"|content /etc/vestibule/web/.*[.](crt|key)$|(content|file) /etc/ssl/certs/"
