@@ -60,7 +60,8 @@ def kept(server: Server) -> list[str]:
 
 # Keys and certificates that were made anew, what lists have of them, times, and what remembers
 _FLEETING = re.compile(
-    r"^(time |listener |content /var/cache/debconf/|(content|file) /var/lib/vestibule/(files|before)"
+    r"^(time |listener |content /var/cache/debconf/|(content|file) /var/lib/vestibule/"
+    r"(files|before)"
     r"|content /var/lib/prosody/.*[.](crt|key|dat)$|(content|file) /var/lib/prosody/.*cron[.]dat$"
     rf"|file /var/lib/prosody/[a-z]+%2e{OTHER.replace('.', '%2e')}$"
     r"|content /etc/vestibule/web/.*[.](crt|key)$|(content|file) /etc/ssl/certs/"
