@@ -23,11 +23,12 @@ _LIBRARY = "/usr/share/lua/5.2/basexx.lua"
 # the notes of what stood where before are there for whoever uninstalls.
 _TRACES = r"""
 name=$1 encoded=$(echo "$1" | sed 's/[.]/%2e/g')
-places="/etc /usr/local /var/lib/prosody /var/lib/vestibule/former /var/lib/vestibule/files"
+places="/etc /usr/local /var/lib/prosody /var/lib/vestibule"
 {
-    find $places \( -name "*$name*" -o -lname "*$name*" \
+    find $places -path /var/lib/vestibule/before -prune -o \( -name "*$name*" -o -lname "*$name*" \
         -o -path "*$encoded/*.dat" ! -name cron.dat \) -printf '%p\n'
-    grep --recursive --files-with-matches --fixed-strings "$name" $places || true
+    grep --recursive --exclude-dir=before --files-with-matches --fixed-strings "$name" $places \
+        || true
     grep --line-number --fixed-strings "Value: $name" /var/cache/debconf/config.dat || true
     nginx -T 2> /dev/null | grep --fixed-strings "$name" || true
     keytool -list -cacerts -storepass changeit 2> /dev/null | grep --fixed-strings "$name" || true
