@@ -99,6 +99,9 @@ class Host:
         self._params = module.params
         self.known = before.read()
         self._manager = managers.of(module)
+        # What is there half counts as there once that is done
+        if not module.check_mode and self._manager.was_cut_off():
+            self._manager.finish()
         self._packages = needs.installed(module)
         self.is_complete = bool(self.known.get("complete"))
 
@@ -363,8 +366,6 @@ class Host:
 
     def apply(self, plan: Plan) -> list[str]:
         """Do all of it, in steps that another run can do again. What is to be said."""
-        if self._manager.was_cut_off():
-            self._manager.finish()
         self.ending = self._stop(plan)
         self._bring_back(plan)
         self._untrust(plan)

@@ -130,14 +130,18 @@ def _states(
     return [(SECOND, second, tasks), (FIRST, first, back)]
 
 
-@pytest.mark.parametrize("step", sample("changing", list(range(1, _STEPS)), _CHANGING))
+@pytest.mark.parametrize(
+    ("turn", "step"),
+    enumerate(sample("changing", list(range(1, _STEPS)), _CHANGING)),
+)
 def test_a_change_that_was_cut_off_is_completed(
     server: Server,
     operator: Operator,
     states: list[tuple[Mapping[str, Any], dict[str, str], int]],
+    turn: int,
     step: int,
 ) -> None:
-    for wish, state, tasks in states if _ALL else [states[step % 2]]:
+    for wish, state, tasks in states if _ALL else [states[turn % 2]]:  # from one to the other
         at = tasks * step // _STEPS
         if is_played("changing", (at, tasks)):
             continue
