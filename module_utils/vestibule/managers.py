@@ -299,6 +299,7 @@ class Apt(_Manager):
         if status or finished[0]:
             raise PackageError(
                 f"dpkg cannot put the former packages back. It said: {reason(output + finished[1])}"
+                + hint(output + finished[1], self)
             )
 
     def _dpkg(self, *argv: str) -> tuple[int, str]:
@@ -370,7 +371,7 @@ class Apt(_Manager):
         if status != 0:
             raise PackageError(
                 f"apt-get cannot install {', '.join(wanted)}. It said: {reason(output)}"
-                + hint_at_holds(output, self)
+                + hint(output, self)
             )
 
     def remains(self, names: list[str]) -> list[str]:
@@ -669,12 +670,14 @@ class Pacman(_Manager):
         if status != 0:
             raise PackageError(
                 f"pacman cannot install {', '.join(names)}. It said: {reason(output)}"
-                + hint_at_holds(output, self)
+                + hint(output, self)
             )
 
 
-def hint_at_holds(output: str, manager: Apt | Pacman) -> str:
-    """A sentence where a failure may come from packages that somebody else holds."""
+def hint(output: str, manager: Apt | Pacman) -> str:
+    """A sentence where a failure comes from a full disk, or from what somebody else holds."""
+    if "No space left on device" in output:
+        return " No space is left on a disk of this host: make room there."
     if not re.search(r"\bheld\b|ignoring package|IgnorePkg", output):
         return ""
     words = set(re.findall(r"[a-z0-9][a-z0-9+._-]*", output))

@@ -578,3 +578,12 @@ def test_a_lock_of_pacman_that_nobody_holds_was_left(
     program(host, "pacman", 'case "$*" in -Q) ;; *--print*) ;; *) echo "$@" > told;; esac')
     pacman.install(["jicofo"])
     assert (host / "told").read_text() == "-S --noconfirm --needed --overwrite * jicofo\n"
+
+
+def test_a_full_disk_is_named_whatever_the_last_lines_say() -> None:
+    output = (
+        "cannot copy extracted data: failed to write (No space left on device)\n"
+        "Errors were encountered while processing:\nE: Sub-process dpkg returned an error code (1)"
+    )
+    said = managers.hint(output, Manager({}))  # type: ignore[arg-type]
+    assert said == " No space is left on a disk of this host: make room there."
