@@ -36,8 +36,9 @@ def wait(
 
     Raises StillThere after ``limit`` seconds.
     """
+    told = ask()
     began, shown = clock(), ""
-    while (told := ask())["people"]:
+    while told["people"]:
         left = began + limit - clock()
         if left <= 0:
             raise StillThere(
@@ -49,4 +50,5 @@ def wait(
             shown = describe(told)
             say(f"{shown}, waiting for {duration(left)} at most")
         pause(min(PAUSE, left))
+        told = ask()
     return clock() - began
