@@ -5,6 +5,7 @@ The tests follow each other on one server.
 
 from __future__ import annotations
 
+import re
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
