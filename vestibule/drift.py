@@ -143,6 +143,9 @@ def _of_services(seen: Seen) -> Iterator[Difference]:
                 yield Difference("service", name, "does not start at boot")
             else:
                 yield Difference("service", name, "does not run, or listens nowhere")
+    for name, words in facts["outdated"].items():
+        if words:
+            yield Difference("program", name, f"runs what was there before {', '.join(words)}")
     for name, paths in facts["drop_ins"].items():
         for path in paths:
             yield Difference("unit", path, f"changes {name}, and is not Vestibule's", HAND)

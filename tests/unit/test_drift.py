@@ -34,6 +34,7 @@ FACTS: dict[str, Any] = {
     "alive": ["nginx", "prosody", "jitsi-videobridge2"],
     "at_boot": ["nginx", "prosody", "jitsi-videobridge2"],
     "masked": [],
+    "outdated": {"jicofo": []},
     "unit_files": {},
     "drop_ins": {},
     "listeners": [{"port": port} for port in (80, 443, 5222, 8080)],
@@ -331,3 +332,9 @@ def test_drift_fails_and_a_host_without_a_look_is_unreachable(
     assert report(arguments, "meet", lines.append) == (said or failed)
     assert lines == shown
     assert json.loads(path.read_text(encoding="utf-8"))["looked"] is (unlooked == "")
+
+
+def test_a_service_that_runs_a_former_state_is_told() -> None:
+    [found] = compare(facts(outdated={"nginx": ["its unit"], "jicofo": []}), NOW)
+    assert (found.kind, found.subject) == ("program", "nginx")
+    assert found.what == "runs what was there before its unit"

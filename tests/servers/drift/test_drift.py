@@ -31,6 +31,9 @@ TASKS = {
         "service",
         "jitsi-videobridge2",
     ): "jitsi_videobridge : Start | Enable and start the bridge, and wait until it answers",
+    ("program", "jicofo"): "jicofo : Configure | Have Jicofo run what is installed",
+    ("program", "nginx"): "jitsi_web : Configure | Have nginx run what is installed",
+    ("program", "prosody"): "prosody : Configure | Have Prosody run what is installed",
     ("hold", "jicofo"): "jitsi_lock : Hold | Hold the packages that have an exact version, and"
     " release others",
     (
