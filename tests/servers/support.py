@@ -222,3 +222,8 @@ class Controller:
         given = {"jitsi_domain": DOMAIN, **variables}
         given = {name: value for name, value in given.items() if value is not None}
         return self.play("site.yml", *flags, **given)
+
+
+def with_all(test: Any) -> Any:
+    """A test of scripts/test SCENARIO --all alone: nobody has seen it pass on a server yet."""
+    return test if os.environ.get("VESTIBULE_INTERRUPTED") == "all" else None

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers.prosody_modules.people import log_in
-from tests.servers.support import DOMAIN, ROOT, Server, differences
+from tests.servers.support import DOMAIN, ROOT, Server, differences, with_all
 from vestibule.access.scene import Entrance
 from vestibule.access.tokens import Issuer
 from vestibule.access.transports import TRANSPORTS, front_door
@@ -26,9 +26,10 @@ from vestibule.access.xmpp import Room
 
 from .conftest import Operator, listing
 
-# What tools keep of the files before: of users, of packages, and of debconf
+# What tools keep of the files before: of users, of packages, and of debconf. And an empty folder
+# that dpkg leaves where it is killed
 _OF_TOOLS = re.compile(
-    r"^(content|entry) (/etc/(passwd|group|shadow|gshadow)-|/var/lib/dpkg/[a-z]+-old)$"
+    r"^(content|entry) (/etc/(passwd|group|shadow|gshadow)-|/var/lib/dpkg/[a-z]+-old|/var/www)$"
 )
 # What is no configuration: packages and their logs, stores that programs make of what is compared,
 # notes of runs with times in them, copies, and what Prosody counts
@@ -195,6 +196,7 @@ print(max(gap, time.monotonic() - last))
 """
 
 
+@with_all
 def test_a_backup_of_another_server_or_of_nobody_is_refused_before_the_host_is_asked(
     operator: Operator, backup: Path
 ) -> None:
@@ -214,6 +216,7 @@ def test_a_backup_of_another_server_or_of_nobody_is_refused_before_the_host_is_a
     assert "UNREACHABLE" in run.output
 
 
+@with_all
 def test_tokens_from_before_a_disaster_work_after_it(
     operator: Operator, replacement: Server, token: str, people: str, backup: Path
 ) -> None:
@@ -238,6 +241,7 @@ def _first(replacement: Server) -> dict[str, str]:
     return {**configuration(replacement), "accounts": accounts(replacement)}
 
 
+@with_all
 @pytest.mark.parametrize("time", ["once", "twice"])
 def test_what_is_reinstalled_is_what_was_there(
     replacement: Server, operator: Operator, first: Mapping[str, str], time: str
@@ -247,6 +251,7 @@ def test_what_is_reinstalled_is_what_was_there(
     assert differences(first, after) == []
 
 
+@with_all
 def test_what_was_reinstalled_is_settled(
     replacement: Server, operator: Operator, token: str
 ) -> None:
@@ -255,6 +260,7 @@ def test_what_was_reinstalled_is_settled(
     assert again.recap["changed"] == 0
 
 
+@with_all
 def test_what_others_run_goes_on_when_ours_goes(
     operator: Operator, replacement: Server, token: str
 ) -> None:
