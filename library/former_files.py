@@ -72,16 +72,7 @@ said:
 def restore(files: dict[str, dict[str, Any]]) -> list[str]:
     """Put these files back where they differ, all of them or none."""
     entries = [
-        config_files.Entry(
-            path,
-            known["kind"],
-            former.body_of(known),
-            known.get("uid", -1),
-            known.get("gid", -1),
-            known.get("mode", 0),
-            secret=True,
-        )
-        for path, known in files.items()
+        config_files.entry_of(path, known, former.body_of(known)) for path, known in files.items()
     ]
     for entry in entries:
         if config_files.unfinished(entry):

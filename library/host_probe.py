@@ -664,8 +664,9 @@ def run(module: AnsibleModule) -> tuple[bool, dict[str, Any]]:
         "packages": {name: version for name, (version, _) in packages.items()},
         "held": {name: name in ours for name, (_, held) in packages.items() if held},
         "sources": sources.read_apt(),
-        "installation_cut_off": managers.installation_was_cut_off()
-        or (manager is not None and manager.was_cut_off()),
+        "installation_cut_off": manager.was_cut_off()
+        if manager
+        else managers.installation_was_cut_off(),
         "candidates": manager.candidates(missing) if manager else {},
         "public_addresses": sockets.public_addresses(),
         "listeners": waiting,

@@ -9,6 +9,7 @@ import tarfile
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.vestibule import files
 
 _RELEASE = re.compile(r"[0-9a-f]{16}")
 _OURS = re.compile(r"[0-9a-f]{16}(\.part|\.tar)?")
@@ -38,20 +39,12 @@ def unpack(archive: str, folder: str) -> None:
                 raise ValueError(f"it has {member.name!r}, which is no file in its folder")
 
 
-def remove(path: str) -> None:
-    """Remove a file or a folder, and no folder that a link leads to."""
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path)
-    elif os.path.lexists(path):
-        os.remove(path)
-
-
 def _make(module: AnsibleModule, release: str) -> None:
     """Unpack the release, have it judged, and give it its name."""
     part = f"{release}.part"
     said = ""
     os.umask(0o022)
-    remove(part)
+    files.remove_all(part)
     os.makedirs(part)
     try:
         unpack(module.params["archive"], part)
@@ -61,8 +54,8 @@ def _make(module: AnsibleModule, release: str) -> None:
         status, output, errors = module.run_command(module.params["check"], cwd=part)
         said = (errors or output or f"exit code {status}").strip() if status else ""
     if said:
-        remove(part)
-        remove(module.params["archive"])
+        files.remove_all(part)
+        files.remove_all(module.params["archive"])
         module.fail_json(msg=f"{module.params['refusal']}: {said}. {module.params['remedy']}")
     os.rename(part, release)
 
@@ -78,13 +71,13 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     if new and not module.check_mode:
         _make(module, release)
     if archive and not module.check_mode:
-        remove(archive)
+        files.remove_all(archive)
     keep = {name, *(os.path.basename(each.rstrip("/")) for each in module.params["keep"])}
     there = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
     old = [each for each in there if _OURS.fullmatch(each) and each not in keep]
     if not module.check_mode:
         for each in old:
-            remove(os.path.join(directory, each))
+            files.remove_all(os.path.join(directory, each))
     return {"changed": new or bool(old), "unpacked": new, "removed": old}
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import glob
 import grp
-import hashlib
 import json
 import os
 import pwd
@@ -193,9 +192,8 @@ def _found(path: str) -> dict[str, Any]:
         return {"kind": "absent", "digest": former.digest_of("absent", b"")}
     found = former.state(path)
     if found["kind"] == "file":
-        found["copy"] = hashlib.sha256(path.encode()).hexdigest()[:32]
-        with open(path, "rb") as file:
-            _write_file(f"{PLACE}/{found['copy']}", file.read())
+        _prepare()
+        found["copy"] = former.copy(path, PLACE)
     return found
 
 
@@ -205,26 +203,14 @@ def _text(path: str) -> str:
 
 def body_of(entry: dict[str, Any]) -> bytes:
     """What a file or link of the manifest held."""
-    if entry["kind"] == "link":
-        return os.fsencode(entry["link"])
-    if entry["kind"] == "absent":
-        return b""
-    with open(f"{PLACE}/{entry['copy']}", "rb") as file:
-        return file.read()
+    return former.body_of(entry, PLACE)
 
 
 def _write(known: dict[str, Any]) -> None:
-    _write_file(f"{PLACE}/manifest.json", json.dumps(known, indent=1).encode())
+    _prepare()
+    files.write_for_root(f"{PLACE}/manifest.json", json.dumps(known, indent=1).encode())
 
 
-def _write_file(path: str, body: bytes) -> None:
-    """For root alone, whole, and on disk before anything else is done."""
+def _prepare() -> None:
     os.makedirs(PLACE, mode=0o700, exist_ok=True)
     os.chmod(PLACE, 0o700)
-    new = f"{path}.new"
-    files.remove(new)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(body)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(new, path)

@@ -9,7 +9,7 @@ import pwd
 import re
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -79,6 +79,12 @@ def look(path: str, follow: bool = False) -> Entry:
     elif stat.S_ISDIR(status.st_mode):
         kind = "directory"
     return Entry(path, kind, body, status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))
+
+
+def entry_of(path: str, known: Mapping[str, Any], body: bytes) -> Entry:
+    """What stood at ``path``, of which `former.state` told what is known."""
+    owner = known.get("uid", -1), known.get("gid", -1)
+    return Entry(path, known["kind"], body, *owner, known.get("mode", 0), secret=True)
 
 
 def differs(wanted: Entry, found: Entry) -> bool:

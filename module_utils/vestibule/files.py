@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import tempfile
 
@@ -36,10 +37,34 @@ def write(module: AnsibleModule, path: str, text: str, mode: int | None = None) 
         os.chmod(path, mode)
 
 
+def write_for_root(path: str, body: bytes) -> None:
+    """For root alone, whole, and on disk before anything else is done."""
+    new = f"{path}.new"
+    remove(new)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(body)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(new, path)
+    folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
 def remove(path: str) -> None:
     """Have no file there."""
     if os.path.lexists(path):
         os.unlink(path)
+
+
+def remove_all(path: str) -> None:
+    """Have nothing there: no file, no link, whatever it leads to, and no folder."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        remove(path)
 
 
 def state(path: str) -> tuple[str, int, int] | None:

@@ -58,9 +58,9 @@ def keep(wanted: dict[str, str], running: Callable[[], dict[str, list[str]]]) ->
         # What neither we nor the run before us wrote is somebody's own
         ours = known and (known["digest"], known["wrote"])
         if not ours or (WHATEVER not in ours and found["digest"] not in ours):
-            known = {**found, "copy": _copy(path) if found["kind"] == "file" else None}
+            known = {**found, "copy": copy(path) if found["kind"] == "file" else None}
         manifest["files"][path] = {**known, "wrote": digest}
-    _write(f"{PLACE}/manifest.json", json.dumps(manifest).encode())
+    files.write_for_root(f"{PLACE}/manifest.json", json.dumps(manifest).encode())
 
 
 def state(path: str) -> dict[str, Any]:
@@ -89,13 +89,13 @@ def digest_of(kind: str, body: bytes) -> str:
     return hashlib.sha256(kind.encode() + b"\0" + body).hexdigest()
 
 
-def body_of(known: dict[str, Any]) -> bytes:
-    """What a file or link of the manifest held."""
+def body_of(known: dict[str, Any], place: str = "") -> bytes:
+    """What a file or link held, of which ``place``, or else `PLACE`, has the copy."""
     if known["kind"] == "link":
         return os.fsencode(known["link"])
     if known["kind"] == "absent":
         return b""
-    with open(f"{PLACE}/{known['copy']}", "rb") as file:
+    with open(f"{place or PLACE}/{known['copy']}", "rb") as file:
         return file.read()
 
 
@@ -107,24 +107,9 @@ def forget() -> None:
         shutil.rmtree(PLACE)
 
 
-def _copy(path: str) -> str:
+def copy(path: str, place: str = "") -> str:
+    """Copy a file into ``place``, or else `PLACE`. Returns what it is called there."""
     name = hashlib.sha256(path.encode()).hexdigest()[:32]
     with open(path, "rb") as file:
-        _write(f"{PLACE}/{name}", file.read())
+        files.write_for_root(f"{place or PLACE}/{name}", file.read())
     return name
-
-
-def _write(path: str, body: bytes) -> None:
-    """For root alone, whole, and on disk before anything else is done."""
-    new = f"{path}.new"
-    files.remove(new)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(body)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(new, path)
-    folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -25,6 +25,7 @@ _JOURNAL = "/var/lib/dpkg/updates"
 # What people changed stays, and so does what this project wrote before a package came
 _KEEP_FILES = ("--force-confdef", "--force-confold")
 _DEBCONF = "/var/cache/debconf/config.dat"
+_ASKS_STATES = ("dpkg-query", "--show", r"--showformat=${Package}\t${db:Status-Status}\n")
 _LISTS = "/var/lib/apt/lists"
 _DATABASE = "/var/lib/pacman/local"
 _LISTS_LAST = 3600  # seconds
@@ -76,6 +77,11 @@ def parse_simulation(text: str) -> dict[str, tuple[str | None, str | None]]:
     for name, old in re.findall(r"^(?:Remv|Purg) (\S+) \[(\S+)\]", text, re.MULTILINE):
         found[name.partition(":")[0]] = (old, None)
     return found
+
+
+def _states(text: str) -> list[tuple[str, str]]:
+    """Name and state of each package in what dpkg-query says to `_ASKS_STATES`."""
+    return re.findall(r"^([^\t\n]*)\t([^\t\n]*)$", text, re.MULTILINE)
 
 
 def parse_info(text: str) -> dict[str, str]:
@@ -314,12 +320,10 @@ class Apt(_Manager):
 
     def unfinished(self) -> set[str]:
         """Names of packages that are there half: unpacked, or not configured."""
-        form = r"${Package}\t${db:Status-Status}\n"
         failure = "dpkg-query cannot tell what is installed."
-        output = self._must(failure, "dpkg-query", "--show", f"--showformat={form}")
-        rows = [line.split("\t") for line in output.splitlines() if line.count("\t") == 1]
+        output = self._must(failure, *_ASKS_STATES)
         whole = ("installed", "config-files", "not-installed")
-        return {name for name, status in rows if status not in whole}
+        return {name for name, status in _states(output) if status not in whole}
 
     def automatic(self) -> list[str]:
         """Names of packages that came for others."""
@@ -376,12 +380,9 @@ class Apt(_Manager):
 
     def remains(self, names: list[str]) -> list[str]:
         """Which of these are no longer installed, or not wholly, and have left something."""
-        form = r"${Package}\t${db:Status-Status}\n"
-        output = (
-            self._run("dpkg-query", "--show", f"--showformat={form}", *names)[1] if names else ""
-        )
-        rows = [line.split("\t") for line in output.splitlines() if line.count("\t") == 1]
-        return [name for name, status in rows if status not in ("installed", "not-installed")]
+        output = self._run(*_ASKS_STATES, *names)[1] if names else ""
+        without = ("installed", "not-installed")
+        return [name for name, status in _states(output) if status not in without]
 
     def remove(self, names: list[str], needed: list[str]) -> None:
         """Remove packages with their configuration, and no others. Some of ours are ``needed``."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import glob
 import os
-import shutil
 import time
+
+from ansible.module_utils.vestibule import files
 
 # Files on their way to their names, as module_utils/vestibule/files.py begins them, and archives
 # that are not unpacked, or not judged yet
@@ -43,8 +44,5 @@ def remove() -> list[str]:
     """Remove it; the paths of what was there."""
     paths = left()
     for path in paths:
-        if os.path.isdir(path) and not os.path.islink(path):
-            shutil.rmtree(path)
-        elif os.path.lexists(path):
-            os.unlink(path)
+        files.remove_all(path)
     return paths

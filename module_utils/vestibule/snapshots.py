@@ -91,7 +91,7 @@ def read(name: str) -> dict[str, Any]:
 def write(name: str, manifest: dict[str, Any]) -> None:
     """Write a snapshot, whole and after all that it names is on disk."""
     os.sync()
-    _write(path_of(name), json.dumps(manifest).encode())
+    files.write_for_root(path_of(name), json.dumps(manifest).encode())
 
 
 def undecided() -> str:
@@ -105,20 +105,12 @@ def undecided() -> str:
 
 def decide_later(name: str) -> None:
     """Remember that a change begins, and where it can go back to."""
-    _write(_UNDECIDED, f"{name}\n".encode())
+    files.write_for_root(_UNDECIDED, f"{name}\n".encode())
 
 
 def decide() -> None:
     """The change is good, or was taken back."""
     files.remove(_UNDECIDED)
-
-
-def _write(path: str, body: bytes) -> None:
-    with os.fdopen(os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as f:
-        f.write(body)
-        f.flush()
-        os.fsync(f.fileno())
-    os.rename(f"{path}.new", path)
 
 
 def look(trees: Iterable[str], more: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -235,17 +227,10 @@ def prune(keep: int) -> list[str]:
     for folder, used in ((_BODIES, bodies), (_PACKAGES, packages)):
         for each in os.listdir(os.path.join(PLACE, folder)):
             if each not in used:
-                _drop(os.path.join(PLACE, folder, each))
+                files.remove_all(os.path.join(PLACE, folder, each))
     for each in glob.glob(f"{PLACE}/*.new"):
-        _drop(each)
+        files.remove_all(each)
     return gone
-
-
-def _drop(path: str) -> None:
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path)
-    else:
-        os.unlink(path)
 
 
 def restore(wanted: dict[str, dict[str, Any]], trees: list[str], now: Iterable[str]) -> list[str]:

@@ -148,7 +148,7 @@ def restore(module: AnsibleModule) -> list[str]:
         )
     missing = _missing_parents(params["paths"])
     for path in params["paths"]:
-        _remove(path + _NEW)
+        files.remove_all(path + _NEW)
     folders: dict[str, tarfile.TarInfo] = {}
     with open(ARRIVED, "rb") as file:
         for archive, member in members(file, params["paths"]):
@@ -222,13 +222,6 @@ def _own(path: str, member: tarfile.TarInfo) -> None:
     os.utime(path, (member.mtime, member.mtime))
 
 
-def _remove(path: str) -> None:
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path)
-    else:
-        files.remove(path)
-
-
 def run(module: AnsibleModule) -> dict[str, Any]:
     """Do what the task says."""
     params, state = module.params, module.params["state"]
@@ -247,7 +240,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
             content = file.read(params["length"])
         return {"changed": False, "content": base64.b64encode(content).decode()}
     if state == "removed":
-        _remove(os.path.dirname(PACKED))
+        files.remove_all(os.path.dirname(PACKED))
         return {"changed": False}
     if state == "written":
         write(params["offset"], params["content"])

@@ -373,7 +373,7 @@ class Host:
         self._release(plan)
         self._purge(plan)
         for path in plan.made:
-            _remove(path)
+            files.remove_all(path)
         for path in sorted({*plan.folders, *plan.empty}, reverse=True):
             if os.path.isdir(path) and not os.listdir(path):
                 os.rmdir(path)
@@ -425,15 +425,7 @@ class Host:
     def _bring_back(self, plan: Plan) -> None:
         """Former files, as one set that the programs that go on accept, or none of it."""
         entries = [
-            config_files.Entry(
-                path,
-                entry["kind"],
-                before.body_of(entry),
-                entry.get("uid", -1),
-                entry.get("gid", -1),
-                entry.get("mode", 0),
-                secret=True,
-            )
+            config_files.entry_of(path, entry, before.body_of(entry))
             for path, entry in plan.paths.items()
         ]
         for entry in entries:
@@ -466,7 +458,7 @@ class Host:
         there = [path for path in plan.data if os.path.lexists(path)]
         if self._params["data"] == "purge" or not there:
             for path in there:
-                _remove(path)
+                files.remove_all(path)
             return ""
         folder = leftovers.keep([], self._params["backup"])
         for path in there:
@@ -578,13 +570,6 @@ def _that_say_so() -> list[str]:
                 ):
                     found.add(path)
     return [*sorted(found), *sorted(path for path, to in links.items() if to in found)]
-
-
-def _remove(path: str) -> None:
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path)
-    else:
-        files.remove(path)
 
 
 def _belongings(uid: int | None, gid: int | None, kept_in: str) -> str:
