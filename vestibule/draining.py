@@ -1,4 +1,4 @@
-"""Waiting until a bridge has run empty, and what people see meanwhile."""
+"""Waiting until a bridge, or a server, has run empty, and what people see meanwhile."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-PAUSE = 5.0  # seconds between two questions to the bridge, which announces nothing
+PAUSE = 5.0  # seconds between two questions to the host, which announces nothing
 
 
 class StillThere(Exception):
-    """People are on the bridge when the time is over. The message is a sentence."""
+    """People are still there when the time is over. The message is a sentence."""
 
 
 def describe(told: Mapping[str, Any]) -> str:
@@ -41,20 +41,36 @@ def drain(
     ``ask`` takes a state of the module bridge_drain and returns what that tells. ``say`` is told
     each change. Raises StillThere after ``limit`` seconds; the bridge goes on draining.
     """
+    remedy = (
+        ". The bridge goes on leaving new meetings to others: run this again to wait longer, stop"
+        " it to end these meetings, or take it back with -e drain=false."
+    )
     told = ask("drained")
-    began = clock()
-    shown = ""
+    return until_empty(told, lambda: ask("asked"), say, limit, remedy, clock, pause)
+
+
+def until_empty(
+    told: Mapping[str, Any],
+    ask: Callable[[], Mapping[str, Any]],
+    say: Callable[[str], None],
+    limit: float,
+    remedy: str,
+    clock: Callable[[], float],
+    pause: Callable[[float], None],
+) -> float:
+    """Wait until nobody is there; how many seconds it took. ``told`` is the first answer.
+
+    ``say`` is told each change. Raises StillThere after ``limit`` seconds, whose message ends with
+    ``remedy``.
+    """
+    began, shown = clock(), ""
     while told["people"]:
         left = began + limit - clock()
         if left <= 0:
-            raise StillThere(
-                f"There are still {describe(told)} after {duration(limit)}. The bridge goes on"
-                " leaving new meetings to others: run this again to wait longer, stop it to end"
-                " these meetings, or take it back with -e drain=false."
-            )
+            raise StillThere(f"There are still {describe(told)} after {duration(limit)}{remedy}")
         if describe(told) != shown:
             shown = describe(told)
             say(f"{shown}, waiting for {duration(left)} at most")
         pause(min(PAUSE, left))
-        told = ask("asked")
+        told = ask()
     return clock() - began

@@ -7,13 +7,13 @@ Nothing here knows what a role wishes for.
 from __future__ import annotations
 
 import fnmatch
-import json
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from vestibule import json_files
 
 RUN: Final = "the next run"
 PROOF: Final = "the next proof"
@@ -254,18 +254,10 @@ def table(found: Sequence[Difference]) -> list[str]:
 
 
 def write_json(path: Path, host: str, found: Sequence[Difference] | None) -> None:
-    """Write it for machines, so that nobody ever reads half a file. None: nobody could look."""
+    """Write it for machines. None: nobody could look."""
     differences = [asdict(each) for each in found or []]
     content = {"host": host, "looked": found is not None, "differences": differences}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-        "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8"
-    ) as file:
-        json.dump(content, file, indent=2, ensure_ascii=False)
-        file.write("\n")
-    written = Path(file.name)
-    written.chmod(0o644)
-    written.replace(path)
+    json_files.write(path, content)
 
 
 def report(arguments: Mapping[str, Any], host: str, show: Callable[[str], None]) -> dict[str, Any]:

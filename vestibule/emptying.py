@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from vestibule.draining import PAUSE, StillThere, describe, duration
+from vestibule.draining import until_empty
 from vestibule.tokens.durations import DurationError, seconds
 
 LONGEST = 86400  # seconds
@@ -36,19 +36,8 @@ def wait(
 
     Raises StillThere after ``limit`` seconds.
     """
-    told = ask()
-    began, shown = clock(), ""
-    while told["people"]:
-        left = began + limit - clock()
-        if left <= 0:
-            raise StillThere(
-                f"There are still {describe(told)} after {duration(limit)}, so nothing was changed."
-                " Run this again at another time, wait longer (-e wait_for_empty=2h), or leave"
-                " that out to change it at once."
-            )
-        if describe(told) != shown:
-            shown = describe(told)
-            say(f"{shown}, waiting for {duration(left)} at most")
-        pause(min(PAUSE, left))
-        told = ask()
-    return clock() - began
+    remedy = (
+        ", so nothing was changed. Run this again at another time, wait longer"
+        " (-e wait_for_empty=2h), or leave that out to change it at once."
+    )
+    return until_empty(ask(), ask, say, limit, remedy, clock, pause)

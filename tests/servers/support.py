@@ -225,5 +225,5 @@ class Controller:
 
 
 def with_all(test: Any) -> Any:
-    """A test of scripts/test SCENARIO --all alone: nobody has seen it pass on a server yet."""
+    """A test of scripts/test SCENARIO --all alone: it takes its time, or nobody saw it pass yet."""
     return test if os.environ.get("VESTIBULE_INTERRUPTED") == "all" else None

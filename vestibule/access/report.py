@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from vestibule import json_files
 
 from .play import EXPLAINED, QUIET, Verdict
 
@@ -112,7 +112,7 @@ def summary(verdicts: Sequence[Verdict]) -> str:
 
 
 def write_json(path: Path, verdicts: Iterable[Verdict]) -> None:
-    """Write the verdicts for machines, so that nobody ever reads half a file."""
+    """Write the verdicts for machines."""
     rows = [
         {
             "case": verdict.case.name,
@@ -124,15 +124,7 @@ def write_json(path: Path, verdicts: Iterable[Verdict]) -> None:
         }
         for verdict in verdicts
     ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-        "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8"
-    ) as file:
-        json.dump(rows, file, indent=2, ensure_ascii=False)
-        file.write("\n")
-    written = Path(file.name)
-    written.chmod(0o644)
-    written.replace(path)
+    json_files.write(path, rows)
 
 
 def _count(number: int, noun: str) -> str:

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from rig.podman import CONTAINER_PREFIX, Podman
-from tests.servers.support import ROOT, Deployment, Server, differences
+from tests.servers.support import ROOT, Deployment, Server, differences, with_all
 
 from .runs import FIRST, SECOND, Operator, faults, of_any_server, state_of
 
@@ -49,11 +49,6 @@ _INSTALL = "jitsi_tokens : Packages | Install the packages"
 def sample(kind: str, points: list[Any], number: int) -> list[Any]:
     """Those of today, or all."""
     return points if _ALL else random.Random(f"{SEED} {kind}").sample(points, number)  # noqa: S311
-
-
-def with_all(test: Any) -> Any:
-    """A test of scripts/test interrupted --all alone, which takes its time."""
-    return test if _ALL else None
 
 
 def succeeds(run: Deployment) -> Deployment:

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.servers.support import DOMAIN, Server, differences
+from tests.servers.support import DOMAIN, Server, differences, with_all
 
 from .runs import FIRST, Operator, faults, state_of
-from .test_interrupted import restart, succeeds, with_all
+from .test_interrupted import restart, succeeds
 
 _UP = "--skip-tags=jitsi_verify"
 _WEB = f"/etc/vestibule/web/{DOMAIN}"
