@@ -19,21 +19,19 @@ description:
     known by its process where it ran on this controller, else by its connection and by its time.
   - A look takes nothing. What is taken is what was looked at, so another run in between is noticed.
   - In check mode nothing is taken.
+notes:
+  - The module M(host_probe) has to have asked the host before.
 options:
   state:
     description: V(free) judges what was looked at, without asking the host again.
     type: str
     choices: [free, taken, released]
     required: true
-  lease:
-    description: What the module M(host_probe) told of it.
-    type: dict
-    required: true
 """
 
 EXAMPLES = r"""
 - name: Let no other deployment change this host meanwhile
-  deploy_alone: {state: taken, lease: "{{ ansible_facts['vestibule'].lease }}"}
+  deploy_alone: {state: taken}
 """
 
 RETURN = r"""
@@ -46,7 +44,6 @@ removed:
 
 _ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["free", "taken", "released"], "required": True},
-    "lease": {"type": "dict", "required": True},
 }
 
 display = Display()
@@ -62,7 +59,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core comes with
         super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(_ARGUMENTS)
         variables = task_vars or {}
-        host, state, lease = variables["inventory_hostname"], arguments["state"], arguments["lease"]
+        host, state = variables["inventory_hostname"], arguments["state"]
+        lease = variables["ansible_facts"]["vestibule"]["lease"]
         own = holder()
         if state == "free":
             if not is_free(lease, own):
