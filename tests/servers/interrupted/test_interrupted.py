@@ -127,7 +127,7 @@ def _states(
 
 @pytest.mark.parametrize(
     ("turn", "step"),
-    enumerate(sample("changing", list(range(1, _STEPS)), _CHANGING)),
+    list(enumerate(sample("changing", list(range(1, _STEPS)), _CHANGING))),
 )
 def test_a_change_that_was_cut_off_is_completed(
     server: Server,
