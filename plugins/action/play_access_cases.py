@@ -107,6 +107,18 @@ options:
         description: By kid, secrets and private keys of the server's other keys that are known.
         type: dict
         default: {}
+  mint_command:
+    description:
+      - Program and arguments, run on the controller without a shell, that reads claims in JSON
+        and prints a token with them. It signs in place of I(token.secret). What would have to be
+        forged with the same secret or key is left out, and a warning names it.
+    type: list
+    elements: str
+    default: []
+  mint_issuer:
+    description: The claim C(iss) of its tokens. Empty for I(token.issuer).
+    type: str
+    default: ""
   turn_secret:
     description: Secret of the TURN server, with which credentials of yesterday are made.
     type: str
@@ -224,6 +236,8 @@ _ARGUMENTS: dict[str, Any] = {
             "keys": {"type": "dict", "default": {}, "no_log": True},
         },
     },
+    "mint_command": {"type": "list", "elements": "str", "default": []},
+    "mint_issuer": {"type": "str", "default": ""},
     "turn_secret": {"type": "str", "default": "", "no_log": True},
     "bridges": {"type": "list", "elements": "str", "default": []},
     "bridge_addresses": {"type": "list", "elements": "str", "default": []},

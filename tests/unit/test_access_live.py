@@ -1056,6 +1056,32 @@ def test_what_is_wrong_beforehand_is_said_in_words(tmp_path: Path, identity: Ide
     assert SECRET not in output
 
 
+MINT = f"""import sys, jwt
+print(jwt.PyJWS().encode(sys.stdin.buffer.read(), "{SECRET}", algorithm="HS256"))"""
+
+
+def test_a_command_mints_and_what_takes_its_key_is_named_as_left_out(
+    tmp_path: Path, identity: Identity, port_of_bad_server: int
+) -> None:
+    server = {
+        "jitsi_verify_port": port_of_bad_server,
+        "jitsi_verify_certificate": identity.certificate,
+        "jitsi_verify_mint_command": [sys.executable, "-c", MINT],
+        "jitsi_verify_cases": ["valid_token_enters", "other_key_refused", "alg_confusion_refused"],
+    }
+    absent = {**server, "jitsi_verify_mint_command": ["/nonexistent/mint"]}
+    status, output = run_play(tmp_path, {"server": server, "absent": absent}, "-vvv")
+    assert status == 2, output
+    said = " ".join(output.split())
+    assert f"; signed by {sys.executable}; report" in said
+    assert "Not tried, as that takes what jitsi_verify_mint_command signs with: " in said
+    assert "/nonexistent/mint cannot be run (No such file or directory)" in said
+    rows = json.loads((tmp_path / "reports/server-access.json").read_text(encoding="utf-8"))
+    entered = {row["transport"]: row["ok"] for row in rows if row["case"] == "valid_token_enters"}
+    assert entered["websocket"]
+    assert not re.search(r"eyJ[\w-]+\.[\w-]*\.", output)
+
+
 def test_check_mode_says_that_there_is_nothing_to_prove(tmp_path: Path) -> None:
     status, output = run_play(tmp_path, {"server": {}}, "--check")
     assert status == 0, output

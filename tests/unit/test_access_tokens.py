@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
+from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
 
-from vestibule.access.tokens import ABSENT, HEADER, Issuer, encode_part, forge, forge_rsa, from_now
+from vestibule.access.tokens import (
+    ABSENT,
+    HEADER,
+    Issuer,
+    MintError,
+    encode_part,
+    forge,
+    forge_rsa,
+    from_now,
+    minted_by,
+)
 
 SECRET = "0123456789abcdef0123456789abcdef"
 ISSUER = Issuer(SECRET, "vestibule", "jitsi", "meet.example.org")
@@ -76,3 +88,39 @@ def test_parts_are_base64url_without_padding() -> None:
 
 def test_nobody_sees_the_secret_of_an_issuer() -> None:
     assert SECRET not in repr(ISSUER)
+
+
+MINT = """import json, sys, jwt
+print(jwt.encode(json.load(sys.stdin), "0123456789abcdef0123456789abcdef"))"""
+
+
+def test_a_command_signs_what_it_reads() -> None:
+    issuer = Issuer(
+        "", "vestibule", "jitsi", "meet.example.org", command=(sys.executable, "-c", MINT)
+    )
+    assert judged(issuer.token(room="standup"))["room"] == "standup"
+    with pytest.raises(jwt.InvalidSignatureError):
+        jwt.decode(issuer.token(), "x" * 32, algorithms=["HS256"], audience="jitsi")
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        ("import sys; print('eyJ-a-key'); sys.exit(3)", "exit code 3"),
+        ("print('no token')", "with the claims that it was given"),
+        ("print('a.b.c')", "with the claims that it was given"),
+        ("print('')", "with the claims that it was given"),
+        (MINT.replace("json.load(sys.stdin)", "{'room': 'mine'}"), "sign what it reads as it is"),
+        (MINT + "\nprint('and more')", "nothing else"),
+    ],
+)
+def test_a_command_that_mints_something_else_is_named(program: str, said: str) -> None:
+    with pytest.raises(MintError, match=said) as error:
+        minted_by((sys.executable, "-c", program), b'{"room": "standup"}')
+    assert "jitsi_verify_mint_command" in str(error.value)
+    assert "eyJ" not in str(error.value)
+
+
+def test_a_command_that_is_none_is_named(tmp_path: Path) -> None:
+    with pytest.raises(MintError, match=r"mint cannot be run \(No such file"):
+        minted_by((str(tmp_path / "mint"),), b"{}")

@@ -13,6 +13,7 @@ from .attempts import Attempt
 from .cases import Case
 from .participant import Participant
 from .scene import Entrance, Scene
+from .tokens import MintError, SecretUnknownError
 from .xmpp import AccessError, Broken, NoAnswer, Refused, Room
 
 _AT_ONCE = 8  # cases: enough to hide the waiting for answers, too few to crowd two cores
@@ -32,6 +33,7 @@ class Verdict:
     ms: int  # milliseconds that the attempts took, without the control
     began: float  # seconds since the epoch, control included
     ended: float
+    left_out: tuple[str, ...] = ()  # ways that take a secret which only a command knows
 
 
 class FocusAbsent(Exception):
@@ -100,19 +102,28 @@ async def _ask_until(deadline: float, somebody: Participant, room: Room) -> None
 async def play(
     cases: Sequence[Case], entrances: Sequence[Entrance], announce: Callable[[Verdict], None]
 ) -> list[Verdict]:
-    """Play every case through every entrance. ``announce`` hears of each verdict, in this order."""
+    """Play every case through every entrance. ``announce`` hears of each verdict, in this order.
+
+    There is none of a case whose every way takes a secret that only a command knows.
+    """
     places = asyncio.Semaphore(_AT_ONCE)
 
-    async def judge_in_turn(case: Case, entrance: Entrance) -> Verdict:
-        async with places:
+    async def judge_if_known(case: Case, entrance: Entrance) -> Verdict | None:
+        try:
             return await judge(case, entrance)
+        except SecretUnknownError:
+            return None
+
+    async def judge_in_turn(case: Case, entrance: Entrance) -> Verdict | None:
+        async with places:
+            return await judge_if_known(case, entrance)
 
     verdicts = []
     async with asyncio.TaskGroup() as group:
         # What waits for the server's clock begins at once and takes nobody's place
         games = {
             (case.name, entrance.kind.name): group.create_task(
-                judge(case, entrance) if case.slow else judge_in_turn(case, entrance)
+                judge_if_known(case, entrance) if case.slow else judge_in_turn(case, entrance)
             )
             for case in sorted(cases, key=lambda case: not case.slow)
             for entrance in entrances
@@ -120,9 +131,10 @@ async def play(
         }
         for case in cases:
             for entrance in entrances:
-                if game := games.get((case.name, entrance.kind.name)):
-                    verdicts.append(await game)
-                    announce(verdicts[-1])
+                game = games.get((case.name, entrance.kind.name))
+                if game and (verdict := await game):
+                    verdicts.append(verdict)
+                    announce(verdict)
     return verdicts
 
 
@@ -139,29 +151,47 @@ async def play_again(
 
 
 async def judge(case: Case, entrance: Entrance) -> Verdict:
-    """Play one case: its control, then its attempts while what the control built still stands."""
+    """Play one case: its control, then its attempts while what the control built still stands.
+
+    Raises SecretUnknownError where a command mints and no attempt can do without what it signs
+    with, MintError where it does not mint.
+    """
     began, started = time.time(), time.perf_counter()
+    left_out: tuple[str, ...] = ()
     try:
         async with case.control(entrance) as scene:
             started = time.perf_counter()
-            got, ok = await _try_all(case, scene)
+            got, ok, left_out = await _try_all(case, scene)
             ms = _milliseconds_since(started)
     except AccessError as error:
         got, ok, ms = f"control failed: {error}", False, _milliseconds_since(started)
+    except (SecretUnknownError, MintError):
+        raise
     except Exception as error:
         got, ok, ms = f"the case broke: {_place_of(error)}", False, _milliseconds_since(started)
-    return Verdict(case, entrance.kind.name, got, ok, ms, began, time.time())
+    return Verdict(case, entrance.kind.name, got, ok, ms, began, time.time(), left_out)
 
 
-async def _try_all(case: Case, scene: Scene) -> tuple[str, bool]:
-    """The first wrong outcome, or that of the first attempt where all are right."""
+async def _try_all(case: Case, scene: Scene) -> tuple[str, bool, tuple[str, ...]]:
+    """The first wrong outcome, or that of the first attempt where all are right; what is left out.
+
+    Raises SecretUnknownError where all is.
+    """
     outcomes: list[str] = []
+    left_out: list[str] = []
     for way, attempt in case.attempts_with(scene.entrance.features).items():
-        outcome, ok = await attempt_once(case, attempt, scene)
+        try:
+            outcome, ok = await attempt_once(case, attempt, scene)
+        except SecretUnknownError:
+            left_out.append(way)
+            continue
         if not ok:
-            return f"{outcome} [{way}]", False
+            return f"{outcome} [{way}]", False, tuple(left_out)
         outcomes.append(outcome)
-    return outcomes[0] + (f", {len(outcomes)} ways" if len(outcomes) > 1 else ""), True
+    if not outcomes:
+        raise SecretUnknownError
+    ways = f", {len(outcomes)} ways" if len(outcomes) > 1 else ""
+    return outcomes[0] + ways, True, tuple(left_out)
 
 
 async def attempt_once(case: Case, attempt: Attempt, scene: Scene) -> tuple[str, bool]:

@@ -27,7 +27,7 @@ from .play import (
     wait_for_focus,
 )
 from .scene import Entrance
-from .tokens import Issuer, keys_of
+from .tokens import Issuer, MintError, keys_of, minted_by
 from .transports import TRANSPORTS, front_door
 from .xmpp import AccessError
 
@@ -85,6 +85,8 @@ def prove(settings: Mapping[str, Any], server: Server, screen: Screen) -> dict[s
     ``settings`` are the arguments of the action play_access_cases. What is returned names none of
     them. Raises ProofError where it comes to no verdicts.
     """
+    if settings["mint_command"]:
+        return _minted(settings, server, screen)
     if settings["token"]["secret"]:
         return _prove(settings, server, screen)
     key = key_of_proof(time.time(), _KEY_LIVES)
@@ -98,6 +100,24 @@ def prove(settings: Mapping[str, Any], server: Server, screen: Screen) -> dict[s
         raise
     finally:
         server.keep_key(PROOF_FILE, "")
+
+
+def _minted(settings: Mapping[str, Any], server: Server, screen: Screen) -> dict[str, Any]:
+    """The same with tokens of the operator's command, which are tried before anything is asked."""
+    command = settings["mint_command"]
+    token = settings["token"]
+    issuer = settings["mint_issuer"] or token["issuer"]
+    token = {**token, "secret": "", "kid": "", "issuer": issuer}
+    try:
+        minted_by(tuple(command), b'{"room": "vestibule"}')
+        return _prove({**settings, "token": token}, server, screen)
+    except MintError as error:
+        raise ProofError(str(error)) from None
+    except ExceptionGroup as group:
+        failed = group.subgroup(MintError)
+        if failed is None:
+            raise
+        raise ProofError(str(failed.exceptions[0])) from None
 
 
 def _prove(settings: Mapping[str, Any], server: Server, screen: Screen) -> dict[str, Any]:
@@ -129,6 +149,8 @@ def _prove(settings: Mapping[str, Any], server: Server, screen: Screen) -> dict[
     for sentence in certificates.warnings(ends, door, domain):
         screen.warning(sentence)
     for sentence in dict.fromkeys(unplayed.values()):
+        screen.warning(sentence)
+    for sentence in _left_out(cases, verdicts):
         screen.warning(sentence)
     screen.line(f"{report.totals(verdicts, seconds)}{_signed(settings)}; report: {path}")
     result = {
@@ -169,6 +191,7 @@ def _verdicts(
         domain,
         settings["options"].get("token_max_lifetime", Issuer.max_lifetime),
         token["kid"],
+        tuple(settings["mint_command"]),
     )
     keys = keys_of(settings["options"], token["keys"])
     features = frozenset(settings["features"])
@@ -243,10 +266,26 @@ def _verdicts(
 
 def _signed(settings: Mapping[str, Any]) -> str:
     """What signed the tokens, where the server has several keys."""
+    if settings["mint_command"]:
+        return f"; signed by {settings['mint_command'][0]}"
     kid = settings["token"]["kid"]
     if kid.startswith(PROOF):
         return f"; signed with {kid}, a key of this proof alone"
     return f"; signed with the key {kid}" if kid else ""
+
+
+def _left_out(cases: list[Case], verdicts: list[Verdict]) -> list[str]:
+    """A sentence on what was not tried, as only a command knows what signs."""
+    played = {verdict.case.name for verdict in verdicts}
+    ways = [case.name for case in cases if case.name not in played]
+    for verdict in verdicts:
+        ways += [f"{verdict.case.name} [{way}]" for way in verdict.left_out]
+    if not ways:
+        return []
+    return [
+        "Not tried, as that takes what jitsi_verify_mint_command signs with:"
+        f" {', '.join(dict.fromkeys(ways))}."
+    ]
 
 
 def _cases(settings: Mapping[str, Any]) -> list[Case]:

@@ -46,6 +46,8 @@ def redact(text: str, *secrets: str) -> str:
 def line(verdict: Verdict) -> str:
     """What became of one case, on one line."""
     got = verdict.got if verdict.ok else f"{verdict.got}; expected {verdict.case.expected}"
+    if verdict.left_out:
+        got += f", {len(verdict.left_out)} not made"
     return (
         f"{'ok' if verdict.ok else 'WRONG':<5}  {verdict.transport:<9}"
         f"  {verdict.case.words:<{WORDS}}  {redact(got)}  {verdict.ms} ms"

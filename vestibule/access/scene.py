@@ -9,7 +9,7 @@ from typing import Any
 
 from .chromium import Chromium
 from .participant import Participant
-from .tokens import Issuer, Key, context
+from .tokens import Issuer, Key, SecretUnknownError, context
 from .transports import Door, Transport
 from .turn import Service
 from .xmpp import MUC_OWNER, Refused, Room, Stage, element, fresh_name
@@ -194,7 +194,9 @@ class Scene:
 
     @property
     def secret(self) -> str:
-        """What signs tokens here."""
+        """What signs tokens here. Raises SecretUnknownError where a command does."""
+        if self.entrance.issuer.command:
+            raise SecretUnknownError
         return self.entrance.issuer.secret
 
     def token(self, **changes: Any) -> str:

@@ -238,6 +238,20 @@ def _packages(variable: str, value: Any) -> None:
             raise _words(variable, f"has {name!r}, which is no name of a package.", "Correct it.")
 
 
+def _command(variable: str, value: Any) -> None:
+    """A program with its arguments, which no shell reads."""
+    example = "[/usr/local/bin/mint, --for, meet]"
+    words = _list(variable, value, example)
+    for word in words:
+        _text(f"An element of {variable}", word, "--for")
+    if words and not _PROGRAM.fullmatch(words[0]):
+        raise _words(
+            variable,
+            f"begins with {words[0]!r}, which is no program.",
+            f"Write it as in {variable}: {example}; no shell reads it.",
+        )
+
+
 def _list(variable: str, value: Any, example: str) -> list[Any]:
     if not isinstance(value, list):
         raise _words(
@@ -378,6 +392,10 @@ def _line(variable: str, value: Any) -> None:
         )
 
 
+def _issuer(variable: str, value: Any) -> None:
+    _text(variable, value, "https://id.example.org")
+
+
 def _note(variable: str, value: Any) -> None:
     _text(variable, value, "A rented server")
 
@@ -516,6 +534,8 @@ CHECKS: Mapping[str, Check] = {
     "jitsi_verify_report_directory": _controller_path,
     "jitsi_verify_note": _note,
     "jitsi_verify_private_keys": _private_keys,
+    "jitsi_verify_mint_command": _command,
+    "jitsi_verify_mint_issuer": _issuer,
     "jitsi_verify_log_unit": _form(_UNIT, "prosody", "a name of a unit"),
     "jitsi_verify_browser": _form(_PROGRAM, "/usr/bin/chromium", "a program", empty=True),
     "jitsi_verify_timeout": _SECONDS,
