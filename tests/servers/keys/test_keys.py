@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -20,7 +22,7 @@ from vestibule.access.tokens import Issuer
 from vestibule.access.transports import TRANSPORTS, front_door
 from vestibule.secret_store import parse
 
-from .conftest import KEYS, PROVEN, PROVIDER, Pair
+from .conftest import KEYS, PROVEN, PROVIDER, ROUND_ABOUT, Pair
 
 KEY_FILE = "/etc/vestibule/tokens/keys.json"
 BROKEN = ("", "{", "[]", '{"keys": [{}]}', '{"keys": 5}', "null")
@@ -184,9 +186,20 @@ def test_a_public_key_and_its_tokens(server: Server, deployed: dict[str, Any], p
     asyncio.run(played())
 
 
+MINT = """import sys, jwt
+private = open(sys.argv[1]).read()
+print(jwt.PyJWS().encode(sys.stdin.buffer.read(), private, "RS384", {"kid": "idp-1"}))
+"""
+
+
 def test_where_there_are_public_keys_alone_a_proof_brings_its_own(
-    server: Server, controller: Controller, deployed: dict[str, Any]
+    server: Server,
+    controller: Controller,
+    deployed: dict[str, Any],
+    pair: Pair,
+    tmp_path: Path,
 ) -> None:
+    """Or a command of the operator's mints, and nobody else's key comes to the server."""
     public = [each for each in deployed["jitsi_token_keys"] if "public_key" in each]
     wish = {**deployed, **FEW, "jitsi_token_keys": public}
     run = controller.deploy(**wish)
@@ -196,5 +209,20 @@ def test_where_there_are_public_keys_alone_a_proof_brings_its_own(
     refused = controller.play("mint.yml", jitsi_domain=DOMAIN, room="standup", **wish)
     assert refused.returncode != 0
     assert "has no key that mints" in refused.output
+    key = tmp_path / "idp.pem"
+    key.write_text(pair.private, encoding="utf-8")
+    proven = controller.play(
+        "verify.yml",
+        jitsi_domain=DOMAIN,
+        **wish
+        | {
+            "jitsi_verify_mint_command": [sys.executable, "-c", MINT, str(key)],
+            "jitsi_verify_mint_issuer": PROVIDER,
+            "jitsi_verify_cases": sorted({*PROVEN, *ROUND_ABOUT} - {"token_without_kid_enters"}),
+        },
+    )
+    assert proven.returncode == 0, proven.output[-6000:]
+    assert f"; signed by {sys.executable}; report" in " ".join(proven.output.split())
+    assert "alg_confusion_refused" in proven.output
     again = controller.deploy(**{**deployed, **FEW})
     assert again.returncode == 0, again.output[-3000:]
