@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from tests.servers.shares import SHARES, is_left_for_another_day
 from tests.servers.support import ROOT
 
 
@@ -22,3 +23,17 @@ def test_every_test_on_servers_is_found(interrupted: str) -> None:
         cwd=ROOT,
     )
     assert found.returncode == 0, found.stdout[-3000:]
+
+
+@pytest.mark.parametrize("scenario", SHARES)
+def test_every_file_is_played_on_one_of_the_days(
+    scenario: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = sorted((ROOT / "tests/servers" / scenario).glob("test_*.py"))
+    played = []
+    for day in range(len(SHARES[scenario])):
+        monkeypatch.setenv("VESTIBULE_SHARE", str(day))
+        played += [path for path in files if not is_left_for_another_day(path)]
+    assert sorted(played) == files
+    monkeypatch.delenv("VESTIBULE_SHARE")
+    assert not any(map(is_left_for_another_day, files))

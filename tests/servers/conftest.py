@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from tests.servers.shares import is_left_for_another_day
 from tests.servers.support import Controller, Server
 
 
@@ -17,3 +20,8 @@ def server(scenario: str) -> Server:
 def controller(scenario: str, tmp_path_factory: pytest.TempPathFactory) -> Controller:
     """The operator's side."""
     return Controller(tmp_path_factory.mktemp("controller"), scenario)
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out what is not of today's share."""
+    return is_left_for_another_day(collection_path) or None
