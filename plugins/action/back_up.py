@@ -11,6 +11,7 @@ from ansible.plugins.action import ActionBase
 
 from vestibule.backup_file import BackupError
 from vestibule.backups import Place, name_of, take
+from vestibule.module_answers import answer
 from vestibule.set_variables import given_by
 
 DOCUMENTATION = r"""
@@ -84,10 +85,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core comes with
         host, inventory = variables["inventory_hostname"], Path(variables["inventory_dir"])
 
         def ask(options: Mapping[str, Any]) -> Mapping[str, Any]:
-            told = self._execute_module("stored_data", module_args=options, task_vars=variables)
-            if told.get("failed"):
-                raise AnsibleActionFail(str(told.get("msg")))
-            return dict(told)
+            return answer(self, "stored_data", options, variables)
 
         path = Path(arguments["folder"]) / name_of(host)
         if self._task.check_mode:

@@ -11,6 +11,7 @@ from ansible.plugins.action import ActionBase
 
 from vestibule import backups
 from vestibule.backup_file import BackupError
+from vestibule.module_answers import answer
 
 DOCUMENTATION = r"""
 name: bring_back
@@ -59,10 +60,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core comes with
         _, arguments = self.validate_argument_spec(_ARGUMENTS)
 
         def ask(options: Mapping[str, Any]) -> Mapping[str, Any]:
-            told = self._execute_module("stored_data", module_args=options, task_vars=task_vars)
-            if told.get("failed"):
-                raise AnsibleActionFail(str(told.get("msg")))
-            return dict(told)
+            return answer(self, "stored_data", options, task_vars)
 
         if self._task.check_mode:
             return {"changed": True, "paths": []}

@@ -10,6 +10,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from vestibule.draining import StillThere, drain, duration
+from vestibule.module_answers import answer
 
 DOCUMENTATION = r"""
 name: drain_bridge
@@ -75,13 +76,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core comes with
         def ask(state: str) -> Mapping[str, Any]:
             nonlocal changed
             where = {"address": arguments["address"], "port": arguments["port"]}
-            told = self._execute_module(
-                "bridge_drain", module_args={**where, "state": state}, task_vars=variables
-            )
-            if told.get("failed"):
-                raise AnsibleActionFail(str(told.get("msg")))
+            told = answer(self, "bridge_drain", {**where, "state": state}, variables)
             changed = changed or bool(told.get("changed"))
-            return dict(told)
+            return told
 
         if not arguments["drained"]:
             ask("open")

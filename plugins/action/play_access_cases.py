@@ -15,6 +15,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from vestibule.access.prove import Output, ProofError, prove, stopped_half_way
+from vestibule.module_answers import answer
 
 DOCUMENTATION = r"""
 name: play_access_cases
@@ -288,11 +289,7 @@ class Host:
 
     def certificates(self, wanted: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         """What the host tells of its certificates, by path."""
-        told = self._action._execute_module(
-            "certificates", module_args={"certificates": wanted}, task_vars=self._variables
-        )
-        if told.get("failed"):
-            raise AnsibleActionFail(str(told.get("msg")))
+        told = answer(self._action, "certificates", {"certificates": wanted}, self._variables)
         return dict(told["certificates"])
 
     def run(self, command: str) -> Output:

@@ -11,6 +11,7 @@ from ansible.utils.display import Display
 
 from vestibule.draining import StillThere, duration
 from vestibule.emptying import SPARE, limit_of, wait
+from vestibule.module_answers import answer
 
 DOCUMENTATION = r"""
 name: wait_for_empty
@@ -79,18 +80,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core comes with
             raise AnsibleActionFail(str(error)) from None
 
         def ask(state: str = "asked") -> Mapping[str, Any]:
-            told = self._execute_module(
-                "prosody_people",
-                module_args={
-                    "domain": arguments["domain"],
-                    "state": state,
-                    "seconds": limit + SPARE,
-                },
-                task_vars=variables,
-            )
-            if told.get("failed"):
-                raise AnsibleActionFail(str(told.get("msg")))
-            return dict(told)
+            wish = {"domain": arguments["domain"], "state": state, "seconds": limit + SPARE}
+            return answer(self, "prosody_people", wish, variables)
 
         if not arguments["needed"]:
             return {"changed": False, "msg": "Nothing changes, so nobody is waited for."}

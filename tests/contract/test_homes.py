@@ -36,6 +36,7 @@ ANSIBLE = {
         "ansible._internal._datatag._tags",
         "ansible._internal._errors._error_utils",
     },
+    "vestibule/module_answers.py": {"ansible.errors"},
     "vestibule/numbers.py": {"ansible._internal._datatag._tags"},
     "vestibule/set_variables.py": {"ansible.errors"},
     "vestibule/archives.py": {"ansible.module_utils.urls", "ansible.module_utils.vestibule"},
