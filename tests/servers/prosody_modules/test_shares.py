@@ -45,7 +45,8 @@ JITSI = "http://jitsi.org/jitmeet"
 GUEST = f"guest.{DOMAIN}"
 METADATA, AV_MODERATION = f"metadata.{DOMAIN}", f"avmoderation.{DOMAIN}"
 LARGE = 200_000  # bytes
-SOON = 20.0  # seconds, less than a session is kept for that asks for nothing or is away
+# Seconds, less than a session is kept for that asks for nothing, or that is away
+SOON, SOON_AWAY = 25.0, 50.0
 
 pytestmark = pytest.mark.anyio
 
@@ -120,7 +121,8 @@ async def test_who_takes_nothing_is_sent_away(
 
         sending = asyncio.create_task(send())
         try:
-            await host.wait_for_departure(room, sink.nick, within=SOON)
+            soon = SOON if way_in is bosh else SOON_AWAY
+            await host.wait_for_departure(room, sink.nick, within=soon)
         finally:
             sending.cancel()
 
