@@ -1,4 +1,7 @@
-"""Every combination of features: the allowed keep the contract, and all others are refused."""
+"""Combinations of features: the allowed keep the contract, and all others are refused.
+
+All of those that say who gets in and who moderates, each with every pair of the others on or off.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,14 @@ WATCHED = frozenset({"watching"})
 
 # It adds one entry to what turn tells people: on with these, where turn is
 WITH_TURN = frozenset({"turn_on_443"})
+
+# They say who gets in and who moderates, and allow or forbid one another: every combination
+DECIDING = frozenset(
+    {
+        *("affiliation", "first_is_owner", "guests", "jicofo_login"),
+        *("lobby", "lobby_always", "owner_party"),
+    }
+)
 
 OURS = frozenset(
     path.stem.removeprefix("mod_") for path in ROOT.glob("roles/jitsi_tokens/files/*/mod_*.lua")
@@ -88,13 +99,31 @@ def is_allowed(on: frozenset[str]) -> bool:
     )
 
 
+def subsets(names: frozenset[str], *sizes: int) -> list[frozenset[str]]:
+    return [
+        frozenset(some) for size in sizes for some in itertools.combinations(sorted(names), size)
+    ]
+
+
 def combinations() -> Iterator[frozenset[str]]:
-    names = interacting()
-    for size in range(len(names) + 1):
-        for some in itertools.combinations(names, size):
-            yield frozenset(some)
+    others = frozenset(interacting()) - DECIDING
+    few = subsets(others, 0, 1, 2)
+    pairs = dict.fromkeys([*few, *(others - each for each in few)])
+    for deciding in subsets(DECIDING, *range(len(DECIDING) + 1)):
+        for each in pairs:
+            some = deciding | each
+            yield some
             more = WITH_TURN if "turn" in some else frozenset()
-            yield frozenset(some) | PLAIN | MACHINES | WATCHED | more
+            yield some | PLAIN | MACHINES | WATCHED | more
+
+
+def test_those_that_decide_are_those_that_allow_or_forbid_one_another() -> None:
+    features = {name: each for name, each in load_features().items() if "group" not in each}
+    about: set[str] = set()
+    for name, each in features.items():
+        if others := {*each.get("conflicts", ()), *each.get("requires", ())}:
+            about |= {name, *others}
+    assert about - WITH_TURN - {"turn"} == DECIDING
 
 
 def inventory(on: frozenset[str]) -> dict[str, Any]:

@@ -224,6 +224,7 @@ def test_tokens_from_before_a_disaster_work_after_it(
 ) -> None:
     """Onto another distribution, where a site of somebody else is, with secrets from the backup."""
     replacement.run(
+        "apt-get update --quiet >/dev/null\n"
         "DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet nginx >/dev/null\n"
         "echo 'server { listen 127.0.0.1:8090; return 200 theirs; }'"
         " >/etc/nginx/conf.d/theirs.conf\n"
