@@ -46,7 +46,9 @@ options:
     type: str
     default: ""
   webroot:
-    description: Folder of which a web server shows C(.well-known/acme-challenge) on port 80.
+    description:
+      - Folder of which a web server shows C(.well-known/acme-challenge) on port 80. Without it, and
+        without I(auth_hook), certbot answers there itself.
     type: path
   auth_hook:
     description:

@@ -80,7 +80,7 @@ def wanted(params: dict[str, Any]) -> dict[str, str]:
     if params["auth_hook"]:
         way = {"authenticator": "manual", "manual_auth_hook": params["auth_hook"]}
     else:
-        way = {"authenticator": "webroot"}
+        way = {"authenticator": "webroot" if params["webroot"] else "standalone"}
     return {"server": params["server"], "renew_hook": params["deploy_hook"], **way}
 
 
@@ -92,7 +92,9 @@ def command(certbot: str, params: dict[str, Any], *, again: bool) -> list[str]:
         if params["cleanup_hook"]:
             way += ["--manual-cleanup-hook", params["cleanup_hook"]]
     else:
-        way = ["--webroot", "--webroot-path", params["webroot"], "--preferred-challenges", "http"]
+        path = params["webroot"]
+        way = ["--webroot", "--webroot-path", path] if path else ["--standalone"]
+        way += ["--preferred-challenges", "http"]
     who = ["--email", params["email"]] if params["email"] else ["--register-unsafely-without-email"]
     names = [word for name in [params["domain"], *params["more_names"]] for word in ("-d", name)]
     return [

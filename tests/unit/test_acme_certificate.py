@@ -163,6 +163,17 @@ def test_by_dns_the_programs_are_named(host: Host, run_module: RunModule) -> Non
     assert "webroot" not in words
 
 
+def test_without_a_web_server_certbot_answers_itself(host: Host, run_module: RunModule) -> None:
+    host.has()
+    assert run(run_module, host, webroot="")["done"] == ["asked"]
+    (words,) = host.called("certbot")
+    assert "--standalone --preferred-challenges http" in words
+    assert "webroot" not in words
+    conf = host.home / "renewal" / f"{NAME}.conf"
+    conf.write_text(conf.read_text().replace("= webroot", "= standalone"))
+    assert run(run_module, host, webroot="")["done"] == []
+
+
 def test_one_that_is_not_in_its_place_is_put_there(host: Host, run_module: RunModule) -> None:
     host.has()
     host.certificate.write_text("stand-in")
