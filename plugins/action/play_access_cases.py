@@ -124,6 +124,20 @@ options:
     description: Secret of the TURN server, with which credentials of yesterday are made.
     type: str
     default: ""
+  turn_beside:
+    description: Whether there is a TURN server by the name of the pages.
+    type: bool
+    default: true
+  turn_servers:
+    description: TURN servers on other hosts, with the keys of jitsi_verify_turn_servers.
+    type: list
+    elements: dict
+    default: []
+  turn_certificates:
+    description: What the module M(certificates) tells on each of their hosts, in the same order.
+    type: list
+    elements: dict
+    default: []
   bridges:
     description: Names that bridges have in the addresses of their channels.
     type: list
@@ -240,6 +254,9 @@ _ARGUMENTS: dict[str, Any] = {
     "mint_command": {"type": "list", "elements": "str", "default": []},
     "mint_issuer": {"type": "str", "default": ""},
     "turn_secret": {"type": "str", "default": "", "no_log": True},
+    "turn_beside": {"type": "bool", "default": True},
+    "turn_servers": {"type": "list", "elements": "dict", "default": []},
+    "turn_certificates": {"type": "list", "elements": "dict", "default": []},
     "bridges": {"type": "list", "elements": "str", "default": []},
     "bridge_addresses": {"type": "list", "elements": "str", "default": []},
     "login_port": {"type": "int", "default": 5222},

@@ -22,7 +22,7 @@ from vestibule.access import stun
 from vestibule.access.cases import CASES, Case
 from vestibule.access.cases import turn as cases
 from vestibule.access.play import attempt_once, judge
-from vestibule.access.scene import Entrance, Scene
+from vestibule.access.scene import Entrance, Scene, TurnServer
 from vestibule.access.tokens import Issuer
 from vestibule.access.transports import WebSocketTransport, front_door
 from vestibule.access.turn import TLS, UDP, Credentials, Service, talk
@@ -30,6 +30,7 @@ from vestibule.access.xmpp import Broken, NoAnswer, Refused
 
 DOMAIN = "meet.example.org"
 SECOND = f"turn.{DOMAIN}"
+RELAY_NAME = "relay.example.org"
 SECRET = "canary-0123456789abcdef0123456789abcdef"
 REFUSALS = [
     "turn_without_credentials_refused",
@@ -383,3 +384,92 @@ def test_a_port_that_nobody_listens_on_is_no_refusal(
 
     assert asyncio.run(played(UDP)).startswith("broken: ")
     assert asyncio.run(played(TLS)).startswith("broken: ")
+
+
+@contextlib.asynccontextmanager
+async def two_servers(
+    policy: Policy, shown: Issued, monkeypatch: pytest.MonkeyPatch, **other: Any
+) -> AsyncIterator[Entrance]:
+    """An entrance to an honest server beside the pages, and to one elsewhere of this policy.
+
+    ``other`` is what is said of the latter and is not so.
+    """
+    here = turn_server(Policy(), issue(DOMAIN), monkeypatch)
+    async with here as entrance:
+        beside = (await cases._named(entrance))[:3]
+        async with turn_server(policy, shown, monkeypatch) as there:
+            elsewhere = [replace(each, host=RELAY_NAME) for each in (await cases._named(there))[:3]]
+            options = {
+                "turn_port": elsewhere[0].port,
+                "turn_tls_port": elsewhere[2].port,
+                "turn_relay_min_port": 49152,
+                **other,
+            }
+            door = replace(there.door, domain=RELAY_NAME)
+            server = TurnServer(door, options, False, ("192.0.2.20",))
+
+            async def tell(_: Entrance, *, guest: bool = False) -> list[Service]:
+                del guest
+                return [*beside, *elsewhere]
+
+            monkeypatch.setattr(cases, "_named", tell)
+            features = frozenset({"guests", "bridge"})
+            yield replace(
+                entrance, features=features, bridges=("far",), turn_servers=(server,), options={}
+            )
+
+
+def verdict_on_two(
+    name: str, policy: Policy, shown: Issued, monkeypatch: pytest.MonkeyPatch, **other: Any
+) -> tuple[bool, str]:
+    async def played() -> tuple[bool, str]:
+        async with two_servers(policy, shown, monkeypatch, **other) as entrance:
+            verdict = await judge(CASES[name], entrance)
+            return verdict.ok, verdict.got
+
+    return asyncio.run(played())
+
+
+@pytest.mark.parametrize("name", ["turn_is_announced", "turn_relays", *REFUSALS])
+def test_a_server_elsewhere_is_asked_as_well(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = Policy(opened=("192.0.2.20",))
+    ok, got = verdict_on_two(name, policy, issue(RELAY_NAME), monkeypatch)
+    assert ok, got
+    assert got.endswith(", 2 servers") is (name != "turn_is_announced")
+
+
+@pytest.mark.parametrize(
+    ("name", "policy", "expected"),
+    [
+        ("turn_relays", Policy(secret="another"), "refused: 401"),
+        ("turn_relays", Policy(), "refused: 403 (no) [to the bridge]"),
+        (REFUSALS[0], Policy(asks=False), "has a relay [none over UDP]"),
+        (REFUSALS[1], Policy(relays_inside=True), "leads to 127.0.0.1 [loopback]"),
+        (REFUSALS[2], Policy(relays_inside=True), "leads to the server itself"),
+    ],
+)
+def test_what_is_wrong_elsewhere_is_noticed_and_named(
+    name: str, policy: Policy, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ok, got = verdict_on_two(name, policy, issue(RELAY_NAME), monkeypatch)
+    assert not ok
+    assert got.startswith(expected)
+    assert got.endswith(f" at {RELAY_NAME}")
+
+
+def test_a_server_elsewhere_with_the_certificate_of_another_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ok, got = verdict_on_two("turn_relays", Policy(), issue(DOMAIN), monkeypatch)
+    assert not ok
+    assert got.startswith("broken: TLS: CERTIFICATE_VERIFY_FAILED [TLS]")
+
+
+def test_a_port_where_a_server_elsewhere_does_not_listen_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ok, got = verdict_on_two(
+        "turn_is_announced", Policy(), issue(RELAY_NAME), monkeypatch, turn_tls_port=1
+    )
+    assert not ok
+    assert got.startswith("is on another port than it listens at")

@@ -153,22 +153,32 @@ async def play_again(
 async def judge(case: Case, entrance: Entrance) -> Verdict:
     """Play one case: its control, then its attempts while what the control built still stands.
 
+    Where it has several places, all of them, up to the first that is wrong.
+
     Raises SecretUnknownError where a command mints and no attempt can do without what it signs
     with, MintError where it does not mint.
     """
     began, started = time.time(), time.perf_counter()
+    got, ok, ms = "nowhere to try it", False, 0
     left_out: tuple[str, ...] = ()
-    try:
-        async with case.control(entrance) as scene:
-            started = time.perf_counter()
-            got, ok, left_out = await _try_all(case, scene)
-            ms = _milliseconds_since(started)
-    except AccessError as error:
-        got, ok, ms = f"control failed: {error}", False, _milliseconds_since(started)
-    except (SecretUnknownError, MintError):
-        raise
-    except Exception as error:
-        got, ok, ms = f"the case broke: {_place_of(error)}", False, _milliseconds_since(started)
+    places = case.places(entrance)
+    for place in places:
+        try:
+            async with case.control(place) as scene:
+                started = time.perf_counter()
+                got, ok, here = await _try_all(case, scene)
+                left_out = tuple(dict.fromkeys((*left_out, *here)))
+                ms += _milliseconds_since(started)
+        except AccessError as error:
+            got, ok, ms = f"control failed: {error}", False, _milliseconds_since(started)
+        except (SecretUnknownError, MintError):
+            raise
+        except Exception as error:
+            got, ok, ms = f"the case broke: {_place_of(error)}", False, _milliseconds_since(started)
+        if not ok:
+            got += f" at {place.turn.door.domain}" if place.turn else ""
+            break
+    got += f", {len(places)} servers" if ok and len(places) > 1 else ""
     return Verdict(case, entrance.kind.name, got, ok, ms, began, time.time(), left_out)
 
 

@@ -26,7 +26,7 @@ from .play import (
     wait_for_bridge,
     wait_for_focus,
 )
-from .scene import Entrance
+from .scene import Entrance, TurnServer
 from .tokens import Issuer, MintError, keys_of, minted_by
 from .transports import TRANSPORTS, front_door
 from .xmpp import AccessError
@@ -195,6 +195,7 @@ def _verdicts(
     )
     keys = keys_of(settings["options"], token["keys"])
     features = frozenset(settings["features"])
+    trusted_of_turn = _trusted_of_turn(settings)
 
     async def from_the_door() -> tuple[list[Verdict], list[Pair]]:
         address, port, patience = (settings[each] for each in ("address", "port", "timeout"))
@@ -210,6 +211,17 @@ def _verdicts(
                 browser = await stack.enter_async_context(
                     chromium(program, domain, address, trusted, patience, picture)
                 )
+            turn_servers = [
+                TurnServer(
+                    await stack.enter_async_context(
+                        front_door(each["name"], each["address"], 0, trusted)
+                    ),
+                    {option: each[option] for option in each if option.startswith("turn_")},
+                    each["has_bridge"],
+                    tuple(each["bridge_addresses"]),
+                )
+                for each, trusted in zip(settings["turn_servers"], trusted_of_turn, strict=True)
+            ]
             entrances = [
                 Entrance(
                     opened,
@@ -220,6 +232,9 @@ def _verdicts(
                     settings["options"],
                     browser,
                     settings["turn_secret"],
+                    settings["turn_beside"],
+                    tuple(turn_servers),
+                    None,
                     keys,
                     tuple(settings["bridges"]),
                     tuple(settings["bridge_addresses"]),
@@ -358,6 +373,25 @@ def _front(
             raise ProofError(said) from None
         return door, {}
     return door, {f"The certificate that {domain} shows": ends}
+
+
+def _trusted_of_turn(settings: Mapping[str, Any]) -> list[str | None]:
+    """The certificates to trust of each TURN server on another host, None for whom browsers trust.
+
+    Raises ProofError where a host has none.
+    """
+    found = []
+    of_hosts = zip(settings["turn_servers"], settings["turn_certificates"], strict=True)
+    for server, seen in of_hosts:
+        try:
+            front = certificates.front({**server, "certificate": ""}, seen)
+        except certificates.NoCertificate:
+            raise ProofError(
+                f"{server['host']} has no certificate in {server['certificate_path']}, so no client"
+                f" takes {server['name']} for a TURN server. Run playbooks/site.yml for all hosts."
+            ) from None
+        found.append(front.trusted)
+    return found
 
 
 def _why_stopped(unit: str, server: Server) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .chromium import Chromium
@@ -15,8 +15,19 @@ from .turn import Service
 from .xmpp import MUC_OWNER, Refused, Room, Stage, element, fresh_name
 
 MODERATES = "moderates"
+ON_443 = "turn_on_443"  # the feature by which the port of HTTPS leads to TURN as well
 
 TENANT, OTHER_TENANT = "tenant-a", "tenant-b"
+
+
+@dataclass(frozen=True)
+class TurnServer:
+    """A TURN server by a name of its own, on another host than the pages."""
+
+    door: Door
+    options: Mapping[str, Any]  # those of TURN, by their names without jitsi_
+    has_bridge: bool  # on its host
+    bridge_addresses: tuple[str, ...]  # where relays reach bridges
 
 
 @dataclass(frozen=True)
@@ -31,6 +42,9 @@ class Entrance:
     options: Mapping[str, Any] = field(default_factory=dict)  # jitsi_x of the inventory, by x
     browser: Chromium | None = None
     turn_secret: str = field(default="", repr=False)
+    turn_beside: bool = True  # whether a TURN server has the name of the pages
+    turn_servers: tuple[TurnServer, ...] = ()
+    turn: TurnServer | None = None  # the one of these that is asked; None for the one beside
     keys: tuple[Key, ...] = ()
     bridges: tuple[str, ...] = ()  # names in the addresses of their channels
     bridge_addresses: tuple[str, ...] = ()  # where they are on other hosts
@@ -40,6 +54,20 @@ class Entrance:
     def domain(self) -> str:
         """The server's main domain."""
         return self.door.domain
+
+    def at_each_turn_server(self) -> tuple[Entrance, ...]:
+        """The same for each TURN server that there is, with what is said of it alone."""
+        elsewhere = (
+            replace(
+                self,
+                turn=server,
+                options={**self.options, **server.options},
+                features=self.features - {ON_443},
+                bridge_addresses=server.bridge_addresses,
+            )
+            for server in self.turn_servers
+        )
+        return (*([self] if self.turn_beside else []), *elsewhere)
 
     @property
     def tenant(self) -> str:

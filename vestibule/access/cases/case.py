@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..attempts import ENTERED, Attempt
-from ..scene import Control, nothing
+from ..scene import Control, Entrance, nothing
 from ..xmpp import Refused, Stage
 
 
@@ -34,6 +34,11 @@ class Refusal:
         )
 
 
+def once(entrance: Entrance) -> Sequence[Entrance]:
+    """The entrance alone."""
+    return (entrance,)
+
+
 @dataclass(frozen=True)
 class Case:
     """One thing that people try in one or more ways.
@@ -42,6 +47,7 @@ class Case:
     with the ``outcome``. ``needs`` names the feature without which an attempt makes no sense: its
     host is not there. A ``slow`` case mostly waits for the server's clock. ``only_over`` names the
     one transport that the case is about. A case ``in_browser`` needs a browser on the controller.
+    ``places`` are those where it is played, each with its control, where one is not enough.
     """
 
     name: str
@@ -54,6 +60,7 @@ class Case:
     slow: bool = False
     only_over: str = ""
     in_browser: bool = False
+    places: Callable[[Entrance], Sequence[Entrance]] = once
 
     @property
     def expected(self) -> str:

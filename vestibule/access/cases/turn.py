@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 from .. import stun
 from ..attempts import Attempt
 from ..participant import Participant
-from ..scene import Entrance, Scene
+from ..scene import ON_443, Entrance, Scene, TurnServer
 from ..transports import WebSocketTransport
 from ..turn import TLS, UDP, Credentials, Service, TurnClient, talk
 from ..xmpp import SERVICES, Refused, Stage, element, json_message, qualified
@@ -39,7 +39,7 @@ INSIDE = {
 }
 _TYPES = {(UDP, "turn"), (TLS, "turns"), (UDP, "stun")}
 # A way of its own: by another name over TLS, on the port of HTTPS
-WEB, ON_443 = "web", "turn_on_443"
+WEB = "web"
 
 
 def _service(said: Mapping[str, Any]) -> Service:
@@ -77,7 +77,7 @@ async def _named(entrance: Entrance, *, guest: bool = False) -> list[Service]:
 def _name(entrance: Entrance, way: str = WEB) -> str:
     """Under which name TURN is reached on this way."""
     if way != WEB:
-        return entrance.domain
+        return entrance.turn.door.domain if entrance.turn else entrance.domain
     return entrance.options.get("turn_443_name") or f"turn.{entrance.domain}"
 
 
@@ -120,20 +120,36 @@ def hear_of(*, guest: bool = False, in_room: bool = False) -> Attempt:
         entrance = scene.entrance
         ask = told_in_the_room(entrance) if in_room else _named(entrance, guest=guest)
         named = await ask
-        expected = {(*each, entrance.domain) for each in _TYPES}
+        beside = entrance.turn_beside
+        expected = {(*each, entrance.domain) for each in _TYPES} if beside else set()
         if ON_443 in entrance.features:
             expected.add((TLS, "turns", _name(entrance)))
-        if not {each.host for each in named} <= {host for *_, host in expected}:
+        elsewhere = {
+            (*each, server.door.domain): _port(server, each[0])
+            for server in entrance.turn_servers
+            for each in _TYPES
+        }
+        ours = {host for *_, host in (*expected, *elsewhere)}
+        said = {(each.transport, each.kind, each.host): each.port for each in named}
+        if not {each.host for each in named} <= ours:
             return "is somebody else's"
-        if {(each.transport, each.kind, each.host) for each in named} != expected:
+        if said.keys() != expected | elsewhere.keys() or len(said) != len(named):
             return "lacks one, or has more"
-        if any(each.port != _web_port(entrance) for each in named if each.host != entrance.domain):
+        if said.get((TLS, "turns", _name(entrance)), _web_port(entrance)) != _web_port(entrance):
             return "is not on the port of HTTPS"
+        if any(said[each] != port for each, port in elsewhere.items()):
+            return "is on another port than it listens at"
         if any((each.credentials is None) != (each.kind == "stun") for each in named):
             return "lacks credentials"
         return NAMED
 
     return attempt
+
+
+def _port(server: TurnServer, transport: str) -> int:
+    """Where a TURN server on another host listens."""
+    port: int = server.options["turn_tls_port" if transport == TLS else "turn_port"]
+    return port
 
 
 def _web_port(entrance: Entrance) -> int:
@@ -148,7 +164,9 @@ async def _conversation(
 ) -> AsyncIterator[TurnClient]:
     """A conversation with a server of the door, whatever name it has."""
     door, port = entrance.door, service.port
-    if service.host != entrance.domain:
+    if entrance.turn:
+        door = entrance.turn.door
+    elif service.host != entrance.domain:
         # Where the pages are is the door itself
         door, port = replace(door, domain=service.host), door.port
     way = talk(door, service.transport, port, entrance.patience, credentials)
@@ -177,7 +195,7 @@ def relay(way: str, *, guest: bool = False, bridge: bool = False) -> Attempt:
 
 def _bridges(entrance: Entrance, own: str) -> tuple[str, ...]:
     """Addresses of bridges: the server's own, where one is beside it, and those of other hosts."""
-    beside = LOCAL in entrance.bridges or not entrance.bridges
+    beside = not entrance.turn and (LOCAL in entrance.bridges or not entrance.bridges)
     return (*((own,) if beside else ()), *entrance.bridge_addresses)
 
 
@@ -268,6 +286,16 @@ def lead_to(way: str, *addresses: str) -> Attempt:
     return attempt
 
 
+def without_a_bridge(entrance: Entrance) -> Sequence[Entrance]:
+    """The TURN servers on hosts where no bridge is that relays have to reach."""
+    beside = "bridge" in entrance.features and LOCAL in entrance.bridges
+    return [
+        each
+        for each in entrance.at_each_turn_server()
+        if not (each.turn.has_bridge if each.turn else beside)
+    ]
+
+
 async def lead_to_server(scene: Scene) -> str:
     """Ask for a way from a relay to the address that the relay itself has."""
     service = _relay_server(scene.entrance, scene.services, UDP)
@@ -318,6 +346,7 @@ TURN = (
         outcome=RELAYS,
         needs={"guest over TLS": "guests", "to the bridge": "bridge", "HTTPS": ON_443},
         only_over=WebSocketTransport.name,
+        places=Entrance.at_each_turn_server,
     ),
     Case(
         "turn_without_credentials_refused",
@@ -331,6 +360,7 @@ TURN = (
         relay_is_had,
         needs={f"{what} over HTTPS": ON_443 for what in _OTHERS},
         only_over=WebSocketTransport.name,
+        places=Entrance.at_each_turn_server,
     ),
     Case(
         "turn_leads_nowhere_inside",
@@ -345,6 +375,7 @@ TURN = (
         relay_is_had,
         needs={"loopback over HTTPS": ON_443},
         only_over=WebSocketTransport.name,
+        places=Entrance.at_each_turn_server,
     ),
     Case(
         "turn_leads_not_to_the_server",
@@ -353,5 +384,6 @@ TURN = (
         (Refusal(Stage.TURN, (FORBIDDEN,)),),
         relay_is_had,
         only_over=WebSocketTransport.name,
+        places=without_a_bridge,
     ),
 )
