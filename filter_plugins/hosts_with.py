@@ -25,8 +25,9 @@ DOCUMENTATION = r"""
 name: hosts_with
 short_description: Hosts of an inventory that have a part of a server
 description:
-  - A host in the group C(bridges) that is not in C(signalling) has a bridge alone. All others have
-    the rest, and a bridge as well where there is no such group, or they are in it.
+  - A host in the groups C(bridges) or C(turn) that is not in C(signalling) has a bridge, a TURN
+    server or both. All others have the rest, and these as well where there is no such group, or
+    they are in it.
   - Returns a pattern that fits no host where none has the part, since an empty list fits all.
 options:
   _input:

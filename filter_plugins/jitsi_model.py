@@ -51,8 +51,9 @@ options:
     default: []
   inventory:
     description: >-
-      Where groups of the inventory split a server: C(host), the C(groups) with their hosts, and the
-      C(domains) of all hosts. Empty: every host is a whole server.
+      Where groups of the inventory split a server: C(host), the C(groups) with their hosts, the
+      C(domains) of all hosts, and in C(turn) what those in the group C(turn) say of themselves, by
+      option and host. Empty: every host is a whole server.
     type: dict
     default: {}
   problem_only:
@@ -74,7 +75,8 @@ _value:
   description: >-
     The model. C(features) are the names that are on, C(options) the operator's choices with
     their defaults, C(names) the addresses of this deployment, C(machines) who enters meetings
-    and is no person, C(bridges) who carries audio and video, C(accounts) the accounts and what
+    and is no person, C(bridges) who carries audio and video, C(turn_servers) by which name and at
+    which ports people find each TURN server, C(accounts) the accounts and what
     their passwords are called, C(accounts_off) those of features that are off, C(prosody),
     C(jicofo), C(bridge) and C(web) the configuration of each program, C(deployment) which hosts
     are parts of the server, C(tenant_web) what the last one says otherwise in rooms of a

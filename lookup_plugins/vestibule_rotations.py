@@ -22,6 +22,10 @@ description:
 options:
   _terms:
     description: None.
+  host:
+    description: Another host of the inventory whose secrets are meant. Empty, the one of the task.
+    type: str
+    default: ""
 notes:
   - What it returns has secrets.
 """
@@ -52,12 +56,13 @@ class LookupModule(LookupBase):  # type: ignore[misc]  # ansible-core comes with
     """Finds the store by the variables of the host, and the password by the loader of the play."""
 
     def run(
-        self, _terms: list[Any], variables: Mapping[str, Any] | None = None
+        self, _terms: list[Any], variables: Mapping[str, Any] | None = None, host: str = ""
     ) -> list[dict[str, Any]]:
         """The mapping, in a list as lookups have it."""
         given = variables or {}
         vault = self._loader._vault  # Ansible gives plugins no other way to the vault passwords
         try:
-            return [told(given.get("inventory_hostname", ""), given.get("inventory_dir"), vault)]
+            whose = host or given.get("inventory_hostname", "")
+            return [told(whose, given.get("inventory_dir"), vault)]
         except RotationError as error:
             raise AnsibleLookupError(str(error)) from None

@@ -84,13 +84,15 @@ _SHAPE = """\
 | `machines` | who enters meetings and is no person, by kind: `host`, `brewery`, `networks` |
 | `bridges` | who carries audio and video, by name: `account`, and `channels`, where it takes them |
 | `remote_bridges` | what each bridge with a host of its own has; `bridge.name` is its name |
+| `turn_servers` | what each TURN server brings, whose name and options are in `turn`: `services` that \
+people are told of, and `opens` |
 | `prosody` | `hosts` by key, each with `settings`, `modules` and `guards`, the modules without \
 which a door is open. Each key has one owner; a host that no chosen feature names is left out |
 | `jicofo`, `bridge`, `web` | what goes into `jicofo.conf`, `jvb.conf` and `config.js` |
 | `tenant_web` | what `config.js` says otherwise in rooms of `{tenant}` |
 | `proves` | the access cases, with `when` where they need an option or another feature |
 | `opens` | for `explain.yml`, what firewalls let through: `protocol`, `ports`, `for`; `from` \
-everywhere and `to` the signalling, where nothing else is said |
+everywhere and `to` the signalling, where nothing else is said; `at` names one host |
 | `may`, `warnings` | for `explain.yml`: actor to action to yes, no or a condition; sentences |
 
 `{{ options.x }}`, `{{ names.x }}` and `features` are known in all values; of the machines also

@@ -189,6 +189,55 @@ def test_bridges_that_belong_nowhere_are_refused_by_name(
     assert ("meet" in said) is (other != "lost")
 
 
+@pytest.mark.parametrize(
+    ("other", "given", "says"),
+    [
+        pytest.param("relay", {}, "Set jitsi_turn_name for relay", id="no name"),
+        pytest.param(
+            "relay",
+            {"jitsi_turn_name": "far.example.org"},
+            "relay would be found by the name far.example.org, and so is far.example.org.",
+            id="one name",
+        ),
+        pytest.param(
+            "relay",
+            {"jitsi_turn_name": "relay_1.example.org"},
+            "jitsi_turn_name has an underscore",
+            id="no name of a host",
+        ),
+        pytest.param(
+            "relay.example.org",
+            {"jitsi_domain": "other.example.org"},
+            "relay.example.org is in the group turn, and no host for the signalling",
+            id="domain",
+        ),
+        pytest.param(
+            "relay.example.org",
+            {"jitsi_web_certificate": "/etc/ssl/relay.pem"},
+            "Only one of jitsi_web_certificate and jitsi_web_certificate_key",
+            id="no key",
+        ),
+        pytest.param(
+            "relay.example.org",
+            {"jitsi_turn_tls_port": 22},
+            "The port in jitsi_turn_tls_port belongs to another program",
+            id="port",
+        ),
+    ],
+)
+def test_turn_servers_that_belong_nowhere_are_refused_by_name(
+    other: str, given: dict[str, Any], says: str, tmp_path: Path
+) -> None:
+    inventory = inventory_of(tmp_path, {})
+    right = {"jitsi_domain": "meet.example.org", "jitsi_turn_tls_port": 443, "jitsi_web_port": 443}
+    hosts = {
+        "signalling": {"hosts": {"meet": {"jitsi_domain": "meet.example.org"}}},
+        "turn": {"hosts": {"far.example.org": right, other: {**right, **given}}},
+    }
+    (inventory / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": hosts}}))
+    assert says in refusals("explain", inventory)[other]
+
+
 @pytest.mark.parametrize("way", ["host_vars", "group_vars", "hosts.yml", "-e", "-e @file", "vault"])
 def test_a_misspelt_name_is_found_whichever_way_it_comes(way: str, tmp_path: Path) -> None:
     text = "prosody_log_levle: warn\n"

@@ -30,6 +30,7 @@ OTHERS = "every other set"
 ALONE = " alone"
 REFERENCE = "debian13"
 ELSEWHERE = "far.example.org"
+RELAY = "relay.example.org"
 DOMAIN = {"jitsi_domain": "meet.example.org"}
 DECIDERS = ("affiliation", "first_is_owner", "jicofo_login")
 
@@ -171,6 +172,7 @@ def _sets() -> dict[str, dict[str, Any]]:
         named[f"all with {decider}"] = _inventory(on)
     named["an authority"] = {**_inventory(["affiliation"]), "jitsi_certificate": "acme"}
     named |= {f"in two parts, {host}": _split(host) for host in ("meet", ELSEWHERE)}
+    named |= {f"TURN elsewhere, {host}": _turn_elsewhere(host) for host in ("meet", RELAY)}
     named["other options"] = {**_inventory(["affiliation", "bridge", "turn"]), **OTHERWISE}
     return named
 
@@ -190,6 +192,23 @@ def _split(host: str) -> dict[str, Any]:
                 "ansible_facts": {"vestibule": {"certificates": seen}},
             },
             ELSEWHERE: {**DOMAIN, "vestibule_address": "192.0.2.20", "vestibule_way": way},
+        },
+    }
+
+
+def _turn_elsewhere(host: str) -> dict[str, Any]:
+    """What is known on a host of an inventory with the signalling and a TURN server elsewhere."""
+    return {
+        **_inventory(["affiliation", "bridge", "turn"]),
+        "inventory_hostname": host,
+        "groups": {"all": ["meet", RELAY], "turn": [RELAY]},
+        "hostvars": {
+            "meet": {
+                **DOMAIN,
+                "vestibule_address": "192.0.2.10",
+                "vestibule_media": ["10.0.8.10", "192.0.2.10"],
+            },
+            RELAY: {**DOMAIN, "jitsi_turn_tls_port": 443},
         },
     }
 
@@ -259,6 +278,8 @@ def rendered() -> dict[str, str]:
             for what, text in _written(facts, given):
                 if name.endswith(ELSEWHERE) and "videobridge" not in what:
                     continue  # a bridge is all that is there
+                if name.endswith(RELAY) and "turn" not in what:
+                    continue
                 digest = hashlib.sha256(text.encode()).hexdigest()
                 hashes.setdefault((platform, what), {})[name] = digest
     lines: dict[str, str] = {}

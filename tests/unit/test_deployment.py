@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,23 +16,36 @@ from vestibule.model.features import load_features
 
 DOMAIN = "meet.example.org"
 SPLIT = {"all": ["meet", "far.example.org", "Near"], "bridges": ["far.example.org", "Near"]}
+RELAY = "relay.example.org"
+TURN = {"all": ["meet", "far", RELAY], "turn": [RELAY, "far"]}
+NAMED = {"turn_name": {"far": "far.example.org"}}
 BESIDE = {**SPLIT, "signalling": ["meet"], "bridges": ["meet", "far.example.org"]}
 
 
-def seen_from(host: str, groups: Mapping[str, Sequence[str]], **domains: str) -> dict[str, Any]:
+def seen_from(
+    host: str,
+    groups: Mapping[str, Sequence[str]],
+    turn: Mapping[str, Mapping[str, Any]] = NAMED,
+    **domains: str,
+) -> dict[str, Any]:
     """What the model is told of an inventory."""
     return {
         "host": host,
         "groups": groups,
         "domains": {one: domains.get(one, DOMAIN) for one in groups["all"]},
+        "turn": turn,
     }
 
 
 def model(
-    host: str, groups: Mapping[str, Sequence[str]], domains: Mapping[str, str], **options: Any
+    host: str,
+    groups: Mapping[str, Sequence[str]],
+    domains: Mapping[str, str],
+    turn: Mapping[str, Mapping[str, Any]] = NAMED,
+    **options: Any,
 ) -> dict[str, Any]:
     given = {"jitsi_domain": DOMAIN, **options}
-    inventory = seen_from(host, groups, **domains)
+    inventory = seen_from(host, groups, turn, **domains)
     return build_model(load_features(), given, inventory=inventory)
 
 
@@ -53,6 +67,10 @@ def test_without_groups_every_host_is_a_whole_server() -> None:
         ),
         pytest.param(
             {"all": ["meet"], "signalling": ["meet"]}, ["meet"], ["meet"], ["!all"], id="alone"
+        ),
+        pytest.param(TURN, ["meet"], ["meet"], [RELAY, "far"], id="TURN"),
+        pytest.param(
+            {**TURN, "bridges": ["far"]}, ["meet"], ["far"], ["far", RELAY], id="TURN and a bridge"
         ),
     ],
 )
@@ -122,6 +140,59 @@ def test_firewalls_are_told_from_where_to_where() -> None:
     assert "5222" not in str(whole)
 
 
+def named(model: Mapping[str, Any]) -> list[tuple[str, str, int]]:
+    """The TURN servers that people are told of."""
+    services = model["prosody"]["settings"].get("external_services", [])
+    return [(each["type"], each["host"], each["port"]) for each in services]
+
+
+def test_people_are_told_of_the_turn_servers_that_there_are() -> None:
+    everywhere = {"turn_tls_port": {RELAY: 443}, **NAMED}
+    found = model("meet", TURN, {}, everywhere)
+    assert named(found) == [
+        ("stun", RELAY, 3478),
+        ("turn", RELAY, 3478),
+        ("turns", RELAY, 443),
+        ("stun", "far.example.org", 3478),
+        ("turn", "far.example.org", 3478),
+        ("turns", "far.example.org", 5349),
+    ]
+    assert "turn_leads_not_to_the_server" in found["cases"]
+    assert found["why"]["remote_turn"] == "hosts in the group turn of the inventory"
+    assert not found["deployment"]["has_turn"]
+    assert found["deployment"]["has_bridge"]
+    relay = model(RELAY, TURN, {}, everywhere, jitsi_turn_tls_port=443)
+    assert relay["deployment"]["has_turn"]
+    assert not relay["deployment"]["has_bridge"]
+    gone = {**TURN, "all": ["meet", RELAY], "turn": [RELAY]}
+    assert {host for _, host, _ in named(model("meet", gone, {}))} == {RELAY}
+
+
+def test_a_turn_server_can_be_beside_the_signalling_and_on_the_host_of_a_bridge() -> None:
+    groups = {**TURN, "signalling": ["meet"], "turn": ["meet", "far"], "bridges": ["far"]}
+    groups["all"] = ["meet", "far"]
+    found = model("meet", groups, {})
+    assert {host for _, host, _ in named(found)} == {DOMAIN, "far.example.org"}
+    assert [each["has_bridge"] for each in found["turn_servers"]] == [False, True]
+    assert found["deployment"]["elsewhere"] == ["far"]
+    far = model("far", groups, {})["deployment"]
+    assert far["has_bridge"]
+    assert far["has_turn"]
+    on_443 = model("meet", groups, {}, jitsi_features=["turn_on_443"])
+    assert ("turns", f"turn.{DOMAIN}", 443) in named(on_443)
+
+
+def test_firewalls_are_told_of_each_turn_server() -> None:
+    said = {"turn_relay_min_port": {"far": 60000}, "certificate": {"far": "acme"}, **NAMED}
+    rows = opened(model("meet", TURN, {}, said), 5222)
+    assert [row[1:3] for row in rows if row[3] == "TURN over TLS"] == [
+        (RELAY, "TCP 5349"),
+        ("far", "TCP 5349"),
+    ]
+    assert ("everywhere", "far", "UDP 60000 to 65535", "relays of TURN") in rows
+    assert [row[1] for row in rows if "questions of the authority" in row[3]] == ["far"]
+
+
 @pytest.mark.parametrize(
     ("host", "groups", "domains", "says"),
     [
@@ -169,11 +240,122 @@ def test_firewalls_are_told_from_where_to_where() -> None:
         ),
     ],
 )
-def test_what_does_not_fit_together_is_refused(
+def test_bridges_that_do_not_fit_together_are_refused(
     host: str, groups: dict[str, list[str]], domains: dict[str, str], says: str
 ) -> None:
     with pytest.raises(ModelError, match=says.replace("(", r"\(").replace(".", r"\.")):
         model(host, groups, domains)
+
+
+@pytest.mark.parametrize(
+    ("host", "groups", "given", "says"),
+    [
+        pytest.param(
+            "far",
+            {"all": ["far"], "turn": ["far"]},
+            {},
+            "far is in the group turn, and no host for the signalling has its jitsi_domain",
+            id="no server",
+        ),
+        pytest.param(
+            "far",
+            {"all": ["far"], "turn": ["far"], "bridges": ["far"]},
+            {},
+            "far is in the group bridges and turn, and no host",
+            id="no server, both",
+        ),
+        pytest.param(
+            "meet",
+            {"all": ["meet", "mate", "far"], "turn": ["far"]},
+            {},
+            "far has the jitsi_domain 'meet.example.org', and so have mate and meet",
+            id="two servers",
+        ),
+        pytest.param(
+            "meet",
+            {"all": ["meet", "far", "far.example.org"], "turn": ["far", "far.example.org"]},
+            {},
+            "far.example.org would be found by the name far.example.org, and so is far.",
+            id="one name",
+        ),
+        pytest.param(
+            "meet",
+            {"all": ["meet", DOMAIN], "turn": [DOMAIN]},
+            {},
+            "and so is the server itself, meet.",
+            id="the name of the pages",
+        ),
+        pytest.param(
+            "meet",
+            {"all": ["meet", "turn.meet.example.org"], "signalling": ["meet"]}
+            | {"turn": ["meet", "turn.meet.example.org"]},
+            {"jitsi_features": ["turn_on_443"]},
+            "the name turn.meet.example.org, which this server has already",
+            id="the name on the port of HTTPS",
+        ),
+        pytest.param(
+            "meet",
+            {"all": ["meet", "other"], "turn": ["other"]},
+            {},
+            "nothing says by which public name people find it. Set jitsi_turn_name for other",
+            id="no name",
+        ),
+        pytest.param(
+            "meet",
+            {"all": ["meet", "192.0.2.1"], "turn": ["192.0.2.1"]},
+            {},
+            "Set jitsi_turn_name for 192.0.2.1",
+            id="an address",
+        ),
+        pytest.param(
+            "far",
+            {"all": ["far"], "signalling": ["far"], "turn": ["far"]},
+            {},
+            "jitsi_turn_name is set for far, whose TURN server has the name of the pages",
+            id="a name beside",
+        ),
+        pytest.param(
+            "meet",
+            {"all": ["meet"], "turn": []},
+            {},
+            "meet would have no TURN server: no host of meet.example.org is in the group turn",
+            id="no host",
+        ),
+        pytest.param(
+            "meet",
+            TURN,
+            {"jitsi_features_off": ["turn"]},
+            "and the group turn of the inventory has relay.example.org and far in it",
+            id="switched off",
+        ),
+        pytest.param(
+            "meet",
+            TURN,
+            {"jitsi_features": ["turn_on_443"]},
+            "Remove turn_on_443 from jitsi_features, and set jitsi_turn_tls_port to 443",
+            id="on the port of HTTPS",
+        ),
+        pytest.param(
+            "meet",
+            {"all": ["meet"]},
+            {"jitsi_turn_name": "relay.example.org"},
+            "jitsi_turn_name is for hosts in the group turn of the inventory",
+            id="no group",
+        ),
+        pytest.param(
+            "far",
+            {"all": ["meet", "far"], "turn": ["far"], "bridges": ["far"]},
+            {"jitsi_turn_tls_port": 9090},
+            "The port in jitsi_turn_tls_port belongs to another program",
+            id="the port of a bridge",
+        ),
+    ],
+)
+def test_turn_servers_that_do_not_fit_together_are_refused(
+    host: str, groups: dict[str, list[str]], given: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ModelError, match=re.escape(says)):
+        model(host, groups, {}, **given)
 
 
 def test_nobody_asks_for_what_the_inventory_brings() -> None:

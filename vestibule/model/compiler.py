@@ -9,7 +9,7 @@ from typing import Any
 
 from vestibule.model import ModelError
 from vestibule.model.client import asked_by
-from vestibule.model.deployment import WHOLE, deployment_of
+from vestibule.model.deployment import BRIDGES, TURN, WHOLE, deployment_of
 from vestibule.model.expressions import substitute
 from vestibule.model.features import (
     check_names,
@@ -146,7 +146,8 @@ def build_model(
         "jitsi_features_off", given.get("jitsi_features_off", []), base["features_off"]
     )
     deployment = deployment_of(**inventory) if inventory else dict(WHOLE)
-    why = choose(features, wanted, unwanted, ["bridges"] if deployment["bridges"] else [])
+    groups = [group for group in (BRIDGES, TURN) if deployment[group]]
+    why = choose(features, wanted, unwanted, groups)
     chosen = list(why)
     options = read_options(features, chosen, given)
 
@@ -177,6 +178,7 @@ def build_model(
             bridges.append({**each, **bridge})
             accounts[bridge["account"]] = bridge["password"]
     check_lengths(names, accounts)
+    turn_servers = _turn_servers(features, chosen, options, names, deployment)
     variables = {
         "options": public,
         "names": names,
@@ -186,6 +188,7 @@ def build_model(
         "machine_networks": [each for machine in machines.values() for each in machine["networks"]],
         "bridges": [bridge["account"] for bridge in bridges],
         "deployment": deployment,
+        "turn_servers": turn_servers,
         "breweries": {machine["host"]: machine["brewery"].lower() for machine in machines.values()},
     }
 
@@ -214,6 +217,7 @@ def build_model(
         "machines": machines,
         "bridges": bridges,
         "deployment": deployment,
+        "turn_servers": turn_servers,
         "accounts": accounts,
         "accounts_off": _accounts_off(features, chosen, public, prosody["hosts"]),
         "web_others": list(dict.fromkeys(each.origin for each in others if each.origin)),
@@ -228,6 +232,57 @@ def build_model(
     (rules or load_rules()).check(hosts, whole)
     _check_extras(options, hosts)
     return whole
+
+
+def _turn_servers(
+    features: Mapping[str, Any],
+    chosen: Iterable[str],
+    options: Mapping[str, Any],
+    names: Mapping[str, str],
+    deployment: Mapping[str, Any],
+) -> list[dict[str, Any]]:
+    """All TURN servers of a server: by which name and at which ports people find each."""
+    if "turn" not in chosen:
+        if deployment["turn_hosts"]:
+            raise ModelError(
+                f"turn is in jitsi_features_off, and the group {TURN} of the inventory has"
+                f" {' and '.join(deployment['turn_hosts'])} in it. Take turn out of"
+                " jitsi_features_off, or these out of that group."
+            )
+        return []
+    own = features["turn"]["options"]
+    beside = {
+        **{option: options[option] for option in own},
+        "host": deployment["signalling"],
+        "name": names["domain"],
+        "has_bridge": "bridge" in chosen and deployment["bridge_beside"],
+        "beside": True,
+        "acme": False,  # its certificate is that of the pages
+    }
+    elsewhere = [
+        {
+            **{option: spec["default"] for option, spec in own.items()},
+            **{key: said for key, said in each.items() if said not in (None, "")},
+            "has_bridge": "bridge" in chosen and each["has_bridge"],
+            "beside": False,
+            "acme": each.get("certificate") == "acme",
+        }
+        for each in deployment["turn"]
+    ]
+    for each in elsewhere:
+        if each["name"] in names.values():
+            raise ModelError(
+                f"{each['host']} would be found by the name {each['name']}, which this server has"
+                " already. Set another jitsi_turn_name for it."
+            )
+    servers = [*([beside] if deployment["turn_beside"] else []), *elsewhere]
+    if not servers:
+        raise ModelError(
+            f"{deployment['signalling']} would have no TURN server: no host of {options['domain']}"
+            f" is in the group {TURN}. Put one there, or the server itself; or put turn into"
+            " jitsi_features_off."
+        )
+    return servers
 
 
 def _check_extras(options: Mapping[str, Any], hosts: Mapping[str, Any]) -> None:
@@ -280,6 +335,16 @@ def _merge(
         }
         for part, content in parts.items():
             merger.merge(content, feature[part], f"the feature {name}", (part,))
+        for server in variables["turn_servers"]:
+            known = {**variables, "turn": server}
+            said = substitute(features[name].get("turn_servers", {}), known, f"{name}.turn_servers")
+            named = {"settings": {"external_services": said.get("services", [])}} if said else {}
+            merger.merge(parts["prosody"], named, f"the feature {name}", ("prosody",))
+            opens += [
+                _without(each, "when")
+                for each in said.get("opens", [])
+                if _holds(name, {"when": True, **each})
+            ]
         for module in dict.fromkeys(_needed_by(feature["prosody"])):
             needed_by.setdefault(module, []).append(name)
         for module, read in feature["reads"].items():

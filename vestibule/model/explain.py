@@ -58,8 +58,8 @@ def who_may_what(may: Mapping[str, Mapping[str, bool | str]]) -> list[list[str]]
 def opened(model: Mapping[str, Any], login_port: int) -> list[tuple[str, str, str, str]]:
     """From where to where, at which port, and for what, the head first.
 
-    ``from`` in a feature is a kind of host or a list of networks, and the port ``logins`` is
-    that at which Prosody takes machines.
+    ``from`` in a feature is a kind of host or a list of networks, ``at`` is one host, and the port
+    ``logins`` is that at which Prosody takes machines.
     """
     deployment = model["deployment"]
     own = deployment["signalling"] or "this server"
@@ -69,18 +69,18 @@ def opened(model: Mapping[str, Any], login_port: int) -> list[tuple[str, str, st
         "bridges": [own] if deployment["bridge_beside"] else [],
     }
     hosts["bridges"] += [bridge["host"] for bridge in deployment["bridges"]]
-    return [
-        ("from", "to", "port", "for"),
-        *(
+    rows = [("from", "to", "port", "for")]
+    for each in model["opens"]:
+        ports = login_port if each["ports"] == "logins" else each["ports"]
+        origin = each.get("from", "everywhere")
+        ends = [each["at"] or own] if "at" in each else hosts[each.get("to", "signalling")]
+        rows += [
             (start, end, f"{each['protocol']} {ports}", each["for"])
-            for each in model["opens"]
-            for ports in [login_port if each["ports"] == "logins" else each["ports"]]
-            for origin in [each.get("from", "everywhere")]
             for start in (origin if isinstance(origin, list) else hosts[origin])
-            for end in hosts[each.get("to", "signalling")]
+            for end in ends
             if start != end
-        ),
-    ]
+        ]
+    return rows
 
 
 def explain(model: Mapping[str, Any], width: int, login_port: int) -> list[str]:

@@ -34,6 +34,7 @@ _FEATURE_KEYS = frozenset(
         "machines",
         "bridges",
         "remote_bridges",
+        "turn_servers",
         "accounts",
         "prosody",
         "jicofo",

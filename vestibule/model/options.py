@@ -535,6 +535,12 @@ def read_options(
     for name, feature in features.items():
         for variable in (f"jitsi_{option}" for option in feature.get("options", {})):
             if variable in given and name not in chosen:
+                if "group" in feature:
+                    raise ModelError(
+                        f"{variable} is for hosts in the group {feature['group']} of the"
+                        " inventory, and this server has none there that is not its own. Put one"
+                        f" there, or remove {variable}."
+                    )
                 raise ModelError(
                     f"{variable} belongs to the feature {name}, which is off. Add {name} to"
                     f" jitsi_features, or remove {variable}."

@@ -595,11 +595,13 @@ def specs() -> dict[str, dict[str, Any]]:
     return found
 
 
-def fault(given: Mapping[str, Any], without_effect: Iterable[str] = ()) -> str:
+def fault(
+    given: Mapping[str, Any], without_effect: Iterable[str] = (), *, beside: bool = True
+) -> str:
     """A sentence about the first variable of a role that is not what it may be, or an empty text.
 
     ``given`` are those that the operator set, ``without_effect`` those of them that a playbook
-    works out, whatever the inventory says.
+    works out, whatever the inventory says. ``beside`` is whether the host has the pages.
     """
     for variable in without_effect:
         return (
@@ -610,7 +612,7 @@ def fault(given: Mapping[str, Any], without_effect: Iterable[str] = ()) -> str:
     try:
         for variable, value in known.items():
             _check(variable, value)
-        _check_together(given)
+        _check_together(given, beside)
     except ModelError as error:
         return str(error)
     return changed_number(known)
@@ -632,7 +634,7 @@ def _check(variable: str, value: Any) -> None:
         CHECKS[variable](variable, value)
 
 
-def _check_together(given: Mapping[str, Any]) -> None:
+def _check_together(given: Mapping[str, Any], beside: bool) -> None:
     """What each may be, and two or three of them not together. Others have their defaults."""
 
     def now(variable: str) -> Any:
@@ -646,7 +648,7 @@ def _check_together(given: Mapping[str, Any]) -> None:
     web = {name: given.get(name) for name in WEB_PORTS}
     if not names("turn", "jitsi_features_off"):
         web["jitsi_turn_tls_port"] = given.get("jitsi_turn_tls_port", TURN_TLS_PORT)
-    web = {name: port for name, port in web.items() if isinstance(port, int) and port}
+    web = {name: port for name, port in web.items() if isinstance(port, int) and port and beside}
     _check_ports(web | {name: now(name) for name in ("prosody_c2s_port", "prosody_http_port")})
     on_443 = names("turn_on_443", "jitsi_features")
     each, word = (4, "four") if on_443 else (2, "two")
