@@ -18,7 +18,7 @@ DOMAIN = "meet.example.org"
 SPLIT = {"all": ["meet", "far.example.org", "Near"], "bridges": ["far.example.org", "Near"]}
 RELAY = "relay.example.org"
 TURN = {"all": ["meet", "far", RELAY], "turn": [RELAY, "far"]}
-NAMED = {"turn_name": {"far": "far.example.org"}}
+NAMED: dict[str, dict[str, Any]] = {"turn_name": {"far": "far.example.org"}}
 BESIDE = {**SPLIT, "signalling": ["meet"], "bridges": ["meet", "far.example.org"]}
 
 
@@ -120,7 +120,7 @@ def test_bridges_belong_to_the_server_of_their_domain() -> None:
     groups = {"all": ["a", "b", "one", "two"], "bridges": ["one", "two", "b"], "signalling": ["b"]}
     other = {"b": "b.example.org", "two": "b.example.org"}
     assert [each["host"] for each in model("a", groups, other)["bridges"]] == ["one"]
-    parts = deployment_of(**seen_from("b", groups, **other))
+    parts = deployment_of(**seen_from("b", groups, NAMED, **other))
     assert [each["host"] for each in parts["bridges"]] == ["two"]
     assert parts["bridge_beside"]
 
@@ -147,7 +147,7 @@ def named(model: Mapping[str, Any]) -> list[tuple[str, str, int]]:
 
 
 def test_people_are_told_of_the_turn_servers_that_there_are() -> None:
-    everywhere = {"turn_tls_port": {RELAY: 443}, **NAMED}
+    everywhere: dict[str, dict[str, Any]] = {"turn_tls_port": {RELAY: 443}, **NAMED}
     found = model("meet", TURN, {}, everywhere)
     assert named(found) == [
         ("stun", RELAY, 3478),
@@ -183,7 +183,11 @@ def test_a_turn_server_can_be_beside_the_signalling_and_on_the_host_of_a_bridge(
 
 
 def test_firewalls_are_told_of_each_turn_server() -> None:
-    said = {"turn_relay_min_port": {"far": 60000}, "certificate": {"far": "acme"}, **NAMED}
+    said: dict[str, dict[str, Any]] = {
+        "turn_relay_min_port": {"far": 60000},
+        "certificate": {"far": "acme"},
+        **NAMED,
+    }
     rows = opened(model("meet", TURN, {}, said), 5222)
     assert [row[1:3] for row in rows if row[3] == "TURN over TLS"] == [
         (RELAY, "TCP 5349"),

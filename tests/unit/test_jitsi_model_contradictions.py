@@ -92,6 +92,11 @@ BY_THE_INVENTORY = {
     "token_secret_in_the_hosts_file": settings("main", app_secret="x" * 40),
 }
 
+# What an operator can write where groups of the inventory split the server: theirs, and variables
+BY_GROUPS: dict[str, tuple[dict[str, list[str]], dict[str, Any]]] = {
+    "turn_on_443_elsewhere": ({"turn": ["relay.example.org"]}, features("turn_on_443")),
+}
+
 MUC = {"kind": "Component", "component": "muc", "purpose": "a test"}
 _CONFERENCE = ("prosody", "hosts", "conference")
 _MAIN = ("prosody", "hosts", "main")
@@ -124,9 +129,11 @@ BY_A_FEATURE: dict[str, tuple[str, tuple[str, ...], Any]] = {
 }
 
 
-def refusal(known: dict[str, Any], given: dict[str, Any]) -> str:
+def refusal(
+    known: dict[str, Any], given: dict[str, Any], inventory: dict[str, Any] | None = None
+) -> str:
     with pytest.raises(ModelError) as refused:
-        build_model(known, {**DOMAIN, **given})
+        build_model(known, {**DOMAIN, **given}, inventory=inventory)
     return str(refused.value)
 
 
@@ -136,7 +143,7 @@ def sentence(name: str) -> str:
 
 def test_every_rule_is_tried() -> None:
     assert len(RULES) >= 19
-    assert {*BY_THE_INVENTORY, *BY_A_FEATURE} == set(RULES)
+    assert {*BY_THE_INVENTORY, *BY_GROUPS, *BY_A_FEATURE} == set(RULES)
 
 
 @pytest.mark.parametrize("name", BY_THE_INVENTORY)
@@ -144,6 +151,15 @@ def test_an_inventory_is_refused(name: str) -> None:
     message = refusal(load_features(), BY_THE_INVENTORY[name])
     assert message == sentence(name)
     assert "jitsi_" in message  # the variable to change
+
+
+@pytest.mark.parametrize("name", BY_GROUPS)
+def test_groups_of_an_inventory_are_refused(name: str) -> None:
+    groups, given = BY_GROUPS[name]
+    hosts = ["meet", *(host for group in groups.values() for host in group)]
+    domains = dict.fromkeys(hosts, DOMAIN["jitsi_domain"])
+    inventory = {"host": "meet", "groups": {"all": hosts, **groups}, "domains": domains}
+    assert refusal(load_features(), given, inventory) == sentence(name)
 
 
 @pytest.mark.parametrize("name", BY_A_FEATURE)

@@ -335,7 +335,7 @@ def test_a_leak_ends_what_a_run_kept_that_was_cut_off() -> None:
 
 def test_credentials_live_as_long_as_the_feature_says() -> None:
     text = (ROOT / "features/turn.yml").read_text(encoding="utf-8")
-    services = yaml.safe_load(text)["prosody"]["settings"]["external_services"]
+    services = yaml.safe_load(text)["turn_servers"]["services"]
     lives = {each["ttl"] for each in services if "ttl" in each}
     assert lives == {CREDENTIALS_LIVE}
 

@@ -6,7 +6,13 @@ import pytest
 
 from tests.servers.support import Controller, Deployment, Server
 
-# Whatever a bridge on another host could get wrong
+TURN_CASES = [
+    "turn_is_announced",
+    "turn_relays",
+    "turn_without_credentials_refused",
+    "turn_leads_nowhere_inside",
+]
+# Whatever a bridge and a TURN server on another host could get wrong
 CASES = [
     "two_people_meet",
     "media_reaches_the_bridge",
@@ -15,7 +21,7 @@ CASES = [
     "bridge_keeps_to_itself",
     "every_bridge_answers",
     "bridges_alone_log_in_directly",
-    "turn_relays",
+    *TURN_CASES,
     "turn_leads_not_to_the_server",
 ]
 
@@ -34,7 +40,7 @@ def server() -> Server:
 
 @pytest.fixture(scope="session")
 def far() -> Server:
-    """The host with the bridge."""
+    """The host with the bridge and a TURN server."""
     return Server("bridges-far")
 
 

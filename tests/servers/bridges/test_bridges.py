@@ -1,6 +1,6 @@
-"""A bridge on a host of its own: it carries meetings, and comes and goes without the others.
+"""A bridge and a TURN server on a host of their own, which come and go without the others.
 
-Each test leaves the servers as it found them, but for the last one.
+Each test leaves the servers as it found them, but for the last two.
 """
 
 from __future__ import annotations
@@ -10,17 +10,20 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from tests.servers.support import DOMAIN, Controller, Deployment, Server, differences
 
-from .conftest import CASES
+from .conftest import CASES, TURN_CASES
 from .moving import outlive_their_bridge
 
 _UP = "--skip-tags=jitsi_verify"
 _UNIT = "jitsi-videobridge2"
+_RELAY = f"relay.{DOMAIN}"
+_TURN = "/etc/vestibule/turn/turnserver.conf"
 _ACCOUNTS = f"/var/lib/prosody/auth%2e{DOMAIN.replace('.', '%2e')}/accounts"
 # What is tried from one host at the login of bridges: an account with its password
 _LOGIN = """
@@ -85,8 +88,10 @@ def with_inventory(controller: Controller, **groups: list[str]) -> Iterator[Cont
     """An operator whose inventory has these groups of hosts."""
     path = controller.inventory.with_name("other_hosts.yml")
     hosts = {name: None for group in groups.values() for name in group}
-    content = {"rig": {"hosts": hosts}}
+    content: dict[str, Any] = {"rig": {"hosts": hosts}}
     content |= {group: {"hosts": dict.fromkeys(names)} for group, names in groups.items()}
+    if "bridges-far" in groups.get("turn", []):
+        content["turn"]["hosts"]["bridges-far"] = {"jitsi_turn_name": _RELAY}
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
     try:
         yield Fewer(controller.folder, controller.scenario, path)
@@ -116,6 +121,16 @@ def secrets_of(controller: Controller) -> dict[str, str]:
     return found
 
 
+def secrets_of_turn(host: Server) -> list[str]:
+    """What its TURN server makes credentials of, the newest first."""
+    return host.run(f"sed -n s/^static-auth-secret=//p {_TURN}").split()
+
+
+def named(host: Server) -> str:
+    """Of whom Prosody tells people."""
+    return host.run(f"grep -A40 external_services /etc/prosody/conf.avail/{DOMAIN}.cfg.lua")
+
+
 def login(controller: Controller, start: Server, end: Server, user: str, secret: str) -> str:
     """What comes of a login with the right password, from one host to the other."""
     password = secrets_of(controller)[secret]
@@ -135,6 +150,24 @@ def test_the_bridge_is_on_its_host_alone(server: Server, far: Server) -> None:
     assert "jvb-bridges-far" in inside
 
 
+def test_a_turn_server_is_beside_the_bridge(
+    controller: Controller, server: Server, far: Server
+) -> None:
+    assert far.run("systemctl is-active coturn") == "active\n"
+    assert _RELAY in named(server)
+    shown = far.run(
+        f"openssl s_client -connect 127.0.0.1:5349 -servername {_RELAY} < /dev/null 2> /dev/null"
+        " | openssl x509 -noout -ext subjectAltName"
+    )
+    assert f"DNS:{_RELAY}" in shown
+    assert (
+        secrets_of_turn(far) == secrets_of_turn(server) == [secrets_of(controller)["turn_secret"]]
+    )
+    others = {key: each for key, each in secrets_of(controller).items() if "far" not in key}
+    kept = far.run("grep -rhs . /etc/vestibule /etc/jitsi /etc/systemd/system")
+    assert [key for key, each in others.items() if each in kept] == ["turn_secret"]
+
+
 def test_a_second_run_changes_nothing_and_starts_two_programs_a_host(
     controller: Controller,
 ) -> None:
@@ -143,6 +176,7 @@ def test_a_second_run_changes_nothing_and_starts_two_programs_a_host(
     for name in ("bridges-meet", "bridges-far"):
         assert run.recap_of(name)["changed"] == 0
     assert run.remote_executions == 4
+    assert secrets_of(controller)["turn_secret"] not in run.output
 
 
 def test_an_account_is_good_at_its_own_address_alone(
@@ -214,6 +248,35 @@ def test_one_part_alone_is_refused(controller: Controller) -> None:
         assert f"{other} is a part of the same server as {one}, and was not looked at" in said
 
 
+def test_a_new_secret_of_turn_comes_to_both(
+    controller: Controller, server: Server, far: Server
+) -> None:
+    [former] = secrets_of_turn(far)
+    given = {"jitsi_domain": DOMAIN, "rotate": "turn", "jitsi_verify_cases": TURN_CASES}
+    run = controller.play("rotate.yml", "--diff", "-vvv", **given)
+    assert run.returncode == 0, run.output[-6000:]
+    new = secrets_of(controller)["turn_secret"]
+    assert new != former
+    assert secrets_of_turn(server) == secrets_of_turn(far) == [new, former]
+    assert not [each for each in (new, former) if each in run.output]
+    run = controller.play("rotate.yml", **given, at_once=True)
+    assert run.returncode == 0, run.output[-6000:]
+    assert secrets_of_turn(server) == secrets_of_turn(far)
+    assert former not in secrets_of_turn(far)
+
+
+def test_drift_is_seen_on_its_host(controller: Controller, far: Server) -> None:
+    far.run(f"systemctl stop coturn; echo no-auth >> {_TURN}")
+    try:
+        run = controller.play("drift.yml", jitsi_domain=DOMAIN)
+    finally:
+        far.run(f"sed -i /^no-auth$/d {_TURN}; systemctl start coturn")
+    assert run.returncode == 2, run.output[-3000:]
+    [said] = [part for part in run.output.split("bridges-far: ") if _TURN in part]
+    assert "coturn" in run.output
+    assert said
+
+
 def test_its_bridge_can_be_drained(controller: Controller) -> None:
     run = controller.play("drain.yml", jitsi_domain=DOMAIN, drain=False)
     assert run.returncode == 0, run.output[-3000:]
@@ -225,8 +288,12 @@ def test_its_bridge_can_be_drained(controller: Controller) -> None:
 def test_a_bridge_comes_beside_it_and_the_other_one_leaves(
     controller: Controller, server: Server, far: Server
 ) -> None:
-    """Two at a time, the second of which takes the meeting of one that stops; then one alone."""
-    both = {"signalling": ["bridges-meet"], "bridges": ["bridges-meet", "bridges-far"]}
+    """Two at a time, the second of which takes the meeting of one that stops; then one alone.
+
+    The other host keeps its TURN server, then leaves.
+    """
+    both = {"signalling": ["bridges-meet"], "turn": ["bridges-far"]}
+    both["bridges"] = ["bridges-meet", "bridges-far"]
     with with_inventory(controller, **both) as two:
         run = two.deploy(jitsi_verify_cases=CASES[:-1])
         assert run.returncode == 0, run.output[-6000:]
@@ -236,12 +303,34 @@ def test_a_bridge_comes_beside_it_and_the_other_one_leaves(
     certificate = server.run(f"cat /etc/vestibule/web/{DOMAIN}.crt")
     moving = outlive_their_bridge(hosts, address(server), certificate, secret)
     assert asyncio.run(moving) == hosts.keys()
+    relay = {"signalling": ["bridges-meet"], "turn": ["bridges-far"]}
+    with with_inventory(controller, **relay) as apart:
+        run = apart.deploy(jitsi_verify_cases=["two_people_meet", *TURN_CASES])
+        assert run.returncode == 0, run.output[-6000:]
+        again = apart.deploy(_UP)
+        assert again.recap_of("bridges-far")["changed"] == 0
+    assert _RELAY in named(server)
+    assert f'"{DOMAIN}"' not in named(server)
+    assert "inactive" in far.run(f"systemctl is-active {_UNIT}", ok=(3, 4))
+    assert (
+        server.run("ss -Hltn sport = 5349; systemctl is-active coturn", ok=(3, 4)) == "inactive\n"
+    )
     with with_inventory(controller, rig=["bridges-meet"]) as one:
         run = one.deploy(jitsi_verify_cases=["two_people_meet"])
         assert run.returncode == 0, run.output[-6000:]
         again = one.deploy(_UP, "-vvv")
         assert (again.recap["changed"], again.remote_executions) == (0, 2), again.output[-3000:]
     assert accounts(server) == {"focus.dat", "jvb.dat"}
+    assert _RELAY not in named(server)
     assert "bridges-far" not in server.run(f"cat /etc/nginx/sites-available/{DOMAIN}.conf")
     assert server.run("ls /etc/vestibule/web/bridges", ok=(0, 2)) == ""
     assert server.run("ss -Hltn sport = 5222").split()[3] == "127.0.0.1:5222"
+
+
+def test_what_left_is_taken_away_from_its_host(controller: Controller, far: Server) -> None:
+    """With the inventory that still has it."""
+    with with_inventory(controller, signalling=["bridges-meet"], turn=["bridges-far"]) as apart:
+        run = apart.play("uninstall.yml", "--limit=bridges-far", jitsi_domain=DOMAIN, data="purge")
+        assert run.returncode == 0, run.output[-6000:]
+    assert far.run("ls /etc/vestibule", ok=(2,)) == ""
+    assert "not-found" in far.run("systemctl show -P LoadState coturn")
