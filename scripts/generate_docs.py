@@ -84,8 +84,8 @@ _SHAPE = """\
 | `machines` | who enters meetings and is no person, by kind: `host`, `brewery`, `networks` |
 | `bridges` | who carries audio and video, by name: `account`, and `channels`, where it takes them |
 | `remote_bridges` | what each bridge with a host of its own has; `bridge.name` is its name |
-| `turn_servers` | what each TURN server brings, whose name and options are in `turn`: `services` that \
-people are told of, and `opens` |
+| `turn_servers` | what each TURN server brings, whose name and options are in `turn`: \
+`services` that people are told of, and `opens` |
 | `prosody` | `hosts` by key, each with `settings`, `modules` and `guards`, the modules without \
 which a door is open. Each key has one owner; a host that no chosen feature names is left out |
 | `jicofo`, `bridge`, `web` | what goes into `jicofo.conf`, `jvb.conf` and `config.js` |

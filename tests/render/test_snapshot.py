@@ -200,6 +200,7 @@ def _turn_elsewhere(host: str) -> dict[str, Any]:
     """What is known on a host of an inventory with the signalling and a TURN server elsewhere."""
     return {
         **_inventory(["affiliation", "bridge", "turn"]),
+        **({"jitsi_turn_tls_port": 443} if host == RELAY else {}),
         "inventory_hostname": host,
         "groups": {"all": ["meet", RELAY], "turn": [RELAY]},
         "hostvars": {

@@ -36,6 +36,7 @@ _STOPPED = ("Unguarded door", "Error initializing module")
 BRIDGE = "bridge"
 _KEY_LIVES = 900  # seconds: longer than a proof, and not long where it is cut off
 _REST = 75  # seconds: a minute for which Jicofo lets a slow bridge rest, and the way in
+_OF_TURN = "turn_"  # how the names of cases begin that are played at each TURN server
 _MEETING = CASES["two_people_meet"]
 _COMPARES = CASES["certificate_of_the_file_is_shown"]
 Pair = tuple[Verdict, Verdict]  # a wrong one, and what came of it when it was played again
@@ -380,9 +381,17 @@ def _trusted_of_turn(settings: Mapping[str, Any]) -> list[str | None]:
 
     Raises ProofError where a host has none.
     """
+    if not any(name.startswith(_OF_TURN) for name in settings["cases"]):
+        return [None] * len(settings["turn_servers"])
     found = []
     of_hosts = zip(settings["turn_servers"], settings["turn_certificates"], strict=True)
     for server, seen in of_hosts:
+        if not seen:
+            raise ProofError(
+                f"{server['host']} cannot be reached, so nobody knows which certificate its TURN"
+                f" server {server['name']} shows. Bring it back; or take it out of the group turn"
+                " and deploy, so that nobody is told of it."
+            )
         try:
             front = certificates.front({**server, "certificate": ""}, seen)
         except certificates.NoCertificate:
