@@ -697,8 +697,10 @@ def recorded() -> set[str]:
 
 
 def _age(folder: str) -> float:
+    """Seconds since the lists in a folder changed. Who makes an image may have removed them."""
     try:
-        return time.time() - os.stat(folder).st_mtime
+        files = any(each.is_file() for each in os.scandir(folder))
+        return time.time() - os.stat(folder).st_mtime if files else float("inf")
     except FileNotFoundError:
         return float("inf")
 

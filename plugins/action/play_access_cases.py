@@ -129,12 +129,9 @@ options:
     type: bool
     default: true
   turn_servers:
-    description: TURN servers on other hosts, with the keys of jitsi_verify_turn_servers.
-    type: list
-    elements: dict
-    default: []
-  turn_certificates:
-    description: What the module M(certificates) tells on each of their hosts, in the same order.
+    description:
+      - TURN servers on other hosts, with the keys of jitsi_verify_turn_servers. Their C(seen) is
+        what the module M(certificates) tells there.
     type: list
     elements: dict
     default: []
@@ -256,7 +253,6 @@ _ARGUMENTS: dict[str, Any] = {
     "turn_secret": {"type": "str", "default": "", "no_log": True},
     "turn_beside": {"type": "bool", "default": True},
     "turn_servers": {"type": "list", "elements": "dict", "default": []},
-    "turn_certificates": {"type": "list", "elements": "dict", "default": []},
     "bridges": {"type": "list", "elements": "str", "default": []},
     "bridge_addresses": {"type": "list", "elements": "str", "default": []},
     "login_port": {"type": "int", "default": 5222},

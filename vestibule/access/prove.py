@@ -384,16 +384,16 @@ def _trusted_of_turn(settings: Mapping[str, Any]) -> list[str | None]:
     if not any(name.startswith(_OF_TURN) for name in settings["cases"]):
         return [None] * len(settings["turn_servers"])
     found = []
-    of_hosts = zip(settings["turn_servers"], settings["turn_certificates"], strict=True)
-    for server, seen in of_hosts:
-        if not seen:
+    for server in settings["turn_servers"]:
+        if not server["seen"]:
             raise ProofError(
-                f"{server['host']} cannot be reached, so nobody knows which certificate its TURN"
-                f" server {server['name']} shows. Bring it back; or take it out of the group turn"
-                " and deploy, so that nobody is told of it."
+                f"{server['host']} was not looked at: it cannot be reached, it failed, or --limit"
+                f" leaves it out. So nobody knows which certificate its TURN server"
+                f" {server['name']} has to show. Run this for all hosts of {settings['domain']}; or"
+                " take that host out of the group turn and deploy, so that nobody is told of it."
             )
         try:
-            front = certificates.front({**server, "certificate": ""}, seen)
+            front = certificates.front({**server, "certificate": ""}, server["seen"])
         except certificates.NoCertificate:
             raise ProofError(
                 f"{server['host']} has no certificate in {server['certificate_path']}, so no client"
