@@ -699,7 +699,7 @@ def recorded() -> set[str]:
 def _age(folder: str) -> float:
     """Seconds since the lists in a folder changed. Who makes an image may have removed them."""
     try:
-        files = any(each.is_file() for each in os.scandir(folder))
+        files = any(os.path.isfile(os.path.join(folder, each)) for each in os.listdir(folder))
         return time.time() - os.stat(folder).st_mtime if files else float("inf")
     except FileNotFoundError:
         return float("inf")

@@ -22,6 +22,7 @@ from vestibule.access import stun
 from vestibule.access.cases import CASES, Case
 from vestibule.access.cases import turn as cases
 from vestibule.access.play import attempt_once, judge
+from vestibule.access.prove import ProofError, _trusted_of_turn
 from vestibule.access.scene import Entrance, Scene, TurnServer
 from vestibule.access.tokens import Issuer
 from vestibule.access.transports import WebSocketTransport, front_door
@@ -473,3 +474,40 @@ def test_a_port_where_a_server_elsewhere_does_not_listen_is_noticed(
     )
     assert not ok
     assert got.startswith("is on another port than it listens at")
+
+
+def settings_of(shown: dict[str, Any], *cases: str, self_signed: bool = True) -> dict[str, Any]:
+    """What a proof is told of a TURN server elsewhere."""
+    path = f"/etc/{RELAY_NAME}.crt"
+    server = {
+        "host": "relay",
+        "name": RELAY_NAME,
+        "certificate_path": path,
+        "self_signed": self_signed,
+        "seen": {path: shown} if shown else {},
+    }
+    return {"domain": DOMAIN, "cases": cases, "turn_servers": [server]}
+
+
+@pytest.mark.parametrize(
+    ("shown", "says"),
+    [
+        ({}, "relay was not looked at: it cannot be reached, it failed, or --limit"),
+        ({"chain": "", "authority": None}, f"relay has no certificate in /etc/{RELAY_NAME}.crt"),
+    ],
+)
+def test_a_server_elsewhere_of_which_nothing_is_known_is_named(
+    shown: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ProofError, match=says):
+        _trusted_of_turn(settings_of(shown, "turn_relays"))
+    assert _trusted_of_turn(settings_of(shown, "no_token_refused")) == [None]
+
+
+def test_who_signed_for_a_server_elsewhere_is_trusted() -> None:
+    chain = issue(RELAY_NAME).pem
+    found = {"chain": chain, "authority": None}
+    assert _trusted_of_turn(settings_of(found, "turn_relays")) == [chain.strip()]
+    assert _trusted_of_turn(settings_of(found, "turn_relays", self_signed=False)) == [None]
+    found["authority"] = "a root"
+    assert _trusted_of_turn(settings_of(found, "turn_relays", self_signed=False)) == ["a root"]

@@ -587,3 +587,15 @@ def test_a_full_disk_is_named_whatever_the_last_lines_say() -> None:
     )
     said = managers.hint(output, Manager({}))  # type: ignore[arg-type]
     assert said == " No space is left on a disk of this host: make room there."
+
+
+def test_lists_that_somebody_removed_are_not_fresh(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(managers, "_LISTS", str(tmp_path / "lists"))
+    apt = Apt(Module())
+    assert not apt.are_lists_fresh()
+    (tmp_path / "lists/partial").mkdir(parents=True)
+    assert not apt.are_lists_fresh()
+    (tmp_path / "lists/example.org_dists_stable_InRelease").touch()
+    assert apt.are_lists_fresh()
