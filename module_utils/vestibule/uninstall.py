@@ -38,6 +38,13 @@ _HOSTS = ("/etc/prosody/conf.d/*.cfg.lua",)
 _HOST = re.compile(r"^\s*(?:VirtualHost|Component)\s*\(?\s*[\"']([^\"']+)[\"']", re.MULTILINE)
 _SERVES = re.compile(r"^\s*server\b", re.MULTILINE)
 _OWNED = ("/etc", "/var", "/usr/local", "/opt", "/srv", "/home")
+# Packages whose scripts make folders of data and logs, which no list of files names
+_KEEPERS = {
+    "/var/lib/prosody": "prosody",
+    "/var/log/prosody": "prosody",
+    acme_certificate.HOME: "certbot",
+    "/var/log/letsencrypt": "certbot",
+}
 _STATES = ("/var/lib", "/var/log", "/var/cache")  # of programs, which change what is in there
 _PATIENCE = 60  # seconds for a service to listen again
 _POLL = 0.2  # seconds between two looks
@@ -215,7 +222,7 @@ class Host:
         self._plan_packages(plan)
         leaving = set(self._manager.files_of(plan.packages))
         self._plan_paths(plan, entries)
-        self._plan_data(plan, leaving)
+        self._plan_data(plan)
         self._plan_made(plan, leaving)
         self._plan_folders(plan, leaving)
         plan.users = [name for name in self.known.get("users", []) if _exists(pwd.getpwnam, name)]
@@ -272,7 +279,7 @@ class Host:
             else:
                 plan.kept[path] = "somebody changed it"
 
-    def _plan_data(self, plan: Plan, leaving: set[str]) -> None:
+    def _plan_data(self, plan: Plan) -> None:
         """Folders that are ours alone as a whole, of others what is ours."""
         found: list[str] = []
         fresh = {path for path, was in self.known.get("directories", {}).items() if was is None}
@@ -280,20 +287,24 @@ class Host:
         for folder in self._params["folders"]:
             if not os.path.isdir(folder):
                 continue
-            owner = self.owners([folder]).get(folder)
-            if folder in new and (owner is None or owner in plan.packages):
+            if folder in new and self._is_left_alone(folder, plan):
                 found.append(folder)
             else:
                 found += self._ours_in(folder)
         for pattern in self._params["logs"]:
             for path in sorted(glob.glob(pattern)):
-                is_whole = path in new and (not self.owners([path]) or path in leaving)
+                is_whole = path in new and self._is_left_alone(path, plan)
                 if os.path.isfile(path) or is_whole:
                     found.append(path)
         for path in self.known.get("data", []):
             if os.path.lexists(path) and not any(path.startswith(f"{each}/") for each in found):
                 found.append(path)
         plan.data = list(dict.fromkeys(found))
+
+    def _is_left_alone(self, folder: str, plan: Plan) -> bool:
+        """Whether no package uses a folder any more, once ours are gone."""
+        owner = self.owners([folder]).get(folder) or _KEEPERS.get(folder)
+        return owner not in self._packages or owner in plan.packages
 
     def _ours_in(self, folder: str) -> list[str]:
         """Data of our hosts in a folder of Prosody, and of our certificates in one of certbot."""
