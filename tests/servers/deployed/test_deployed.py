@@ -353,7 +353,9 @@ print(json.dumps([offer(*each) for each in (
 def test_old_tls_and_weak_suites_are_refused(host: Host, port: int, xmpp: bool) -> None:
     asked = shlex.quote(json.dumps([port, DOMAIN, xmpp]))
     said = json.loads(host.check_output(f"python3 -c {shlex.quote(TLS)} {asked}"))
-    # The server's words: where this client had refused to offer them, there would be others
-    assert set(said[:2]) == {"TLSV1_ALERT_PROTOCOL_VERSION"}
-    assert set(said[2:6]) == {"SSLV3_ALERT_HANDSHAKE_FAILURE"}
+    # The server's words: where this client had refused to offer them, there would be others. An
+    # older coturn knows the versions, and has no suite for them
+    no_suite = "SSLV3_ALERT_HANDSHAKE_FAILURE"
+    assert set(said[:2]) <= {"TLSV1_ALERT_PROTOCOL_VERSION", no_suite}
+    assert set(said[2:6]) == {no_suite}
     assert said[6:] == ["TLSv1.2", "TLSv1.3"]
