@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.support import DOMAIN, Controller, Deployment, Server, differences, with_all
+from tests.servers.support import DOMAIN, Controller, Deployment, Server, differences
 from vestibule.access.scene import Entrance
 from vestibule.access.tokens import Issuer
 from vestibule.access.transports import WebSocketTransport, front_door
@@ -31,7 +31,6 @@ def setting(server: Server, name: str) -> str:
     return found[1]
 
 
-@with_all
 @contextlib.asynccontextmanager
 async def entrance(server: Server) -> AsyncIterator[Entrance]:
     """The way in for people."""
@@ -89,7 +88,6 @@ def test_people_are_counted_and_waited_for_no_longer_than_allowed(
     assert differences(before, state(server)) == []
 
 
-@with_all
 def test_an_empty_server_is_changed_at_once(
     server: Server, controller: Controller, given: dict[str, object]
 ) -> None:
@@ -100,7 +98,6 @@ def test_an_empty_server_is_changed_at_once(
     assert controller.play("site.yml", **given).returncode == 0
 
 
-@with_all
 @pytest.mark.parametrize(
     ("more", "says"),
     [
