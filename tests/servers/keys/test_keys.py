@@ -22,7 +22,7 @@ from vestibule.access.tokens import Issuer
 from vestibule.access.transports import TRANSPORTS, front_door
 from vestibule.secret_store import parse
 
-from .conftest import KEYS, PROVEN, PROVIDER, ROUND_ABOUT, Pair
+from .conftest import KEYS, PROVEN, PROVIDER, Pair
 
 KEY_FILE = "/etc/vestibule/tokens/keys.json"
 BROKEN = ("", "{", "[]", '{"keys": [{}]}', '{"keys": 5}', "null")
@@ -186,6 +186,11 @@ def test_a_public_key_and_its_tokens(server: Server, deployed: dict[str, Any], p
     asyncio.run(played())
 
 
+# Few, as a program is started for each token
+MINTED = [
+    *("valid_token_enters", "bad_signature_refused", "alg_confusion_refused"),
+    *("wrong_issuer_refused", "list_audience_enters"),
+]
 MINT = """import sys, jwt
 private = open(sys.argv[1]).read()
 print(jwt.PyJWS().encode(sys.stdin.buffer.read(), private, "RS384", {"kid": "idp-1"}))
@@ -209,16 +214,17 @@ def test_where_there_are_public_keys_alone_a_proof_brings_its_own(
     refused = controller.play("mint.yml", jitsi_domain=DOMAIN, room="standup", **wish)
     assert refused.returncode != 0
     assert "has no key that mints" in refused.output
-    key = tmp_path / "idp.pem"
+    key, program = tmp_path / "idp.pem", tmp_path / "mint.py"
     key.write_text(pair.private, encoding="utf-8")
+    program.write_text(MINT, encoding="utf-8")
     proven = controller.play(
         "verify.yml",
         jitsi_domain=DOMAIN,
         **wish
         | {
-            "jitsi_verify_mint_command": [sys.executable, "-c", MINT, str(key)],
+            "jitsi_verify_mint_command": [sys.executable, str(program), str(key)],
             "jitsi_verify_mint_issuer": PROVIDER,
-            "jitsi_verify_cases": sorted({*PROVEN, *ROUND_ABOUT} - {"token_without_kid_enters"}),
+            "jitsi_verify_cases": MINTED,
         },
     )
     assert proven.returncode == 0, proven.output[-6000:]
