@@ -277,8 +277,8 @@ def test_what_no_run_mends_is_said_and_left(operator: Operator, server: Server) 
     assert differences(before, state(server)) == []
 
     server.run(
-        "systemctl stop stranger; systemctl restart prosody; systemctl start coturn; "
-        "apt-mark unhold openssl"
+        "systemctl stop stranger; systemctl daemon-reload; systemctl restart prosody nginx; "
+        "systemctl start coturn; apt-mark unhold openssl"
     )
     record.write_text(kept, encoding="utf-8")
     assert [each["subject"] for each in operator.drift().said] == [THEIRS]
