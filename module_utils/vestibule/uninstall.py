@@ -303,7 +303,7 @@ class Host:
 
     def _is_left_alone(self, folder: str, plan: Plan) -> bool:
         """Whether no package uses a folder any more, once ours are gone."""
-        owner = self.owners([folder]).get(folder) or _KEEPERS.get(folder)
+        owner = self.owners([folder]).get(folder) or _keeper_of(folder)
         return owner not in self._packages or owner in plan.packages
 
     def _ours_in(self, folder: str) -> list[str]:
@@ -335,7 +335,9 @@ class Host:
         owned = self.owners(there)
         for path in [*patterns, *there]:
             inside = any(path == each or path.startswith(f"{each}/") for each in gone)
-            if inside or owned.get(path, "") not in ("", *plan.packages) or path in plan.made:
+            owner = owned.get(path) or _keeper_of(path)
+            stays = owner in self._packages and owner not in plan.packages
+            if inside or stays or path in plan.made:
                 continue
             if path in made and not self._may_go(path, made[path], leaving):
                 continue
@@ -544,6 +546,12 @@ class Host:
                     f" `journalctl -u {down[0]}` on the host, then run this again."
                 )
             time.sleep(_POLL)
+
+
+def _keeper_of(path: str) -> str:
+    """The package whose folder of data or logs this is, or is in. An empty text: none's."""
+    tops = (top for top in _KEEPERS if path == top or path.startswith(f"{top}/"))
+    return next((_KEEPERS[top] for top in tops), "")
 
 
 def _escaped(match: re.Match[str]) -> str:
