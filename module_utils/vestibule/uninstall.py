@@ -303,8 +303,10 @@ class Host:
 
     def _is_left_alone(self, folder: str, plan: Plan) -> bool:
         """Whether no package uses a folder any more, once ours are gone."""
-        owner = self.owners([folder]).get(folder) or _keeper_of(folder)
-        return owner not in self._packages or owner in plan.packages
+        return not self._stays(self.owners([folder]).get(folder) or _keeper_of(folder), plan)
+
+    def _stays(self, package: str, plan: Plan) -> bool:
+        return package in self._packages and package not in plan.packages
 
     def _ours_in(self, folder: str) -> list[str]:
         """Data of our hosts in a folder of Prosody, and of our certificates in one of certbot."""
@@ -336,8 +338,7 @@ class Host:
         for path in [*patterns, *there]:
             inside = any(path == each or path.startswith(f"{each}/") for each in gone)
             owner = owned.get(path) or _keeper_of(path)
-            stays = owner in self._packages and owner not in plan.packages
-            if inside or stays or path in plan.made:
+            if inside or self._stays(owner, plan) or path in plan.made:
                 continue
             if path in made and not self._may_go(path, made[path], leaving):
                 continue
@@ -366,8 +367,7 @@ class Host:
             if not os.path.isdir(path) or os.path.islink(path) or path in gone:
                 continue
             inside = [f"{path}/{name}" for name in os.listdir(path)]
-            owner = self.owners([path]).get(path)
-            if all(each in gone for each in inside) and owner in (None, *plan.packages):
+            if all(each in gone for each in inside) and self._is_left_alone(path, plan):
                 gone.add(path)
                 plan.folders.append(path)
             elif self.known.get("directories", {}).get(path, 0) is None:
