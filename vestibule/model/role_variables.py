@@ -392,12 +392,13 @@ def _line(variable: str, value: Any) -> None:
         )
 
 
-def _issuer(variable: str, value: Any) -> None:
-    _text(variable, value, "https://id.example.org")
+def _any_text(example: str) -> Check:
+    """A text on one line."""
 
+    def check(variable: str, value: Any) -> None:
+        _text(variable, value, example)
 
-def _note(variable: str, value: Any) -> None:
-    _text(variable, value, "A rented server")
+    return check
 
 
 def _mapping(fields: Mapping[str, Check], example: str) -> Check:
@@ -532,10 +533,10 @@ CHECKS: Mapping[str, Check] = {
     "jitsi_verify_port": _whole(0, 65535, 443),
     "jitsi_verify_certificate": _certificate,
     "jitsi_verify_report_directory": _controller_path,
-    "jitsi_verify_note": _note,
+    "jitsi_verify_note": _any_text("A rented server"),
     "jitsi_verify_private_keys": _private_keys,
     "jitsi_verify_mint_command": _command,
-    "jitsi_verify_mint_issuer": _issuer,
+    "jitsi_verify_mint_issuer": _any_text("https://id.example.org"),
     "jitsi_verify_log_unit": _form(_UNIT, "prosody", "a name of a unit"),
     "jitsi_verify_browser": _form(_PROGRAM, "/usr/bin/chromium", "a program", empty=True),
     "jitsi_verify_timeout": _SECONDS,
