@@ -2,7 +2,9 @@
 
 A scenario that is named plays all. So does ``scripts/test --all``.
 
-Usage: python -m tests.servers.shares SCENARIO
+Usage: python -m tests.servers.shares [SCENARIO]
+
+Without a scenario it prints the number of today, by which all of one run go.
 """
 
 from __future__ import annotations
@@ -28,14 +30,13 @@ SHARES: Mapping[str, list[set[str]]] = {
 def share_of(scenario: str) -> set[str]:
     """The files that are played today; none where all are.
 
-    VESTIBULE_SHARE says that only a share is, as "today" or as the number of a day.
+    VESTIBULE_SHARE says that only a share is, as the number of a day.
     """
     day = os.environ.get("VESTIBULE_SHARE", "")
     if not day or scenario not in SHARES:
         return set()
-    number = datetime.datetime.now(datetime.UTC).toordinal() if day == "today" else int(day)
     shares = SHARES[scenario]
-    return shares[number % len(shares)]
+    return shares[int(day) % len(shares)]
 
 
 def is_left_for_another_day(path: Path) -> bool:
@@ -45,4 +46,7 @@ def is_left_for_another_day(path: Path) -> bool:
 
 
 if __name__ == "__main__":
-    print(*sorted(share_of(sys.argv[1])))
+    if sys.argv[1:]:
+        print(*sorted(share_of(sys.argv[1])))
+    else:
+        print(datetime.datetime.now(datetime.UTC).toordinal())
