@@ -13,6 +13,10 @@ from rig.images import Builder, Image
 from rig.podman import CONTAINER_PREFIX, Podman, RigError, confinement, last_line, say
 
 BOOT_SECONDS = 180.0
+# Of podman's own network, which all checkouts of a machine share
+BRIDGE = Path("/sys/class/net/podman0")
+# The address was set by somebody (NET_ADDR_SET of the kernel's netdevice.h)
+ADDRESS_IS_SET = "3"
 
 # Runs on a server that has the repositories in /srv/stand-ins.tar.
 SERVE = """
@@ -65,10 +69,12 @@ class Servers:
         if status is None:
             Builder(self._podman).build(image)
             self._create(container, image)
+            self._keep_bridge()
             self._wait_for_boot(container)
             self._refuse_failed_units(container)
         elif status != "running":
             self._podman("start", container)
+            self._keep_bridge()
             self._wait_for_boot(container)
         address = self.address(name)
         self._authorize(container)
@@ -111,6 +117,18 @@ class Servers:
             image.tag,
             "/sbin/init",
         )
+
+    def _keep_bridge(self) -> None:
+        """Let the bridge keep its address whoever leaves.
+
+        Otherwise it takes that of one of its servers, another when that one goes, and the others
+        send to an address that nobody has until they ask again, for half a minute.
+        """
+        if (BRIDGE / "addr_assign_type").read_text("utf-8").strip() != ADDRESS_IS_SET:
+            address = (BRIDGE / "address").read_text("utf-8").strip()
+            self._podman.run(
+                self._podman.privileged(["ip", "link", "set", BRIDGE.name, "address", address])
+            )
 
     def _wait_for_boot(self, container: str) -> None:
         """Until systemd has started everything it could."""

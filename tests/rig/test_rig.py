@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from rig import servers
 from rig.command_line import host_name, parse_arguments
 from rig.images import IMAGES, STOCK, Image, Registry, Suite, available_images, stocked
 from rig.podman import ROOT, Podman, RigError, cgroups_are_unified, limit_within, mounts_at
-from rig.servers import ssh_config
+from rig.servers import Servers, ssh_config
 
 UNIFIED = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"
 HYBRID = (
@@ -62,6 +63,24 @@ def test_ssh_takes_the_key_and_insists_on_the_host_key(tmp_path: Path, asked: st
     assert options["identitiesonly"] == "yes"
     assert options["userknownhostsfile"] == str(folder / "known_hosts")
     assert options["stricthostkeychecking"] == "true"
+
+
+@pytest.mark.parametrize(("assigned", "is_set"), [("1", True), ("3", False)])
+def test_the_bridge_keeps_its_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, assigned: str, is_set: bool
+) -> None:
+    bridge = tmp_path / "podman0"
+    bridge.mkdir()
+    (bridge / "addr_assign_type").write_text(f"{assigned}\n", encoding="utf-8")
+    (bridge / "address").write_text("02:00:00:00:00:01\n", encoding="utf-8")
+    monkeypatch.setattr(servers, "BRIDGE", bridge)
+    podman = Podman(tmp_path)
+    ran: list[list[str]] = []
+    monkeypatch.setattr(podman, "run", ran.append)
+    monkeypatch.setattr(podman, "privileged", list)
+    Servers(podman)._keep_bridge()
+    set_ = ["ip", "link", "set", "podman0", "address", "02:00:00:00:00:01"]
+    assert ran == ([set_] if is_set else [])
 
 
 @pytest.mark.parametrize(
