@@ -1,8 +1,7 @@
 -- The keys that sign tokens, and the tokens that are revoked, from files that may change at any time.
 --
--- A file is JSON, and is looked at every two seconds, when somebody logs in in another second than the
--- one before, and when a token names a key that is not there: one that changed is read anew, without a
--- reload, and nobody is dropped but whom it revokes. One that cannot be read as a
+-- A file is JSON, and is looked at every two seconds and whenever somebody logs in: one that changed is
+-- read anew, without a reload, and nobody is dropped but whom it revokes. One that cannot be read as a
 -- whole changes nothing, and the log says why; at the start there is no key then, and nobody gets in.
 --   {"keys": [{"kid": "...", "algorithm": "HS256", "secret": "...", or "public_key": "... in PEM form",
 --              "issuers": ["..."], "tenants": ["..."], "not_before": 0, "not_after": 0}],
@@ -39,7 +38,6 @@ local LEAST_SECRET = 32; -- bytes
 
 -- By path: what it looked like, what it says, and what it looked like when it could not be read
 local stamps, contents, failed = {}, {}, {};
-local looked_at; -- the second of the last look
 local all, by_kid, revoked, has_revoked = {}, {}, {}, false;
 
 local function set_of(list)
@@ -152,17 +150,14 @@ local function look_at(path)
 	return ok;
 end
 
--- True where something changed.
 local function refresh()
 	local changed = false;
-	looked_at = os.time();
 	for _, path in ipairs(paths) do
 		changed = look_at(path) or changed;
 	end
 	if changed then
 		gather();
 	end
-	return changed;
 end
 
 -- The same text for a number in any version of Lua.
@@ -207,9 +202,7 @@ end
 -- The keys that may have signed a token with this header; or nil, what its bearer is told, and what the
 -- log says beside that.
 local function candidates(header, now)
-	if looked_at ~= os.time() then
-		refresh();
-	end
+	refresh();
 	local kid = header.kid;
 	if kid ~= nil and (type(kid) ~= "string" or #kid > LONGEST_KID) then
 		return nil, "Invalid kid", "kid in its header is no text of at most 256 bytes";
@@ -226,8 +219,6 @@ local function candidates(header, now)
 	end
 	if found[1] then
 		return found;
-	elseif kid ~= nil and not known and refresh() then
-		return candidates(header, now);
 	elseif not algorithms[1] then
 		return nil, "Unknown kid", ("kid in its header is %s, which no key of this server has"):format(
 			report.quote(kid));
