@@ -16,7 +16,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +73,10 @@ class Server:
     def __init__(self, name: str) -> None:
         self.name = name
         run([*RIG, "down", name])
-        address = run([*RIG, "up", name]).split()[-1]
+        self.address = run([*RIG, "up", name]).split()[-1]
         self._ssh = ["-F", str(ROOT / f"build/rig/hosts/{name}/ssh_config")]
         self._host = {
-            "ansible_host": address,
+            "ansible_host": self.address,
             "ansible_user": "root",
             "ansible_ssh_common_args": shlex.join(self._ssh),
         }
@@ -160,7 +160,7 @@ def measure_twin(ours: Server) -> float:
     """Seconds that a shell script takes for what was installed on our server since its mark."""
     theirs = Server(THEIRS)
     installed = twin.survey(ours.ssh)
-    script = twin.script(installed)
+    script = twin.script(installed, theirs.address)
     (BUILD / "twin.sh").write_text(script, encoding="utf-8")
     for name, paths in installed.archives().items():
         ours.copy_to(theirs, name, paths)
@@ -183,7 +183,6 @@ def measure_floods(server: Server) -> dict[str, float]:
         "cat > /root/flood.py", input=(ROOT / "scripts/lib/flood.py").read_text(encoding="utf-8")
     )
     files = server.ssh(f"cat /etc/prosody/conf.d/{DOMAIN}*.cfg.lua")
-    address = server.ssh("hostname -I").split()[0]
     certificate = server.ssh(f"cat /etc/vestibule/web/{DOMAIN}.crt")
     secret = re.search(r'app_secret = "([^"]+)"', files)
     if not secret:
@@ -193,7 +192,7 @@ def measure_floods(server: Server) -> dict[str, float]:
 
     async def enter_again_and_again(kind: str, until: float) -> list[float]:
         took: list[float] = []
-        async with front_door(DOMAIN, address, 443, certificate) as door:
+        async with front_door(DOMAIN, server.address, 443, certificate) as door:
             entrance = Entrance(door, TRANSPORTS[kind], issuer, patience=60)
             while time.perf_counter() < until or not took:
                 room, began = entrance.room(), time.perf_counter()
@@ -226,7 +225,7 @@ def measure_floods(server: Server) -> dict[str, float]:
     return figures
 
 
-def measure_servers(repeats: int) -> dict[str, float]:
+def measure_servers(repeats: int) -> Iterator[dict[str, float]]:
     """Deployment against a shell script, no-op against the gathering of facts, verification.
 
     One server under eight names stands for eight: a no-op changes nothing, so that its eight runs
@@ -239,12 +238,18 @@ def measure_servers(repeats: int) -> dict[str, float]:
     fresh = seconds(lambda: ours.play(*deploy))
 
     shell = measure_twin(ours)
+    yield {"fresh_over_shell": fresh / shell, "fresh_seconds": fresh, "shell_seconds": shell}
 
     say("a run that has nothing to do, and the gathering of facts")
     setup_argv = [str(BIN / "ansible"), "-i", str(ours.inventory), "all", "-m", "setup"]
     setup = statistics.median(seconds(lambda: run(setup_argv)) for _ in range(repeats))
     noop = statistics.median(seconds(lambda: ours.play(*deploy)) for _ in range(repeats))
-    executions = ours.play(*deploy, "-vvv").count("> SSH: EXEC ssh ")
+    yield {
+        "noop_over_setup": noop / setup,
+        "noop_seconds": noop,
+        # What Ansible tells with -vvv of the connection: each is one program run on the server
+        "noop_remote_executions": ours.play(*deploy, "-vvv").count("> SSH: EXEC ssh "),
+    }
 
     say("the access cases")
     began = time.perf_counter()
@@ -253,26 +258,15 @@ def measure_servers(repeats: int) -> dict[str, float]:
     cases = re.search(r" 0 wrong in ([\d.]+) s", told)
     if not cases:
         raise SystemExit(f"bench: verify.yml does not tell how long the cases took:\n{told}")
+    yield {"verify_seconds": verify, "verify_over_cases": verify / float(cases[1])}
 
     say(f"a run that has nothing to do, over {NAMES} hosts")
     names = ours.under_names(NAMES)
     many = statistics.median(
         seconds(lambda: unchanged(ours.play(*deploy, inventory=names))) for _ in range(repeats)
     )
-    floods = measure_floods(ours)
-    return {
-        "fresh_over_shell": fresh / shell,
-        "fresh_seconds": fresh,
-        "shell_seconds": shell,
-        "noop_over_setup": noop / setup,
-        "noop_seconds": noop,
-        # What Ansible tells with -vvv of the connection: each is one program run on the server
-        "noop_remote_executions": executions,
-        "verify_seconds": verify,
-        "verify_over_cases": verify / float(cases[1]),
-        "hosts_8_over_1": many / noop,
-        **floods,
-    }
+    yield {"hosts_8_over_1": many / noop}
+    yield measure_floods(ours)
 
 
 def measure_model(repeats: int) -> dict[str, float]:
@@ -338,8 +332,21 @@ def measure_command(repeats: int) -> dict[str, float]:
     return {"command_mint_seconds": one, "batch_10000_seconds": many}
 
 
+def measure(repeats: int, *, servers: bool) -> Iterator[dict[str, float]]:
+    """All figures, a few at a time."""
+    yield measure_model(repeats)
+    yield measure_minting(5_000)
+    yield measure_command(repeats)
+    if servers:
+        try:
+            yield from measure_servers(repeats)
+        finally:
+            for name in (OURS, THEIRS):
+                run([*RIG, "down", name])
+
+
 def main() -> None:
-    """Measure, then print a table or one JSON object."""
+    """Measure, then print a table as it comes, or one JSON object."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--repeats", type=int, default=3, help="runs of the short ones (median)")
@@ -347,19 +354,14 @@ def main() -> None:
         "--no-servers", action="store_true", help="measure the model, minting and the command"
     )
     options = parser.parse_args()
-    figures = measure_model(options.repeats) | measure_minting(5_000)
-    figures |= measure_command(options.repeats)
-    if not options.no_servers:
-        try:
-            figures |= measure_servers(options.repeats)
-        finally:
-            for name in (OURS, THEIRS):
-                run([*RIG, "down", name])
+    figures: dict[str, float] = {}
+    for part in measure(options.repeats, servers=not options.no_servers):
+        figures |= part
+        if not options.json:
+            for name, value in part.items():
+                print(f"{name:<42} {value:10.2f}", flush=True)
     if options.json:
         print(json.dumps(figures))
-        return
-    for name, value in figures.items():
-        print(f"{name:<42} {value:10.2f}")
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ find /etc /usr/local /var/lib/prosody -newerct "@$(cat /root/twin/began)" \\
     \\( -type f -o -type d -o -type l \\) -exec stat -c '%.9W %n' {} +
 """
 HISTORY = 'tail -c "+$(($(cat /root/twin/history) + 1))" /var/log/apt/history.log'
+ADDRESS = "hostname -I"
 UNITS = "systemctl show --property=Id,UnitFileState,ActiveEnterTimestampMonotonic '*.service'"
 
 TRUSTED = "/usr/local/share/ca-certificates/"
@@ -65,6 +66,7 @@ class Installed:
     removed: list[str]  # paths of what packages made
     units: list[str]  # in the order in which they became active
     ports: list[str]  # that listen, as ss prints addresses
+    address: str  # of the server itself, which stands in files and ports
 
     def archives(self) -> dict[str, list[str]]:
         """Paths by the names of the archives that the script unpacks."""
@@ -160,11 +162,12 @@ def survey(ask: Callable[[str], str]) -> Installed:
         removed(noted("names"), ask(NAMES)),
         units(noted("units"), ask(UNITS)),
         sorted(ports(ask("ss -Hltn")) - ports(noted("ports"))),
+        ask(ADDRESS).split()[0],
     )
 
 
-def script(installed: Installed) -> str:
-    """The shell script for another fresh server, which has the archives in /root/twin."""
+def script(installed: Installed, address: str) -> str:
+    """The shell script for a fresh server with this address, and the archives in /root/twin."""
     archives = installed.archives()
 
     def unpack(name: str) -> list[str]:
@@ -180,11 +183,17 @@ def script(installed: Installed) -> str:
         lines += [*unpack(str(number)), f"{command} > /dev/null"]
     lines += unpack(str(len(installed.commands)))
     lines += [f"rm -f {shlex.quote(path)}" for path in installed.removed]
+    lines.append(
+        f"grep -rlFw {installed.address} /etc | xargs --no-run-if-empty"
+        f" sed -i {shlex.quote(f's/{re.escape(installed.address)}/{address}/g')}"
+    )
     lines += ["rm /usr/sbin/policy-rc.d"]
     if any(path.startswith(TRUSTED) for paths in archives.values() for path in paths):
         lines.append("update-ca-certificates > /dev/null 2>&1")
-    # Not "start": a script of a package may have started one when the trust changed
-    lines += ["systemctl daemon-reload", *(f"systemctl restart {unit}" for unit in installed.units)]
+    # Not "start": a script of a package may have started one when the trust changed, in vain
+    lines += ["systemctl daemon-reload", "systemctl reset-failed"]
+    lines += [f"systemctl restart {unit}" for unit in installed.units]
     for port in installed.ports:
-        lines.append(f"until ss -Hltn | grep -qF ' {port} '; do sleep 0.1; done")
+        own = port.replace(f"{installed.address}:", f"{address}:")
+        lines.append(f"until ss -Hltn | grep -qF ' {own} '; do sleep 0.1; done")
     return HEAD + "\n".join(lines) + "\n"

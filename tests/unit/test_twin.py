@@ -75,7 +75,8 @@ INSTALLED = twin.Installed(
     files=[[], ["/etc/jitsi/jicofo.conf"], ["/usr/local/share/ca-certificates/auth.crt"]],
     removed=["/etc/nginx/sites-enabled/default"],
     units=["prosody.service", "nginx.service"],
-    ports=["127.0.0.1:8888"],
+    ports=["127.0.0.1:8888", "192.0.2.1:5349"],
+    address="192.0.2.1",
 )
 
 
@@ -142,6 +143,7 @@ def test_a_survey_divides_what_the_server_tells() -> None:
         twin.HISTORY: HISTORY,
         twin.FILES: "125.0 /etc/jitsi/jicofo.conf\n125.1 /etc/apt/preferences.d/jitsi\n",
         twin.UNITS: UNITS,
+        twin.ADDRESS: "192.0.2.1 2001:db8::1 \n",
         "cat /root/twin/names": "/etc/hosts\n/etc/nginx/default\n",
         twin.NAMES: "/etc/hosts\n/etc/nginx/ours\n",
     }
@@ -155,7 +157,7 @@ def test_a_survey_divides_what_the_server_tells() -> None:
 
 
 def test_the_script_puts_each_step_where_it_was() -> None:
-    lines = twin.script(INSTALLED).removeprefix(twin.HEAD).splitlines()
+    lines = twin.script(INSTALLED, "192.0.2.2").removeprefix(twin.HEAD).splitlines()
     steps = [line.removesuffix(" > /dev/null") for line in lines]
     assert steps == [
         "unpack apt",
@@ -169,16 +171,20 @@ def test_the_script_puts_each_step_where_it_was() -> None:
         "apt-get install two",
         "unpack 2",
         "rm -f /etc/nginx/sites-enabled/default",
+        "grep -rlFw 192.0.2.1 /etc | xargs --no-run-if-empty"
+        " sed -i 's/192\\.0\\.2\\.1/192.0.2.2/g'",
         "rm /usr/sbin/policy-rc.d",
         "update-ca-certificates > /dev/null 2>&1",
         "systemctl daemon-reload",
+        "systemctl reset-failed",
         "systemctl restart prosody.service",
         "systemctl restart nginx.service",
         "until ss -Hltn | grep -qF ' 127.0.0.1:8888 '; do sleep 0.1; done",
+        "until ss -Hltn | grep -qF ' 192.0.2.2:5349 '; do sleep 0.1; done",
     ]
 
 
 def test_the_script_updates_no_trust_that_did_not_change() -> None:
     without = replace(INSTALLED, files=[[], [], []])
-    assert "update-ca-certificates" not in twin.script(without)
+    assert "update-ca-certificates" not in twin.script(without, "192.0.2.2")
     assert list(without.archives()) == ["apt"]
