@@ -79,6 +79,12 @@ def parse_simulation(text: str) -> dict[str, tuple[str | None, str | None]]:
     return found
 
 
+def parse_new(text: str) -> list[str]:
+    """Names of what ``apt-get install`` says would be new, before it asks (C locale)."""
+    rows = re.search(r"^The following NEW packages will be installed:\n((?:  .*\n)*)", text, re.M)
+    return [name.partition(":")[0] for name in rows[1].split()] if rows else []
+
+
 def _states(text: str) -> list[tuple[str, str]]:
     """Name and state of each package in what dpkg-query says to `_ASKS_STATES`."""
     return re.findall(r"^([^\t\n]*)\t([^\t\n]*)$", text, re.MULTILINE)
@@ -245,10 +251,15 @@ class Apt(_Manager):
         return [(row[0], row[1]) for row in rows if row[1] not in known]
 
     def planned(self, wanted: list[str]) -> list[str]:
-        """Names of all packages that would be new, for C(wanted) as `install` takes it."""
-        argv = ["--simulate", "--yes", "--no-install-recommends", "--allow-downgrades"]
-        output = self._run("apt-get", "install", *argv, *wanted, *self.companions(wanted))[1]
-        return re.findall(r"^Inst (\S+) \(", output, re.MULTILINE)
+        """Names of all packages that would be new, for C(wanted) as `install` takes it.
+
+        As apt says them before it asks whether to go on. A simulation takes four times as long.
+        """
+        argv = ["--assume-no", "--no-install-recommends", "--allow-downgrades"]
+        plain = "-oAPT::Get::Show-Versions=false"
+        return parse_new(
+            self._run("apt-get", "install", *argv, plain, *wanted, *self.companions(wanted))[1]
+        )
 
     def companions(self, wanted: list[str]) -> list[str]:
         """What apt has to be told as well, for packages in other versions than the latest.

@@ -19,6 +19,7 @@ from ansible.module_utils.vestibule.managers import (
     Pacman,
     parse_companions,
     parse_madison,
+    parse_new,
 )
 
 import packages
@@ -147,6 +148,24 @@ Depends: lua-socket
 
 def test_what_goes_together_with_a_version_is_read() -> None:
     assert parse_companions(_SHOWN) == {"nginx-common": "1.26.3-3", "nginx-core": "1.18.0-6"}
+
+
+def test_new_packages_are_those_that_apt_names_before_it_asks() -> None:
+    text = """\
+Reading package lists...
+The following additional packages will be installed:
+  java-common lua5.4
+Suggested packages:
+  lua-zlib
+The following NEW packages will be installed:
+  java-common lua5.4
+  libc6:i386 prosody
+The following packages will be upgraded:
+  openssl
+1 upgraded, 4 newly installed, 0 to remove and 3 not upgraded.
+"""
+    assert parse_new(text) == ["java-common", "lua5.4", "libc6", "prosody"]
+    assert parse_new("openssl is already the newest version (3.5).\n") == []
 
 
 def test_madison_is_read_without_sources() -> None:
