@@ -75,16 +75,16 @@ _value:
   description: >-
     The model. C(features) are the names that are on, C(options) the operator's choices with
     their defaults, C(names) the addresses of this deployment, C(machines) who enters meetings
-    and is no person, C(bridges) who carries audio and video, C(turn_servers) by which name and at
-    which ports people find each TURN server, C(accounts) the accounts and what
-    their passwords are called, C(accounts_off) those of features that are off, C(prosody),
-    C(jicofo), C(bridge) and C(web) the configuration of each program, C(deployment) which hosts
-    are parts of the server, C(tenant_web) what the last one says otherwise in rooms of a
-    tenant, C(needed_by) the features that load each Prosody module, C(cases) the names of the
-    access cases that prove it. For people, C(why) says of each feature why it is on, C(off) of
-    those that are on by default why they are off, C(may) maps actor and action to yes, no or a
-    condition in words, C(opens) are the ports that a firewall lets in, and C(warnings) are
-    sentences.
+    and is no person, C(bridges) who carries audio and video, C(turn_servers) by which name and
+    at which ports people find each TURN server, C(accounts) the accounts and what their
+    passwords are called, C(accounts_off) those of features that are off, C(prosody), C(jicofo),
+    C(bridge) and C(web) the configuration of each program, C(deployment) which hosts are parts
+    of the server, C(here) what of it the host itself has, C(tenant_web) what the last one says
+    otherwise in rooms of a tenant, C(needed_by) the features that load each Prosody module,
+    C(cases) the names of the access cases that prove it. For people, C(why) says of each
+    feature why it is on, C(off) of those that are on by default why they are off, C(may) maps
+    actor and action to yes, no or a condition in words, C(opens) are the ports that a firewall
+    lets in, and C(warnings) are sentences.
   type: dict
 """
 

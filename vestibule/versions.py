@@ -87,9 +87,13 @@ def keep(
 ) -> dict[str, Any]:
     """What became of the file at ``path``, with ``arguments`` of the action version_lock.
 
+    Where no package is to be kept, or one of ``complete`` ones lacks, the file stays as it is.
     Raises LockError.
     """
     installed, packages = arguments["installed"], arguments["packages"]
+    lacking = arguments["complete"] and missing(packages or [], installed, arguments["versions"])
+    if packages == [] or lacking:
+        return {"changed": False, "lock": {}, "stale": False}
     lock = lock_of(installed if packages is None else packages, installed)
     complete = packages is None or lock.keys() == set(packages)
     if not check_mode:

@@ -27,13 +27,21 @@ options:
     type: dict
     required: true
   packages:
-    description: Names of the packages to keep, by default all that are installed.
+    description: >-
+      Names of the packages to keep, by default all that are installed. Where there are none, the
+      file stays as it is.
     type: list
     elements: str
   versions:
     description: Versions asked for, by name of package.
     type: dict
     default: {}
+  complete:
+    description: >-
+      Look at nothing where the host lacks one of the packages, or has it in another version than
+      asked for, as before they are installed.
+    type: bool
+    default: false
   write:
     description: Write the file. Otherwise it is compared alone.
     type: bool
@@ -65,6 +73,7 @@ _ARGUMENTS: dict[str, Any] = {
     "installed": {"type": "dict", "required": True},
     "packages": {"type": "list", "elements": "str"},
     "versions": {"type": "dict", "default": {}},
+    "complete": {"type": "bool", "default": False},
     "write": {"type": "bool", "default": False},
 }
 

@@ -159,11 +159,23 @@ def test_people_are_told_of_the_turn_servers_that_there_are() -> None:
     ]
     assert "turn_leads_not_to_the_server" in found["cases"]
     assert found["why"]["remote_turn"] == "hosts in the group turn of the inventory"
-    assert not found["deployment"]["has_turn"]
-    assert found["deployment"]["has_bridge"]
+    assert found["here"] == {
+        "bridge": True,
+        "turn": False,
+        "acme": False,
+        "turn_name": "",
+        "name": DOMAIN,
+    }
     relay = model(RELAY, TURN, {}, everywhere, jitsi_turn_tls_port=443)
-    assert relay["deployment"]["has_turn"]
-    assert not relay["deployment"]["has_bridge"]
+    assert relay["here"] == {
+        "bridge": False,
+        "turn": True,
+        "acme": False,
+        "turn_name": RELAY,
+        "name": RELAY,
+    }
+    certified = model(RELAY, TURN, {}, everywhere, jitsi_certificate="acme")
+    assert certified["here"]["acme"]
     gone = {**TURN, "all": ["meet", RELAY], "turn": [RELAY]}
     assert {host for _, host, _ in named(model("meet", gone, {}))} == {RELAY}
 
@@ -175,9 +187,11 @@ def test_a_turn_server_can_be_beside_the_signalling_and_on_the_host_of_a_bridge(
     assert {host for _, host, _ in named(found)} == {DOMAIN, "far.example.org"}
     assert [each["has_bridge"] for each in found["turn_servers"]] == [False, True]
     assert found["deployment"]["elsewhere"] == ["far"]
-    far = model("far", groups, {})["deployment"]
-    assert far["has_bridge"]
-    assert far["has_turn"]
+    assert [found["here"][each] for each in ("bridge", "turn", "name")] == [False, True, DOMAIN]
+    far = model("far", groups, {})["here"]
+    assert (far["bridge"], far["turn"], far["turn_name"]) == (True, True, "far.example.org")
+    off = model("meet", {"all": ["meet"]}, {}, jitsi_features_off=["turn", "bridge"])["here"]
+    assert [off[each] for each in ("bridge", "turn", "turn_name")] == [False, False, ""]
     on_443 = model("meet", groups, {}, jitsi_features=["turn_on_443"])
     assert ("turns", f"turn.{DOMAIN}", 443) in named(on_443)
 

@@ -66,6 +66,17 @@ def test_the_file_is_written_once(run: Any, tmp_path: Path) -> None:
     assert run(installed=compared["lock"], write=True)["changed"] is False
 
 
+def test_the_file_stays_where_it_is_not_known_what_belongs_in_it(run: Any, tmp_path: Path) -> None:
+    run(write=True)
+    before = (tmp_path / "meet.versions.yml").read_text()
+    nothing = {"changed": False, "lock": {}, "stale": False}
+    assert run(packages=[], write=True) == nothing
+    assert run(packages=["nginx"], complete=True) == nothing
+    assert run(packages=["jicofo"], versions={"jicofo": "2.0"}, complete=True) == nothing
+    assert run(packages=["jicofo"], complete=True)["stale"]
+    assert (tmp_path / "meet.versions.yml").read_text() == before
+
+
 def test_check_mode_tells_and_writes_nothing(run: Any, tmp_path: Path) -> None:
     told = run(write=True, check_mode=True)
     assert told["changed"] is True

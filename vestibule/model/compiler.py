@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from vestibule.model import ModelError
@@ -217,6 +217,7 @@ def build_model(
         "machines": machines,
         "bridges": bridges,
         "deployment": deployment,
+        "here": _here(chosen, options, names, deployment, turn_servers),
         "turn_servers": turn_servers,
         "accounts": accounts,
         "accounts_off": _accounts_off(features, chosen, public, prosody["hosts"]),
@@ -283,6 +284,30 @@ def _turn_servers(
             " jitsi_features_off."
         )
     return servers
+
+
+def _here(
+    chosen: Iterable[str],
+    options: Mapping[str, Any],
+    names: Mapping[str, str],
+    deployment: Mapping[str, Any],
+    turn_servers: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """What the host itself runs beside Prosody, and by which name browsers find it."""
+    turn = "turn" in chosen and deployment["has_turn"]
+    own = [
+        each["name"]
+        for each in turn_servers
+        if each["host"] == deployment["host"] and not each["beside"]
+    ]
+    return {
+        "bridge": "bridge" in chosen and deployment["has_bridge"],
+        "turn": turn,
+        # Whether it gets its certificate from an authority
+        "acme": options["certificate"] == "acme" and (deployment["is_signalling"] or turn),
+        "turn_name": own[0] if own else "",  # of a TURN server with a name of its own
+        "name": own[0] if own else names["domain"],
+    }
 
 
 def _check_extras(options: Mapping[str, Any], hosts: Mapping[str, Any]) -> None:
