@@ -7,5 +7,6 @@ local new_throttle = require "util.throttle".create;
 return function (throttle, burst, rate)
 	throttle = throttle or new_throttle(burst, burst / rate);
 	throttle.max, throttle.rate = burst, rate;
+	throttle.balance = math.min(throttle.balance, burst);
 	return throttle;
 end;
