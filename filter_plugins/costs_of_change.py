@@ -16,7 +16,7 @@ short_description: Say what a change costs people in meetings
 description:
   - Says which packages change, which services restart or reload, what people notice of that, and
     how many are in meetings now.
-positional: unsettled, people, held
+positional: unsettled, people, held, rereads
 options:
   _input:
     description: Packages that change, as M(host_snapshot) plans it.
@@ -33,6 +33,11 @@ options:
     type: dict
   held:
     description: Packages that somebody else holds.
+    type: list
+    elements: str
+    default: []
+  rereads:
+    description: Those of the wishes that Prosody takes with a reload, as M(look) tells them.
     type: list
     elements: str
     default: []
@@ -57,9 +62,10 @@ def costs_of_change(
     unsettled: Sequence[str],
     people: Mapping[str, Any] | None = None,
     held: Sequence[str] = (),
+    rereads: Sequence[str] = (),
 ) -> list[str]:
     """Ansible's shell around `vestibule.costs.describe`."""
-    return describe(changes, unsettled, people, held)
+    return describe(changes, unsettled, people, held, rereads)
 
 
 class FilterModule:

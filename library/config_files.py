@@ -113,6 +113,12 @@ options:
       - File that a program makes of the files. Where it is older than one of them, the task is
         changed, so that it notifies the making that an earlier run was cut off before.
     type: path
+  reread:
+    description:
+      - By module of Prosody the settings that it reads again when Prosody is told to reload. Where
+        nothing but these differs, on hosts that have the module, RV(rereads) says so.
+    type: dict
+    default: {}
   keep_former:
     description:
       - Keep what is replaced where only root may read it, so that M(former_files) can go back to it
@@ -203,6 +209,13 @@ unchecked_because:
   sample: nothing changed
 unread:
   description: Files that are newer than the start of I(reader), or than I(product).
+  type: list
+  elements: str
+  returned: success
+rereads:
+  description: >-
+    Files whose new content counts once Prosody has reloaded, with the list of the set. Empty where
+    anything that changed needs a restart, and where Prosody has not read what it replaces.
   type: list
   elements: str
   returned: success

@@ -119,6 +119,12 @@ differences:
   type: list
   elements: dict
   sample: [{wish: web_certificate, module: self_signed, subject: /etc/x.crt, what: missing}]
+rereads:
+  description: Names of those of them that Prosody takes with a reload.
+  returned: always
+  type: list
+  elements: str
+  sample: []
 unsettled:
   description: Names of the wishes that are not fulfilled, or were not looked at.
   returned: always
@@ -168,6 +174,7 @@ class Looked:
 
     settled: list[str] = field(default_factory=list)  # names of wishes
     differences: list[dict[str, str]] = field(default_factory=list)
+    rereads: list[str] = field(default_factory=list)  # names of wishes
 
 
 def refuse(**result: Any) -> None:
@@ -204,6 +211,8 @@ def look(module: AnsibleModule, wishes: dict[str, dict[str, Any]], *, thorough: 
         result = answer if isinstance(answer, dict) else {}
         replaced.update(result.get("renewed", []), result.get("created", []))
         is_copy = copies_any(arguments, replaced)
+        if result.get("rereads"):
+            looked.rereads.append(wish)
         if not is_copy and result and not any(result.get(each) for each in _TELLING):
             looked.settled.append(wish)
             continue
@@ -241,6 +250,7 @@ def main() -> None:
         ansible_facts=facts,
         unsettled=[name for name in wishes if name not in looked.settled],
         differences=looked.differences,
+        rereads=looked.rereads,
     )
 
 

@@ -33,7 +33,8 @@ options:
     description:
       - Files and folders that Prosody reads when it starts. Where one of their files is newer than
         that start, RV(unread) names it and nothing else is judged, as a restart is due.
-      - That is what a run leaves behind that was cut off between writing and restarting.
+      - That is what a run leaves behind that was cut off between writing and restarting. Files that
+        M(prosody_reload) has had it read again count as read.
     type: list
     elements: path
     default: []
@@ -88,7 +89,7 @@ warned:
   elements: str
   returned: always
 unread:
-  description: Files of O(sources) that were written after Prosody started.
+  description: Files of O(sources) that were written after Prosody started, and not read since.
   type: list
   elements: str
   returned: always

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.vestibule.prosody_console import Console
 
 DOCUMENTATION = r"""
 module: prosody_people
@@ -87,21 +88,6 @@ def quoted(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9.-]+", text):
         raise ValueError(f"{text!r} is no domain.")
     return f'"{text}"'
-
-
-class Console:
-    """Prosody's console, by prosodyctl."""
-
-    def __init__(self, module: AnsibleModule) -> None:
-        self._module = module
-        self._program = module.get_bin_path("prosodyctl")
-
-    def say(self, line: str) -> str:
-        """What it answers to a line, nothing where nobody is there."""
-        if self._program is None:
-            return ""
-        status, out, errors = self._module.run_command([self._program, "shell", line])
-        return out + errors if status == 0 or "Result:" in out + errors else ""
 
 
 def ask(console: Console, domain: str) -> tuple[int, int, bool] | None:

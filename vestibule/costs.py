@@ -52,15 +52,19 @@ _NOTICED = {
 _WITH = {"Prosody restart": {"Jicofo restart", "Prosody reload"}, "nginx restart": {"nginx reload"}}
 
 
-def costs(changes: Iterable[Mapping[str, Any]], unsettled: Iterable[str]) -> list[str]:
-    """What happens to services, the dearest first."""
+def costs(
+    changes: Iterable[Mapping[str, Any]], unsettled: Iterable[str], rereads: Iterable[str] = ()
+) -> list[str]:
+    """What happens to services, the dearest first. A reload does for the wishes in ``rereads``."""
     found: set[str] = set()
     for change in changes:
         found.update(_OF_UNITS[unit] for unit in change["units"] if unit in _OF_UNITS)
         if change["name"].startswith(_READ_BY_PROSODY):
             found.add("Prosody restart")
+    reloads = set(rereads)
     for wish in unsettled:
-        found.add(next((cost for name, cost in _OF_WISHES if wish.startswith(name)), ""))
+        cost = next((cost for name, cost in _OF_WISHES if wish.startswith(name)), "")
+        found.add("Prosody reload" if wish in reloads else cost)
     for cost, more in _WITH.items():
         if cost in found:
             found -= more
@@ -72,6 +76,7 @@ def describe(
     unsettled: Iterable[str],
     people: Mapping[str, Any] | None,
     held: Sequence[str] = (),
+    rereads: Iterable[str] = (),
 ) -> list[str]:
     """The same in lines for people, with the packages that change, and who is there."""
     lines = [
@@ -79,7 +84,7 @@ def describe(
         for change in changes
     ]
     lines += [f"{name} stays, as somebody else holds it" for name in held]
-    happens = [_NOTICED[cost] for cost in costs(changes, unsettled)]
+    happens = [_NOTICED[cost] for cost in costs(changes, unsettled, rereads)]
     lines += happens or ["No service restarts or reloads."]
     if people is not None:
         lines.append(crowd(people))

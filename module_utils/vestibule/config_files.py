@@ -15,7 +15,14 @@ from functools import partial
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.vestibule import before, former, leftovers, services
+from ansible.module_utils.vestibule import (
+    before,
+    former,
+    leftovers,
+    prosody_config,
+    prosody_reloads,
+    services,
+)
 
 HIDDEN = "(content not shown)\n"
 _BODIES = ("content", "link", "copy_of")
@@ -403,6 +410,30 @@ def unread_files(module: AnsibleModule, files: list[Entry], notes: list[Entry]) 
     return services.newer(paths, min(moments)) if moments else []
 
 
+def rereads(
+    module: AnsibleModule, changes: list[tuple[Entry, Entry]], notes: list[Entry]
+) -> list[str]:
+    """Paths whose change counts after a reload of Prosody; none where one of them needs a restart.
+
+    Nor where Prosody does not run, or has not read what stands there now.
+    """
+    reread = module.params["reread"]
+    if not reread or not all(
+        wanted.kind == found.kind == "file"
+        and prosody_config.counts_after_reload(
+            found.body.decode(errors="replace"), wanted.body.decode(errors="replace"), reread
+        )
+        for wanted, found in changes
+    ):
+        return []
+    running = [each for each in services.look(module, ["prosody"]) if each.active == "active"]
+    if not running:
+        return []
+    paths = [entry.path for entry in [*(wanted for wanted, _ in changes), *notes]]
+    newer = services.newer(paths, running[0].began)
+    return [] if prosody_reloads.unread(newer, running[0].started) else paths
+
+
 def keep_former(module: AnsibleModule, files: list[Entry]) -> None:
     """Keep what these files replace, until it is known that they are good."""
     wanted = {file.path: former.digest_of(file.kind, file.body) for file in files}
@@ -506,6 +537,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         "paths": paths,
         "differences": said,
         "unread": unread,
+        "rereads": rereads(module, changes, notes) if changes and not cut_off else [],
     }
     if module._diff:  # AnsibleModule has no public name for it
         result["diff"] = [part for change in changes for part in difference(*change)]
@@ -577,6 +609,7 @@ SPEC: dict[str, Any] = {
     "leftovers": leftovers.SPEC,
     "reader": {"type": "list", "elements": "str", "default": []},
     "product": {"type": "path"},
+    "reread": {"type": "dict", "default": {}},
     "keep_former": {"type": "bool", "default": False},
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.vestibule import services
+from ansible.module_utils.vestibule import prosody_reloads, services
 from ansible.module_utils.vestibule.services import Service
 
 _POLL = 0.2  # seconds between two looks
@@ -42,7 +42,12 @@ class Host:
             fits = is_as_before(service, listeners[name])
             if fits and service.started < started and name == "nginx":
                 self.tell("reload", name)
-            elif not fits or service.started >= started or (name == "jicofo" and "prosody" in done):
+            elif (
+                not fits
+                or service.started >= started
+                or (name == "jicofo" and "prosody" in done)
+                or (name == "prosody" and prosody_reloads.unread([], service.started))
+            ):
                 self.tell("reset-failed", name)
                 self.tell("restart", name)
             else:

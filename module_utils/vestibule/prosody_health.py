@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.vestibule import sockets
+from ansible.module_utils.vestibule import prosody_reloads, sockets
 from ansible.module_utils.vestibule.services import parse_time
 
 _SHOWN = 20  # lines in a message
@@ -428,7 +428,10 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         if not module.check_mode:
             raise HealthError(f"There is no unit {_UNIT}. Install Prosody first.")
         return {"problems": [], "later": [], "warned": [], "unread": [], "listeners": []}
-    unread = newer_files(params["sources"], unit.started_at) if unit.active == "active" else []
+    unread: list[str] = []
+    if unit.active == "active":
+        unread = newer_files(params["sources"], unit.started_at)
+        unread = prosody_reloads.unread(unread, unit.started / 1e6)
     if unread:
         return {"problems": [], "later": [], "warned": [], "unread": unread, "listeners": []}
 

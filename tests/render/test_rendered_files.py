@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.vestibule import prosody_config
 from lupa import lua54
 from pyhocon import ConfigFactory
 
@@ -113,6 +114,21 @@ def test_the_hosts_file_says_what_the_model_says(rendered: Path, model: dict[str
             }
         assert read[name] == expected
     assert read.keys() == {"*", *model["prosody"]["hosts"]}
+
+
+def test_what_is_compared_for_a_reload_is_what_prosody_reads(rendered: Path) -> None:
+    for name in ("hosts.cfg.lua", "secrets.cfg.lua"):
+        known = {
+            (line.split('"')[1] if line else "*"): options
+            for line, options in prosody_config.read((rendered / name).read_text("utf-8")).items()
+        }
+        read = prosody(rendered / name)
+        assert known.keys() == read.keys()
+        for host, options in known.items():
+            assert options.keys() == read[host].keys() - {"kind", "component"}
+            for option, value in options.items():
+                lua = lua54.LuaRuntime(encoding="utf-8")
+                assert to_python(lua.eval(value)) == read[host][option]
 
 
 def test_a_hostile_secret_arrives_unharmed_in_lua(rendered: Path) -> None:

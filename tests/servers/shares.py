@@ -23,7 +23,7 @@ SHARES: Mapping[str, list[set[str]]] = {
         {"test_staying_alive.py", "test_turn.py", "test_versions.py"},
     ],
     "rotate": [{"test_tokens.py"}, {"test_passwords.py"}],
-    "second_run": [{"test_leaving.py"}, {"test_secrets.py"}],
+    "second_run": [{"test_leaving.py"}, {"test_secrets.py", "test_sessions.py"}],
 }
 
 

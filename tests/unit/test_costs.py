@@ -32,6 +32,15 @@ def test_a_wish_costs_what_its_service_does(wish: str, expected: list[str]) -> N
     assert costs([], [wish]) == expected
 
 
+def test_a_reload_does_for_settings_that_are_read_again() -> None:
+    assert costs([], ["prosody_files"], ["prosody_files"]) == ["Prosody reload"]
+    both = ["prosody_files", "prosody_keys"]
+    assert costs([], both, ["prosody_files"]) == ["Prosody restart"]
+    assert describe([], ["prosody_files"], None, rereads=["prosody_files"]) == [
+        "Prosody reloads: nobody notices."
+    ]
+
+
 def test_a_restart_is_said_without_what_it_brings_about() -> None:
     changes = [change("jicofo", "jicofo"), change("nginx", "nginx"), change("lua-sec")]
     assert costs(changes, ["jitsi_web_files", "prosody_certificates"]) == [

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.vestibule import config_files
 
 import look
 
@@ -86,6 +87,17 @@ def test_nothing_counts_where_others_left_something(tmp_path: Path, settled: Set
     assert settled(left) == []
     assert settled({**left, "history": history(tmp_path / "gone")}) == ["history", "nothing"]
     assert settled({**left, "history": history(tmp_path / "theirs", "note")}) == ["nothing"]
+
+
+def test_what_a_reload_does_for_is_named(
+    tmp_path: Path, run_module: RunModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config_files, "rereads", lambda module, *_: module.params["reread"])
+    taken = file(tmp_path / "taken")
+    taken["config_files"]["reread"] = {"token_guard": ["token_guard_leeway"]}
+    wishes = {"taken": taken, "other": file(tmp_path / "other")}
+    result = run_module(look, wishes=wishes)
+    assert (result["rereads"], result["unsettled"]) == (["taken"], ["taken", "other"])
 
 
 def test_it_shows_nothing_of_what_it_is_given(tmp_path: Path, run_module: RunModule) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils import basic
-from ansible.module_utils.vestibule import prosody_health
+from ansible.module_utils.vestibule import prosody_health, prosody_reloads
 from ansible.module_utils.vestibule.prosody_health import (
     Entry,
     HealthError,
@@ -446,6 +446,26 @@ def test_a_start_before_its_files_were_written_is_not_judged(
     result = run_module(prosody_health, http_listener=http, sources=[str(source)])
     assert result["failed"]
     assert result["unread"] == []
+
+
+def test_a_start_before_its_files_were_read_again_is_judged(
+    server: Server,
+    http: str,
+    run_module: RunModule,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(prosody_reloads, "PLACE", str(tmp_path / "run/note.json"))
+    source = tmp_path / "prosody.cfg.lua"
+    source.touch()
+    server.unit(start="Sat 2020-11-21 08:49:57.364328 UTC")
+    server.listeners = {http}
+    prosody_reloads.note(0.001, {str(source): prosody_reloads.digest(str(source))})
+    result = run_module(prosody_health, http_listener=http, sources=[str(source)])
+    assert (result["unread"], result["listeners"]) == ([], [http])
+    source.write_text("other")
+    result = run_module(prosody_health, http_listener=http, sources=[str(source)])
+    assert result["unread"] == [str(source)]
 
 
 def test_a_later_traceback_is_a_warning(server: Server, http: str, run_module: RunModule) -> None:

@@ -264,6 +264,32 @@ async def test_breakout_rooms_change_so_often(server: Server, entrance: Entrance
             assert "resource-constraint" in await errors_of(host)
 
 
+async def test_a_bound_that_changes_counts_in_a_meeting_that_there_is(
+    server: Server, entrance: Entrance
+) -> None:
+    """By a reload of the configuration; the module goes on."""
+    room = entrance.room()
+    order = {"type": "features/breakout-rooms/add", "subject": "x"}
+    add = message(BREAKOUT, element("breakout_rooms", order))
+    changed = (
+        'local config = require "core.configmanager";'
+        f' config.set("{BREAKOUT}", "breakout_guard_burst", 3);'
+        f' config.set("{BREAKOUT}", "breakout_guard_rate", 0.1);'
+        ' prosody.events.fire_event("config-reloaded", { config = config.getconfig() });'
+    )
+    async with owner(entrance, room) as host:
+        for _ in range(6):
+            await host.send(add)
+        assert "resource-constraint" not in await errors_of(host)
+        server.shell(f"> {changed}")
+        try:
+            for _ in range(6):
+                await host.send(add)
+            assert (await errors_of(host)).count("resource-constraint") == 3
+        finally:
+            server.shell("> prosody.reload_config()")
+
+
 def moderate(**attributes: str) -> str:
     order = element("av_moderation", {"mediaType": "audio", **attributes})
     return message(AV_MODERATION, order)

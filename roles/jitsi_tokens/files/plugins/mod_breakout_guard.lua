@@ -19,16 +19,22 @@
 local jid = require "util.jid";
 local meeting = module:require "meeting";
 local refuse = module:require "refuse";
-local new_throttle = require "util.throttle".create;
+local bucket = module:require "bucket";
 local get_room_by_name_and_subdomain = module:require("util").get_room_by_name_and_subdomain;
 
 local COMMAND = "features/breakout-rooms/";
-local most_rooms = module:get_option_number("breakout_guard_rooms", 100);
-local longest_name = module:get_option_number("breakout_guard_name", 128);
-local burst = module:get_option_number("breakout_guard_burst", 250);
-local rate = module:get_option_number("breakout_guard_rate", 5);
 local admins = module:get_option_inherited_set("admins", {});
 local muc = module:depends("muc");
+
+local most_rooms, longest_name, burst, rate;
+local function read_settings()
+	most_rooms = module:get_option_number("breakout_guard_rooms", 100);
+	longest_name = module:get_option_number("breakout_guard_name", 128);
+	burst = module:get_option_number("breakout_guard_burst", 250);
+	rate = module:get_option_number("breakout_guard_rate", 5);
+end
+read_settings();
+module:hook_global("config-reloaded", read_settings);
 
 -- Whether somebody is in a room of a meeting, or on the way from one to another.
 local function is_in(main_room, address)
@@ -105,7 +111,7 @@ local function is_too_often(main_room, address)
 	if not actor or actor.role ~= "moderator" then
 		return false;
 	end
-	main_room.breakout_guard = main_room.breakout_guard or new_throttle(burst, burst / rate);
+	main_room.breakout_guard = bucket(main_room.breakout_guard, burst, rate);
 	return not main_room.breakout_guard:poll(1);
 end
 

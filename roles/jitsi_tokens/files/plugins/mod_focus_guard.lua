@@ -19,20 +19,25 @@
 --   focus_guard_rate           further ones a minute, 6
 local cache = require "util.cache";
 local jid = require "util.jid";
-local new_throttle = require "util.throttle".create;
 
 local FOCUS = "http://jitsi.org/protocol/focus";
 local RESERVED = "^__jicofo%-health%-check";
 local MINUTE = 60; -- seconds
 
 local base = module:get_option_string("muc_mapper_domain_base");
-local burst = module:get_option_number("focus_guard_burst", 10);
-local rate = module:get_option_number("focus_guard_rate", 6);
-
 local suffix = "." .. base;
 local meeting = module:require "meeting";
 local wall_clock = os.time;
 local refuse = module:require "refuse";
+local bucket = module:require "bucket";
+
+local burst, rate;
+local function read_settings()
+	burst = module:get_option_number("focus_guard_burst", 10);
+	rate = module:get_option_number("focus_guard_rate", 6);
+end
+read_settings();
+module:hook_global("config-reloaded", read_settings);
 
 -- The room and the MUC of an address as Jicofo reads it: in small letters, and one form of those that
 -- look the same. Nil where that is no place for a meeting.
@@ -63,9 +68,11 @@ end
 local function is_too_many(session, address)
 	local asked = session.focus_guard_asked;
 	if not asked then
-		asked = { rooms = cache.new(burst), bucket = new_throttle(burst, burst * MINUTE / rate) };
+		asked = { rooms = cache.new(burst) };
 		session.focus_guard_asked = asked;
 	end
+	asked.rooms:resize(burst);
+	asked.bucket = bucket(asked.bucket, burst, rate / MINUTE);
 	if asked.rooms:get(address) then
 		return false;
 	elseif not asked.bucket:poll(1) then

@@ -19,15 +19,21 @@
 --   those of machines.lib, who never wait
 local jid = require "util.jid";
 local queue = require "util.queue";
-local new_throttle = require "util.throttle".create;
 
-local rate = module:get_option_number("muc_rate_joins", 3);
-local attempts = module:get_option_number("join_queue_attempts", 20);
-local recovery = module:get_option_number("join_queue_recovery", 1);
-local length = module:get_option_number("join_queue_length", 1000);
 local muc = module:depends("muc");
 local is_service = module:require("machines").is_service;
 local refuse = module:require "refuse";
+local bucket = module:require "bucket";
+
+local rate, attempts, recovery, length;
+local function read_settings()
+	rate = module:get_option_number("muc_rate_joins", 3);
+	attempts = module:get_option_number("join_queue_attempts", 20);
+	recovery = module:get_option_number("join_queue_recovery", 1);
+	length = module:get_option_number("join_queue_length", 1000);
+end
+read_settings();
+module:hook_global("config-reloaded", read_settings);
 
 local TURN = 1; -- seconds
 
@@ -37,12 +43,8 @@ module:hook("muc-occupant-pre-join", function (event)
 	if is_service(stanza.attr.from) or stanza.join_queue_turn then
 		return;
 	end
-	local bucket = session.join_queue_bucket;
-	if not bucket then
-		bucket = new_throttle(attempts, attempts / recovery);
-		session.join_queue_bucket = bucket;
-	end
-	if not bucket:poll(1) then
+	session.join_queue_bucket = bucket(session.join_queue_bucket, attempts, recovery);
+	if not session.join_queue_bucket:poll(1) then
 		return refuse(event, "wait", "resource-constraint", "You try too often");
 	end
 end, 2000);
@@ -53,9 +55,9 @@ module:hook("muc-occupant-pre-join", function (event)
 end, 9.5);
 
 module:hook("muc-occupant-joined", function (event)
-	local bucket = event.origin and event.origin.join_queue_bucket;
-	if bucket then
-		bucket.balance = math.min(bucket.balance + 1, attempts);
+	local tries = event.origin and event.origin.join_queue_bucket;
+	if tries then
+		tries.balance = math.min(tries.balance + 1, attempts);
 	end
 end);
 
@@ -108,7 +110,7 @@ module:hook("muc-occupant-pre-join", function (event)
 		or room:get_affiliation(from) == "owner" then
 		return;
 	end
-	room.join_queue_throttle = room.join_queue_throttle or new_throttle(rate, TURN);
+	room.join_queue_throttle = bucket(room.join_queue_throttle, rate, rate / TURN);
 	if not room.join_queue and room.join_queue_throttle:poll(1) then
 		return;
 	end

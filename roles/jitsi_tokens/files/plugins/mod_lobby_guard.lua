@@ -13,7 +13,12 @@ local jid = require "util.jid";
 local meeting = module:require "meeting";
 local refuse = module:require "refuse";
 
-local waits = module:get_option_number("lobby_guard_waits", 2);
+local waits;
+local function read_settings()
+	waits = module:get_option_number("lobby_guard_waits", 2);
+end
+read_settings();
+module:hook_global("config-reloaded", read_settings);
 
 local RECENT = 10; -- meetings at whose door a session was
 

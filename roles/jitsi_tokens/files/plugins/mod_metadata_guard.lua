@@ -13,16 +13,21 @@
 --   metadata_guard_burst   changes of a meeting in a row, 20
 --   metadata_guard_rate    further ones a second, 3
 local json = require "util.json";
-local new_throttle = require "util.throttle".create;
+local bucket = module:require "bucket";
 
-local most_keys = module:get_option_number("metadata_guard_keys", 40);
-local most_bytes = module:get_option_number("metadata_guard_bytes", 16384);
-local most_in_all = module:get_option_number("metadata_guard_total", 32768);
-local burst = module:get_option_number("metadata_guard_burst", 20);
-local rate = module:get_option_number("metadata_guard_rate", 3);
+local most_keys, most_bytes, most_in_all, burst, rate;
+local function read_settings()
+	most_keys = module:get_option_number("metadata_guard_keys", 40);
+	most_bytes = module:get_option_number("metadata_guard_bytes", 16384);
+	most_in_all = module:get_option_number("metadata_guard_total", 32768);
+	burst = module:get_option_number("metadata_guard_burst", 20);
+	rate = module:get_option_number("metadata_guard_rate", 3);
+end
+read_settings();
+module:hook_global("config-reloaded", read_settings);
 
 local function is_too_often(room)
-	room.metadata_guard = room.metadata_guard or new_throttle(burst, burst / rate);
+	room.metadata_guard = bucket(room.metadata_guard, burst, rate);
 	return not room.metadata_guard:poll(1);
 end
 

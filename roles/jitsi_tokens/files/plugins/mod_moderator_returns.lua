@@ -32,23 +32,36 @@
 -- Options (MUC component or global):
 --   moderation_by               what makes moderators: "token", "login" or "presence", "presence"
 --   moderation_grace            seconds without an owner after which somebody is made one, 10
---   moderation_places           people whom a meeting takes, any number where not set; muc_max_occupants
---                               has to be one more
+--   moderation_places           people whom a meeting takes, any number where not set
+--   muc_max_occupants           upstream's, which has to be one more. Upstream's module reads it once and
+--                               keeps nothing, so it is loaded again where that changes
 --   muc_access_whitelist        hosts and bare JIDs that need no place, as muc_max_occupants has it
 --   admins                      JIDs that are no people, as on every MUC
 --   service_hosts               hosts whose users are no people, { }
 --   muc_mapper_domain_base      main domain, where people with a token log in
 local jid = require "util.jid";
+local modulemanager = require "core.modulemanager";
 local st = require "util.stanza";
 
 local MUC = "http://jabber.org/protocol/muc";
 
 local main_host = module:get_option_string("muc_mapper_domain_base");
 local by_token = module:get_option_string("moderation_by", "presence") == "token";
-local grace = tonumber(module:get_option("moderation_grace", 10));
-local places = module:get_option_number("moderation_places", math.huge);
 local placeless = module:get_option_set("muc_access_whitelist", {});
-assert(grace and grace > 0 and grace < math.huge, "moderation_grace has to be a number of seconds above 0");
+
+local grace, places, limit;
+local function read_settings(reloaded)
+	local old = limit;
+	grace = tonumber(module:get_option("moderation_grace", 10));
+	assert(grace and grace > 0 and grace < math.huge, "moderation_grace has to be a number of seconds above 0");
+	places = module:get_option_number("moderation_places", math.huge);
+	limit = module:get_option_number("muc_max_occupants");
+	if reloaded and limit ~= old and modulemanager.is_loaded(module.host, "muc_max_occupants") then
+		assert(modulemanager.reload(module.host, "muc_max_occupants"));
+	end
+end
+read_settings();
+module:hook_global("config-reloaded", read_settings);
 
 local muc = module:depends("muc");
 local is_service = module:require("machines").is_service;
@@ -134,35 +147,33 @@ local function is_moderated(room)
 end
 
 -- Ahead of muc_max_occupants (10), which lets one more into the main room
-if places < math.huge then
-	module:hook("muc-occupant-pre-join", function (event)
-		local room, stanza = event.room, event.stanza;
-		local from, travellers = stanza.attr.from, meeting.travellers_of(room);
-		if not needs_place(from) or room:get_occupant_jid(from) or travellers[jid.bare(from)] then
-			return;
+module:hook("muc-occupant-pre-join", function (event)
+	local room, stanza = event.room, event.stanza;
+	local from, travellers = stanza.attr.from, meeting.travellers_of(room);
+	if places == math.huge or not needs_place(from) or room:get_occupant_jid(from) or travellers[jid.bare(from)] then
+		return;
+	end
+	-- People, and not their seats in several rooms; machines share an account
+	local free, people = places, {};
+	local function count(person)
+		free = people[person] and free or free - 1;
+		people[person] = true;
+	end
+	for occupant in meeting.each_occupant(room) do
+		if needs_place(occupant.bare_jid) then
+			count(is_service(occupant.bare_jid) and occupant.nick or occupant.bare_jid);
 		end
-		-- People, and not their seats in several rooms; machines share an account
-		local free, people = places, {};
-		local function count(person)
-			free = people[person] and free or free - 1;
-			people[person] = true;
-		end
-		for occupant in meeting.each_occupant(room) do
-			if needs_place(occupant.bare_jid) then
-				count(is_service(occupant.bare_jid) and occupant.nick or occupant.bare_jid);
-			end
-		end
-		for address in pairs(travellers) do
-			count(address);
-		end
-		if people[jid.bare(from)] then
-			return;
-		elseif free <= 0 and (is_moderated(room) or not is_awaited_in(event)) then
-			module:log("info", "%s is full", room.jid);
-			return refuse(event, "cancel", "service-unavailable");
-		end
-	end, 10.5);
-end
+	end
+	for address in pairs(travellers) do
+		count(address);
+	end
+	if people[jid.bare(from)] then
+		return;
+	elseif free <= 0 and (is_moderated(room) or not is_awaited_in(event)) then
+		module:log("info", "%s is full", room.jid);
+		return refuse(event, "cancel", "service-unavailable");
+	end
+end, 10.5);
 
 -- Before token_affiliation (-3.5), which leaves newcomers alone while the lobby is on
 module:hook("muc-occupant-pre-join", function (event)

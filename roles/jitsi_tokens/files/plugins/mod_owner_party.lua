@@ -30,8 +30,15 @@ local JITSI = "http://jitsi.org/jitmeet";
 local WAITING = "waiting-for-host"; -- as muc_wait_for_host has it, clients know it
 
 local main_host = assert(module:get_option_string("muc_mapper_domain_base"), "muc_mapper_domain_base is not set");
-local timeout = tonumber(module:get_option("owner_party_timeout", 60));
-assert(timeout and timeout > 0 and timeout < math.huge, "owner_party_timeout has to be a number of seconds above 0");
+
+local timeout;
+local function read_settings()
+	timeout = tonumber(module:get_option("owner_party_timeout", 60));
+	assert(timeout and timeout > 0 and timeout < math.huge,
+		"owner_party_timeout has to be a number of seconds above 0");
+end
+read_settings();
+module:hook_global("config-reloaded", read_settings);
 
 local muc = module:depends("muc");
 local is_service = module:require("machines").is_service;

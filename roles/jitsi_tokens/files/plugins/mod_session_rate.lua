@@ -26,15 +26,20 @@ local destroy_session = require "core.sessionmanager".destroy_session;
 local filters = require "util.filters";
 local refuse = module:require "refuse";
 local size_of = module:require "size_of";
-local new_throttle = require "util.throttle".create;
+local bucket = module:require "bucket";
 
-local burst = module:get_option_number("session_rate_burst", 300);
-local rate = module:get_option_number("session_rate", 100);
-local broadcast_burst = module:get_option_number("session_rate_broadcast_burst", 60);
-local broadcast_rate = module:get_option_number("session_rate_broadcast", 10);
-local excess_burst = module:get_option_number("session_rate_excess_burst", 500);
-local excess_rate = module:get_option_number("session_rate_excess", 20);
-local most_unsent = module:get_option_number("session_rate_unsent", 4 * 1024 * 1024);
+local burst, rate, broadcast_burst, broadcast_rate, excess_burst, excess_rate, most_unsent;
+local function read_settings()
+	burst = module:get_option_number("session_rate_burst", 300);
+	rate = module:get_option_number("session_rate", 100);
+	broadcast_burst = module:get_option_number("session_rate_broadcast_burst", 60);
+	broadcast_rate = module:get_option_number("session_rate_broadcast", 10);
+	excess_burst = module:get_option_number("session_rate_excess_burst", 500);
+	excess_rate = module:get_option_number("session_rate_excess", 20);
+	most_unsent = module:get_option_number("session_rate_unsent", 4 * 1024 * 1024);
+end
+read_settings();
+module:hook_global("config-reloaded", read_settings);
 
 local XMLNS_CLIENT = "jabber:client";
 local XMLNS_MUC = "http://jabber.org/protocol/muc";
@@ -77,6 +82,9 @@ end
 
 local function check(stanza, session)
 	local counts = session.session_rate;
+	counts.all = bucket(counts.all, burst, rate);
+	counts.broadcast = bucket(counts.broadcast, broadcast_burst, broadcast_rate);
+	counts.excess = bucket(counts.excess, excess_burst, excess_rate);
 	local is_stanza = (stanza.attr.xmlns or XMLNS_CLIENT) == XMLNS_CLIENT;
 	local weight = weight_of(stanza);
 	local is_quiet = is_stanza and QUIET[stanza.attr.type]
@@ -169,12 +177,7 @@ end
 -- After mod_smacks, which has counted what is dropped here.
 module:hook("authentication-success", function (event)
 	local session = event.session;
-	session.session_rate = {
-		all = new_throttle(burst, burst / rate),
-		broadcast = new_throttle(broadcast_burst, broadcast_burst / broadcast_rate),
-		excess = new_throttle(excess_burst, excess_burst / excess_rate),
-		output = 0,
-	};
+	session.session_rate = { output = 0 };
 	filters.add_filter(session, "stanzas/in", check, 900);
 	filters.add_filter(session, "stanzas/out", watch_stanzas, 900);
 	filters.add_filter(session, "bytes/out", watch_bytes, -900);

@@ -43,21 +43,25 @@ json.decode_invalid_numbers(false); -- NaN and Infinity are no JSON
 local is_token_owner = module:require "token_owner";
 local report = module:require "token_report";
 
-local max_bytes = module:get_option_number("token_guard_max_bytes", 8192);
-local max_lifetime = module:get_option_number("token_guard_max_lifetime", 86400);
-local leeway = module:get_option_number("token_guard_leeway", 30);
 local wildcard_room = module:get_option_boolean("token_guard_wildcard_room", true);
 local wildcard_sub = module:get_option_boolean("token_guard_wildcard_sub", true);
 local tenants = module:get_option_set("token_guard_tenants", {}) / string.lower;
 
 local secret = module:get_option_string("app_secret");
 local keys; -- nil where auth_token takes others, or may
-if module:get_option_string("signature_algorithm", "HS256") ~= "HS256"
-	or module:get_option_string("asap_key_server") or module:get_option_string("cache_keys_url") then
-	leeway = 0;
-else
+if module:get_option_string("signature_algorithm", "HS256") == "HS256"
+	and not module:get_option_string("asap_key_server") and not module:get_option_string("cache_keys_url") then
 	keys = module:depends("token_keys");
 end
+
+local max_bytes, max_lifetime, leeway;
+local function read_settings()
+	max_bytes = module:get_option_number("token_guard_max_bytes", 8192);
+	max_lifetime = module:get_option_number("token_guard_max_lifetime", 86400);
+	leeway = keys and module:get_option_number("token_guard_leeway", 30) or 0;
+end
+read_settings();
+module:hook_global("config-reloaded", read_settings);
 
 local issuers = module:get_option_array("asap_accepted_issuers", { module:get_option_string("app_id") });
 local audiences = module:get_option_array("asap_accepted_audiences", { "*" });

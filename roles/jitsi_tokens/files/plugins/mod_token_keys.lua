@@ -30,7 +30,13 @@ local paths = { file };
 for _, path in ipairs(module:get_option_array("token_keys_others", {})) do
 	table.insert(paths, path);
 end
-local pause = module:get_option_number("token_keys_pause", 2);
+
+local pause;
+local function read_settings()
+	pause = module:get_option_number("token_keys_pause", 2);
+end
+read_settings();
+module:hook_global("config-reloaded", read_settings);
 
 local DIGESTS = { RS256 = "sha256", RS384 = "sha384", RS512 = "sha512" };
 local LONGEST_KID = 256; -- bytes
