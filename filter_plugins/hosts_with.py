@@ -36,8 +36,8 @@ options:
     required: true
   part:
     description: >-
-      Which part. C(elsewhere) are hosts without the signalling, C(parts) all where groups
-      split servers.
+      Which part. C(elsewhere) are hosts without the signalling, C(parts) all hosts where there
+      are such.
     type: str
     choices: [signalling, bridge, elsewhere, parts]
     required: true

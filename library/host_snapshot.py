@@ -44,7 +44,7 @@ options:
     choices: [planned, taken, back, renewed, accepted, listed]
     required: true
   name:
-    description: The snapshot. Required to go back.
+    description: The snapshot. Required to go back. A new one is called by the time without it.
     type: str
     default: ""
   why:
@@ -307,7 +307,7 @@ def take(module: AnsibleModule, manager: Apt | Pacman) -> dict[str, Any]:
     paths = snapshots.look(trees, single_files(module, manager, list(wanted)))
     check_space(demand(module, manager, wanted, paths, download))
     snapshots.prepare()
-    name = snapshots.new_name()
+    name = module.params["name"] or snapshots.new_name()
     kept = package_files.keep(module, manager, wanted, snapshots.packages_folder())
     snapshots.keep_bodies(paths)
     snapshots.write(

@@ -60,7 +60,7 @@ def hosts_with(groups: Groups, part: str) -> list[str]:
         SIGNALLING: rest,
         "bridge": list(groups.get(BRIDGES, rest)),
         "elsewhere": few,
-        "parts": list(groups["all"]) if any(each in groups for each in GROUPS) else [],
+        "parts": list(groups["all"]) if few else [],
     }[part]
     return found or ["!all"]
 

@@ -44,7 +44,7 @@ def far() -> Server:
     return Server("bridges-far")
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def deployed(controller: Controller) -> Deployment:
     """Both are deployed, and the cases are right."""
     run = controller.deploy(jitsi_verify_cases=CASES)

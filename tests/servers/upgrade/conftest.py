@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.servers.support import DOMAIN, Controller, Server
-
-from .upgrades import CASES, Offers
+from tests.servers.upgrades import CASES, Offers
 
 
 @pytest.fixture(scope="session")

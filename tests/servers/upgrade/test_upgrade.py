@@ -12,13 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.servers.support import ROOT, Controller, Deployment, Server, differences
-
-from .upgrades import SNAPSHOTS, Offers, state, version
+from tests.servers.upgrades import HALF_WAY, OPEN, OPEN_DOOR, SNAPSHOTS, Offers, state, version
 
 _PLUGINS = ROOT / "rig/stand_ins/plugins"
 _OLD = "1.0.1-1~standin"
-# Loads, and lets everybody into every room
-_OPEN = "module:log('info', 'Everybody may come')\n"
 
 
 def snapshots(server: Server) -> list[str]:
@@ -47,7 +44,7 @@ def pack(path: Path, *, without: str = "", opened: str = "") -> str:
             there = file
             if name == opened:
                 there = path.with_name(file.name)
-                there.write_text(_OPEN, encoding="utf-8")
+                there.write_text(OPEN, encoding="utf-8")
             if name != without:
                 archive.add(there, f"plugins/{name}")
     return str(path)
@@ -104,8 +101,7 @@ def test_plugins_that_let_everybody_in_are_taken_back(
     server: Server, controller: Controller, given: dict[str, object], offers: Offers
 ) -> None:
     before = state(server)
-    open_door = f"""printf '%s' "{_OPEN}" > $(find . -name mod_token_verification.lua)"""
-    with offers.later("jitsi-meet-prosody", "1.0.3-1", open_door):
+    with offers.later("jitsi-meet-prosody", "1.0.3-1", OPEN_DOOR):
         said = failed(controller.play("upgrade.yml", **given))
         assert "wrong_room_refused" in said or "token for another room" in said
         is_as_before(server, before, said)
@@ -115,7 +111,7 @@ def test_a_script_of_a_package_that_fails_half_way_is_taken_back(
     server: Server, controller: Controller, given: dict[str, object], offers: Offers
 ) -> None:
     before = state(server)
-    with offers.later("jicofo", "1.0.3-1", "echo 'exit 1' > DEBIAN/postinst"):
+    with offers.later("jicofo", "1.0.3-1", HALF_WAY):
         said = failed(controller.play("upgrade.yml", **given))
         assert "apt-get cannot install" in said
         is_as_before(server, before, said)

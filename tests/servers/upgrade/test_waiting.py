@@ -11,12 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.servers.support import DOMAIN, Controller, Deployment, Server, differences
+from tests.servers.upgrades import state
 from vestibule.access.scene import Entrance
 from vestibule.access.tokens import Issuer
 from vestibule.access.transports import WebSocketTransport, front_door
 from vestibule.access.xmpp import Refused, Room
-
-from .upgrades import state
 
 _PATIENCE = 20  # seconds for one answer: the rig shares its processors
 _CHANGE = {"jitsi_web_contact": "help@example.org"}

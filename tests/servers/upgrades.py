@@ -9,6 +9,11 @@ from tests.servers.support import Server
 
 CASES = ["valid_token_enters", "no_token_refused", "wrong_room_refused"]
 SNAPSHOTS = "/var/lib/vestibule/snapshots"
+# A plugin that loads, and lets everybody into every room; and a command that makes a package so
+OPEN = "module:log('info', 'Everybody may come')\n"
+OPEN_DOOR = f"""printf '%s' "{OPEN}" > $(find . -name mod_token_verification.lua)"""
+# A package whose script fails half-way
+HALF_WAY = "echo 'exit 1' > DEBIAN/postinst"
 _REPOSITORY = "/srv/stand-ins/apt"
 _SOURCE = "/etc/apt/sources.list.d/later.list"
 # What programs keep for themselves, and where snapshots are
