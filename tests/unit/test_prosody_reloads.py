@@ -205,6 +205,14 @@ def test_a_file_that_is_new_needs_a_restart(host: Host, write: Callable[..., lis
     assert write(text(5)) == []
 
 
+def test_a_folder_that_is_new_needs_a_restart(host: Host, run_module: RunModule) -> None:
+    owner = {"owner": str(os.getuid()), "group": str(os.getgid())}
+    folder = {"path": str(host.folder / "prosody.service.d"), "mode": "0755", **owner}
+    file = {"path": str(host.file), "content": text(5), "mode": "0644", **owner}
+    wish = {"files": [file], "directories": [folder], "reread": REREAD}
+    assert run_module(config_files, **wish)["rereads"] == []
+
+
 def test_the_list_of_the_set_is_read_with_it(
     host: Host, run_module: RunModule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
