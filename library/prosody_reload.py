@@ -64,9 +64,10 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     read = {path: prosody_reloads.digest(path) for path in module.params["files"]}
     answer = Console(module).say(_RELOAD) if running else "Prosody does not run."
     if "Result: reloaded" not in answer:
+        said = answer.strip().splitlines()[-1:] or ["(nothing)"]  # the box above it is no reason
         module.fail_json(
-            msg="Prosody did not take its new configuration. It said:"
-            f" {answer.strip() or '(nothing)'} Look at `journalctl -u prosody`."
+            msg=f"Prosody did not take its new configuration. It said: {said[0]}"
+            " Look at `journalctl -u prosody`."
         )
     prosody_reloads.note(running[0].started, read)
     return {"changed": True, "read": list(read)}

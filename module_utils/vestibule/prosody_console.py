@@ -13,8 +13,8 @@ class Console:
         self._program = module.get_bin_path("prosodyctl")
 
     def say(self, line: str) -> str:
-        """What it answers to a line, nothing where nobody is there."""
+        """What it answers to a line, or why it does not; nothing where there is no program."""
         if self._program is None:
             return ""
-        status, out, errors = self._module.run_command([self._program, "shell", line])
-        return out + errors if status == 0 or "Result:" in out + errors else ""
+        _, out, errors = self._module.run_command([self._program, "shell", line])
+        return str(out + errors)

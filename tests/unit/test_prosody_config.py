@@ -74,7 +74,9 @@ def changed(old: str, new: str) -> str:
         pytest.param(changed("leeway = 30", "--[[ leeway = 30"), False, id="a long comment"),
         pytest.param(changed("leeway = 30", "leeway = {"), False, id="an open brace"),
         pytest.param(changed("leeway = 30", 'leeway = "'), False, id="an open text"),
-        pytest.param(changed("pause = 2", "leeway = 2"), False, id="said twice"),
+        pytest.param(
+            changed("lifetime = 86400", "lifetime = 86400\n    leeway = 2"), False, id="said twice"
+        ),
         pytest.param(
             BEFORE + 'VirtualHost "meet.example.org"\n    leeway = 3\n', False, id="opened twice"
         ),

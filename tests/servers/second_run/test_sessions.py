@@ -200,9 +200,8 @@ RESTARTED: Mapping[str, Any] = {**RELOADED, "jitsi_token_wildcard_room": False}
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _full(whole: dict[str, str], controller: Controller) -> None:
+def _full(controller: Controller) -> None:
     """The server as the first test finds it. Each goes on where the one before has left it."""
-    del whole
     well(controller.deploy(**FULL))
 
 
