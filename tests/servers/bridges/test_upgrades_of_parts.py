@@ -59,7 +59,7 @@ def test_plugins_that_let_everybody_in_leave_no_host_with_the_new_versions(
         Offers(far).later(_BRIDGE, "1.0.3-1"),
     ):
         said = are_as_before(before, controller.play("upgrade.yml", **given))
-    assert "token for another room" in said
+    assert "wrong_room_refused" in said
     assert "bridges-meet failed, or cannot be reached any more." in said
 
 
