@@ -75,3 +75,12 @@ def test_one_part_alone_is_refused(
     assert run.recap_of(one)["changed"] == 0
     said = " ".join(run.messages[-1].split())
     assert f"{other} is a part of the same server as {one}, and was not looked at" in said
+
+
+def test_a_bridge_alone_is_not_called_backed_up(
+    controller: Controller, given: dict[str, object]
+) -> None:
+    run = controller.play("backup.yml", "--limit=bridges-far", **given)
+    assert run.returncode != 0
+    said = " ".join(run.messages[-1].split())
+    assert "bridges-far stores nothing of its own, and bridges-meet" in said
