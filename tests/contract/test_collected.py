@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.servers.shares import SHARES, is_left_for_another_day
+from tests.servers.shares import SHARES, TURNS, is_left_for_another_day, left_for_another_day
 from tests.servers.support import ROOT
 
 
@@ -37,3 +37,15 @@ def test_every_file_is_played_on_one_of_the_days(
     assert sorted(played) == files
     monkeypatch.delenv("VESTIBULE_SHARE")
     assert not any(map(is_left_for_another_day, files))
+
+
+@pytest.mark.parametrize("row", TURNS)
+def test_every_scenario_has_its_day(row: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    played = []
+    for day in range(len(row)):
+        monkeypatch.setenv("VESTIBULE_SHARE", str(day))
+        played += [name for name in row if name not in left_for_another_day()]
+    assert played == list(row)
+    assert all((ROOT / "molecule" / name).is_dir() for name in row)
+    monkeypatch.delenv("VESTIBULE_SHARE")
+    assert left_for_another_day() == []

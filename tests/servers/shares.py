@@ -1,10 +1,11 @@
-"""What the whole of scripts/test plays on which day, of scenarios that deploy again and again.
+"""What the whole of scripts/test plays on which day, as all of it takes hours on a slow machine.
 
-A scenario that is named plays all. So does ``scripts/test --all``.
+A scenario that is named plays all. So does ``scripts/test --all``, and all scenarios.
 
-Usage: python -m tests.servers.shares [SCENARIO]
+Usage: python -m tests.servers.shares [SCENARIO | left]
 
-Without a scenario it prints the number of today, by which all of one run go.
+Without an argument it prints the number of today, by which all of one run go; with a scenario the
+files of it that are played, where not all are; with ``left`` the scenarios for another day.
 """
 
 from __future__ import annotations
@@ -12,10 +13,20 @@ from __future__ import annotations
 import datetime
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+# Of each row one: those of a kind, and those that take long
+TURNS: Sequence[Sequence[str]] = (
+    ("ubuntu2204", "ubuntu2404", "ubuntu2604"),
+    ("aur", "archlinux"),
+    ("minimal", "tenants", "jicofo_login"),
+    ("drift", "history"),
+    ("rotate", "keys"),
+    ("upgrade", "interrupted"),
+)
 SHARES: Mapping[str, list[set[str]]] = {
+    "bridges": [{"test_upgrades_of_parts.py"}, {"test_bridges.py"}],
     "certificates": [{"test_authority.py"}, {"test_certificates.py", "test_turn_on_443.py"}],
     "faults": [
         {"test_bridge.py", "test_going_back.py", "test_secrets.py"},
@@ -39,6 +50,17 @@ def share_of(scenario: str) -> set[str]:
     return shares[int(day) % len(shares)]
 
 
+def left_for_another_day() -> list[str]:
+    """Scenarios that are not played today."""
+    day = os.environ.get("VESTIBULE_SHARE", "")
+    return [
+        name
+        for row in TURNS
+        for number, name in enumerate(row)
+        if day and number != int(day) % len(row)
+    ]
+
+
 def is_left_for_another_day(path: Path) -> bool:
     """Whether a file of tests is not of today's share of its scenario."""
     today = share_of(path.parent.name)
@@ -46,7 +68,9 @@ def is_left_for_another_day(path: Path) -> bool:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:]:
+    if sys.argv[1:] == ["left"]:
+        print(*left_for_another_day())
+    elif sys.argv[1:]:
         print(*sorted(share_of(sys.argv[1])))
     else:
         print(datetime.datetime.now(datetime.UTC).toordinal())

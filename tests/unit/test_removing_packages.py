@@ -9,12 +9,12 @@ import pytest
 from ansible.module_utils.vestibule import managers, uninstall
 from ansible.module_utils.vestibule.managers import Apt, PackageError, Pacman
 
-_SIMULATED = """\
-NOTE: This is only a simulation!
-Inst lua5.4 (5.4.7-1 Debian:13 [amd64])
-Inst prosody [13.0.0-1] (13.0.1-1 Debian:13 [amd64])
-Inst jicofo (1.0-2 stable [all])
-Conf lua5.4 (5.4.7-1 Debian:13 [amd64])
+_ANNOUNCED = """\
+The following NEW packages will be installed:
+  lua5.4 jicofo
+The following packages will be upgraded:
+  prosody
+Abort.
 """
 _STATES = "nginx\tinstalled\njicofo\tconfig-files\nprosody\thalf-configured\nlua\tnot-installed\n"
 
@@ -40,8 +40,8 @@ def _own_policy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(managers, "POLICY", str(tmp_path / "policy-rc.d"))
 
 
-def test_of_a_simulation_what_is_new_counts() -> None:
-    apt: Any = Apt(Module(apt_get_install=_SIMULATED))
+def test_of_what_apt_announces_what_is_new_counts() -> None:
+    apt: Any = Apt(Module(apt_get_install=_ANNOUNCED))
     assert apt.planned(["jicofo", "prosody"]) == ["lua5.4", "jicofo"]
 
 
