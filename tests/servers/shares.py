@@ -24,6 +24,7 @@ TURNS: Sequence[Sequence[str]] = (
     ("drift", "history"),
     ("rotate", "keys"),
     ("upgrade", "interrupted"),
+    ("reinstall", "refusals"),
 )
 SHARES: Mapping[str, list[set[str]]] = {
     "bridges": [{"test_upgrades_of_parts.py"}, {"test_bridges.py"}],
