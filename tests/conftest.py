@@ -14,12 +14,19 @@ from ansible.module_utils import _internal
 from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 from ansible.module_utils.vestibule import before
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 PLUGINS = [
     *(ROOT / name for name in ("library", "scripts")),
 ]
 sys.path[:0] = [str(folder) for folder in PLUGINS]
+
+# How fast a machine is says nothing of the code
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True)
