@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.servers.support import DOMAIN, Controller, Deployment, Server, differences
+from tests.servers.support import DOMAIN, ROOT, Controller, Deployment, Server, differences
 
 from .conftest import CASES, TURN_CASES
 from .moving import outlive_their_bridge
@@ -86,8 +86,17 @@ class Fewer(Controller):
 
 @contextlib.contextmanager
 def with_inventory(controller: Controller, **groups: list[str]) -> Iterator[Controller]:
-    """An operator whose inventory has these groups of hosts."""
-    path = controller.inventory.with_name("other_hosts.yml")
+    """An operator whose inventory has these groups of hosts.
+
+    It lies in a folder of its own, as other tests look into the scenario's while these run, with
+    links to what the scenario's inventory has beside it.
+    """
+    folder = ROOT / "build/other_hosts"  # as deep as a scenario's, for rig/group_vars
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("group_vars", ".secrets"):
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(controller.inventory.with_name(name))
+    path = folder / "hosts.yml"
     hosts = {name: None for group in groups.values() for name in group}
     content: dict[str, Any] = {"rig": {"hosts": hosts}}
     content |= {group: {"hosts": dict.fromkeys(names)} for group, names in groups.items()}
