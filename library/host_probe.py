@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.facts.system.distribution import Distribution
 from ansible.module_utils.vestibule import (
     certificates,
     files,
@@ -25,6 +24,7 @@ from ansible.module_utils.vestibule import (
     package_locks,
     sockets,
     sources,
+    system,
 )
 from ansible.module_utils.vestibule import services as units
 from ansible.module_utils.vestibule.programs import program
@@ -176,6 +176,13 @@ options:
       - Time on the controller in seconds since 1970, from which C(clock_offset) follows.
       - It is read when the task starts, so the time to reach the host counts into the offset.
     type: float
+  settled:
+    description:
+      - Wishes that C(vestibule_settled) still names afterwards, as no reason to ask again touches
+        what they are about.
+    type: list
+    elements: str
+    default: []
 attributes:
   check_mode:
     description: Reads only, and fetches no lists.
@@ -199,14 +206,16 @@ EXAMPLES = r"""
 RETURN = r"""
 ansible_facts:
   description: >-
-    The fact C(vestibule), and of M(ansible.builtin.setup) C(user_id), C(pkg_mgr), C(os_family) and
-    those whose names begin with C(distribution).
+    The fact C(vestibule), and of M(ansible.builtin.setup) C(user_id), C(pkg_mgr), C(os_family),
+    C(distribution), C(distribution_version), C(distribution_major_version) and
+    C(distribution_release).
   returned: always
   type: complex
   contains:
     vestibule_settled:
       description: >-
-        Empty, as what M(look) found may be otherwise since there is a reason to ask again.
+        What I(settled) names. The rest of what M(look) found may be otherwise since there is a
+        reason to ask again.
       returned: always
       type: list
     vestibule:
@@ -633,7 +642,7 @@ def platform(module: AnsibleModule) -> dict[str, Any]:
     """Facts of Ansible's own, by its names: which system this is, and who asks."""
     manager = managers.find(module)
     return {
-        **Distribution(module).get_distribution_facts(),
+        **system.facts(),
         "pkg_mgr": type(manager).__name__.lower() if manager else "unknown",
         "user_id": getpass.getuser(),
     }
@@ -725,6 +734,7 @@ def main() -> None:
                 "options": certificates.SPEC,
             },
             "controller_time": {"type": "float"},
+            "settled": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
@@ -733,7 +743,7 @@ def main() -> None:
         refreshed, facts = run(module)
     except managers.PackageError as error:
         module.fail_json(msg=str(error))
-    known = {**platform(module), "vestibule": facts, "vestibule_settled": []}
+    known = {**platform(module), "vestibule": facts, "vestibule_settled": module.params["settled"]}
     module.exit_json(changed=refreshed, ansible_facts=known)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ansible.plugins.lookup import LookupBase
@@ -12,13 +13,15 @@ from vestibule.texts import render_all
 
 DOCUMENTATION = r"""
 name: vestibule_template
-short_description: Render templates of files by their paths
+short_description: Render templates of roles
 description:
-  - Does what P(ansible.builtin.template#lookup) does for a path, in a tenth of the time, as it does
-    not copy every variable of the host for every file.
+  - Does what P(ansible.builtin.template#lookup) does, in a tenth of the time, as it does not copy
+    every variable of the host for every file.
+  - What a role wishes for is also rendered outside of its tasks, where nothing but the name of the
+    role says where its templates are.
 options:
   _terms:
-    description: Absolute paths of the templates.
+    description: Templates, each as the name of its role and that of the file in its C(templates).
     type: list
     elements: str
     required: true
@@ -31,16 +34,19 @@ EXAMPLES = r"""
   config_files:
     files:
       - path: /etc/vestibule/web/index.html
-        content: "{{ lookup('vestibule_template', role_path ~ '/templates/page.j2', page=it) }}"
+        content: "{{ lookup('vestibule_template', 'jitsi_web/page.html.j2', page=it) }}"
         mode: "0644"
 """
 
 RETURN = r"""
 _raw:
-  description: The texts, in the order of the paths.
+  description: The texts, in the order of the terms.
   type: list
   elements: str
 """
+
+
+_ROLES = Path(__file__).resolve().parents[1] / "roles"
 
 
 class LookupModule(LookupBase):  # type: ignore[misc]  # ansible-core comes without type hints
@@ -53,6 +59,7 @@ class LookupModule(LookupBase):  # type: ignore[misc]  # ansible-core comes with
         known = {**(variables or {}), **more}
         templar = self._templar.copy_with_new_env(available_variables=known)
         return render_all(
+            _ROLES,
             terms,
             lambda path: trust_as_template(self._loader.get_text_file_contents(path)),
             lambda text: templar.template(text, escape_backslashes=False),

@@ -297,6 +297,9 @@ def _steps(tasks: Iterable[dict[str, Any]]) -> Iterator[tuple[str, str]]:
     """Role and phase of each task of a play; those of a rescue are no part of the way."""
     for task in tasks:
         yield from _steps(task.get("block", []))
+        included = task.get("ansible.builtin.include_tasks")
+        if isinstance(included, str):  # a stage that has a file of its own
+            yield from _steps(_load(ROOT / "playbooks" / included))
         for word in ("import_role", "include_role"):
             if role := task.get(f"ansible.builtin.{word}"):
                 yield role["name"], role.get("tasks_from", "main")

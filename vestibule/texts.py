@@ -1,12 +1,17 @@
-"""Templates of files, rendered with what a task knows."""
+"""Templates of roles, rendered with what a task knows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 
 def render_all(
-    paths: Iterable[str], read: Callable[[str], str], render: Callable[[str], str]
+    roles: Path,
+    templates: Iterable[str],
+    read: Callable[[str], str],
+    render: Callable[[str], str],
 ) -> list[str]:
-    """What the templates at these paths become, each a text."""
-    return [render(read(path)) for path in paths]
+    """What templates become, each a text. They are named as ``role/file``."""
+    parts = [each.partition("/") for each in templates]
+    return [render(read(str(roles / role / "templates" / name))) for role, _, name in parts]

@@ -32,7 +32,7 @@ def test_a_bridge_restarts_when_java_trusts_others_and_not_with_prosody() -> Non
 
 def test_java_trusts_prosody_before_a_bridge_starts() -> None:
     """Handlers come in the order in which roles are named last."""
-    plays = yaml.safe_load((ROLES.parent / "playbooks/site.yml").read_text(encoding="utf-8"))
-    text = yaml.safe_dump(plays, sort_keys=False)
+    deployed = ROLES.parent / "playbooks/tasks/deploy.yml"
+    text = yaml.safe_dump(yaml.safe_load(deployed.read_text(encoding="utf-8")), sort_keys=False)
     last = {role: text.rindex(f"name: {role}\n") for role in ("jicofo", "jitsi_videobridge")}
     assert last["jicofo"] < last["jitsi_videobridge"]

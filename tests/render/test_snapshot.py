@@ -40,8 +40,7 @@ WRITTEN = {
     "prosody": "__prosody_files + __prosody_secret_files",
     "jitsi_tokens": "jitsi_tokens_wishes.jitsi_tokens_keys.config_files.files",
     "jicofo": """[{'path': __jicofo_conf,
-                   'content': lookup('ansible.builtin.template',
-                                      __jicofo_templates ~ '/jicofo.conf.j2')}]
+                   'content': lookup('vestibule_template', 'jicofo/jicofo.conf.j2')}]
                  + __jicofo_unit_files[__jicofo_unit_of]""",
     "jitsi_videobridge": """jitsi_videobridge_wishes.values()
                             | selectattr('config_files', 'defined')
