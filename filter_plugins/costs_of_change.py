@@ -16,17 +16,16 @@ short_description: Say what a change costs people in meetings
 description:
   - Says which packages change, which services restart or reload, what people notice of that, and
     how many are in meetings now.
-positional: unsettled, people, held, rereads
+positional: looked, people, held
 options:
   _input:
     description: Packages that change, as M(host_snapshot) plans it.
     type: list
     elements: dict
     required: true
-  unsettled:
-    description: Names of the wishes that are not fulfilled, as M(look) tells them.
-    type: list
-    elements: str
+  looked:
+    description: What M(look) has answered, or nothing where nobody looked.
+    type: dict
     required: true
   people:
     description: What M(prosody_people) tells, or nothing.
@@ -36,17 +35,12 @@ options:
     type: list
     elements: str
     default: []
-  rereads:
-    description: Those of the wishes that Prosody takes with a reload, as M(look) tells them.
-    type: list
-    elements: str
-    default: []
 """
 
 EXAMPLES = r"""
 - name: Say what it costs
   ansible.builtin.debug:
-    msg: "{{ [] | costs_of_change(['prosody_files']) }}"
+    msg: "{{ [] | costs_of_change(looked) }}"
 """
 
 RETURN = r"""
@@ -59,13 +53,12 @@ _value:
 
 def costs_of_change(
     changes: Sequence[Mapping[str, Any]],
-    unsettled: Sequence[str],
+    looked: Mapping[str, Any],
     people: Mapping[str, Any] | None = None,
     held: Sequence[str] = (),
-    rereads: Sequence[str] = (),
 ) -> list[str]:
     """Ansible's shell around `vestibule.costs.describe`."""
-    return describe(changes, unsettled, people, held, rereads)
+    return describe(changes, looked, people, held)
 
 
 class FilterModule:

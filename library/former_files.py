@@ -79,11 +79,18 @@ def restore(files: dict[str, dict[str, Any]]) -> list[str]:
             config_files.undo(entry)
     others = [each for each in entries if config_files.differs(each, config_files.look(each.path))]
     config_files.apply([], others, lambda: None)
-    for entry in others:
-        modified = files[entry.path].get("modified")
-        if modified is not None:  # what reads it need not be told, where it has read it already
-            os.utime(entry.path, ns=(modified, modified))
     return [entry.path for entry in others]
+
+
+def make_as_old(files: dict[str, dict[str, Any]], paths: list[str]) -> None:
+    """Let files look as old as they were, once all that reads them was told.
+
+    What has read them before need not be told another time.
+    """
+    for path in paths:
+        modified = files[path].get("modified")
+        if modified is not None:
+            os.utime(path, ns=(modified, modified))
 
 
 def render(paths: list[str], restarted: list[str], missing: list[str], running: list[str]) -> str:
@@ -116,7 +123,8 @@ def go_back(module: AnsibleModule) -> dict[str, Any]:
     paths = restore(manifest["files"])
     host = Host(module)
     host.tell("daemon-reload")
-    restarted = host.read_anew(names, manifest["began"], listeners)
+    restarted = host.read_anew(names, manifest["began"], listeners, paths)
+    make_as_old(manifest["files"], paths)
     missing = host.wait({name: listeners[name] for name in names}, module.params["timeout"])
     if not missing:
         former.forget()

@@ -304,6 +304,11 @@ ansible_facts:
           elements: str
           returned: always
           sample: [nginx, prosody]
+        up:
+          description: Those of I(services) that run.
+          type: list
+          elements: str
+          returned: always
         alive:
           description: Those of I(services) that have a process or start at boot.
           type: list
@@ -690,6 +695,7 @@ def run(module: AnsibleModule) -> tuple[bool, dict[str, Any]]:
         "resolved": {name: sockets.addresses_of(name) for name in module.params["resolve"]},
         "certificates": certificates.look(module.params["certificates"]),
         "services": sorted(each.name for each in looked_at if each.is_up and each.starts_at_boot),
+        "up": sorted(each.name for each in looked_at if each.is_up),
         "alive": sorted(each.name for each in looked_at if each.processes or each.starts_at_boot),
         "at_boot": sorted(each.name for each in looked_at if each.starts_at_boot),
         "drop_ins": drop_ins(module.params["services"]),

@@ -125,6 +125,12 @@ rereads:
   type: list
   elements: str
   sample: []
+unread:
+  description: Names of those of them whose service has not read what is there already.
+  returned: always
+  type: list
+  elements: str
+  sample: []
 unsettled:
   description: Names of the wishes that are not fulfilled, or were not looked at.
   returned: always
@@ -175,6 +181,7 @@ class Looked:
     settled: list[str] = field(default_factory=list)  # names of wishes
     differences: list[dict[str, str]] = field(default_factory=list)
     rereads: list[str] = field(default_factory=list)  # names of wishes
+    unread: list[str] = field(default_factory=list)  # names of wishes
 
 
 def refuse(**result: Any) -> None:
@@ -213,6 +220,8 @@ def look(module: AnsibleModule, wishes: dict[str, dict[str, Any]], *, thorough: 
         is_copy = copies_any(arguments, replaced)
         if result.get("rereads"):
             looked.rereads.append(wish)
+        if result.get("unread"):
+            looked.unread.append(wish)
         if not is_copy and result and not any(result.get(each) for each in _TELLING):
             looked.settled.append(wish)
             continue
@@ -251,6 +260,7 @@ def main() -> None:
         unsettled=[name for name in wishes if name not in looked.settled],
         differences=looked.differences,
         rereads=looked.rereads,
+        unread=looked.unread,
     )
 
 

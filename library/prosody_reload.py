@@ -6,8 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.vestibule import prosody_reloads, services
-from ansible.module_utils.vestibule.prosody_console import Console
+from ansible.module_utils.vestibule import prosody_console, prosody_reloads, services
 
 DOCUMENTATION = r"""
 module: prosody_reload
@@ -49,12 +48,6 @@ read:
   sample: [/etc/prosody/conf.avail/meet.example.org.cfg.lua]
 """
 
-# One line, as the console reads them; what a module raises comes back as an error of the line
-_RELOAD = (
-    "> local done, why = prosody.reload_config();"
-    ' return done and "reloaded" or "refused: "..tostring(why)'
-)
-
 
 def run(module: AnsibleModule) -> dict[str, Any]:
     """Reload, and note what was read."""
@@ -62,11 +55,12 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         return {"changed": True, "read": []}
     running = [each for each in services.look(module, ["prosody"]) if each.active == "active"]
     read = {path: prosody_reloads.digest(path) for path in module.params["files"]}
-    answer = Console(module).say(_RELOAD) if running else "Prosody does not run."
-    if "Result: reloaded" not in answer:
-        said = answer.strip().splitlines()[-1:] or ["(nothing)"]  # the box above it is no reason
+    if running and read:  # it may fail when some modules have their new settings already
+        prosody_reloads.note(running[0].started, dict.fromkeys(read, prosody_reloads.UNKNOWN))
+    said = prosody_console.reload(module) if running else "Prosody does not run."
+    if said:
         module.fail_json(
-            msg=f"Prosody did not take its new configuration. It said: {said[0]}"
+            msg=f"Prosody did not take its new configuration. It said: {said}"
             " Look at `journalctl -u prosody`."
         )
     prosody_reloads.note(running[0].started, read)

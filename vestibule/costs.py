@@ -19,6 +19,8 @@ _OF_WISHES: tuple[tuple[str, str], ...] = (
     ("jitsi_web_", "nginx reload"),
     ("coturn_", "TURN restart"),
 )
+# Where a service has not read what is there already
+_OF_UNREAD = {"prosody_health": "Prosody restart"}
 _OF_UNITS = {
     "prosody": "Prosody restart",
     "jicofo": "Jicofo restart",
@@ -52,17 +54,20 @@ _NOTICED = {
 _WITH = {"Prosody restart": {"Jicofo restart", "Prosody reload"}, "nginx restart": {"nginx reload"}}
 
 
-def costs(
-    changes: Iterable[Mapping[str, Any]], unsettled: Iterable[str], rereads: Iterable[str] = ()
-) -> list[str]:
-    """What happens to services, the dearest first. A reload does for the wishes in ``rereads``."""
+def costs(changes: Iterable[Mapping[str, Any]], looked: Mapping[str, Iterable[str]]) -> list[str]:
+    """What happens to services, the dearest first.
+
+    ``looked`` is the answer of the module look, with names of wishes: C(unsettled), C(rereads), for
+    which a reload does, and C(unread), whose service has not read what is there already.
+    """
     found: set[str] = set()
     for change in changes:
         found.update(_OF_UNITS[unit] for unit in change["units"] if unit in _OF_UNITS)
         if change["name"].startswith(_READ_BY_PROSODY):
             found.add("Prosody restart")
-    reloads = set(rereads)
-    for wish in unsettled:
+    reloads = set(looked.get("rereads", ()))
+    found.update(_OF_UNREAD.get(wish, "") for wish in looked.get("unread", ()))
+    for wish in looked.get("unsettled", ()):
         cost = next((cost for name, cost in _OF_WISHES if wish.startswith(name)), "")
         found.add("Prosody reload" if wish in reloads else cost)
     for cost, more in _WITH.items():
@@ -73,10 +78,9 @@ def costs(
 
 def describe(
     changes: Sequence[Mapping[str, Any]],
-    unsettled: Iterable[str],
+    looked: Mapping[str, Iterable[str]],
     people: Mapping[str, Any] | None,
     held: Sequence[str] = (),
-    rereads: Iterable[str] = (),
 ) -> list[str]:
     """The same in lines for people, with the packages that change, and who is there."""
     lines = [
@@ -84,7 +88,7 @@ def describe(
         for change in changes
     ]
     lines += [f"{name} stays, as somebody else holds it" for name in held]
-    happens = [_NOTICED[cost] for cost in costs(changes, unsettled, rereads)]
+    happens = [_NOTICED[cost] for cost in costs(changes, looked)]
     lines += happens or ["No service restarts or reloads."]
     if people is not None:
         lines.append(crowd(people))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.vestibule import prosody_reloads, services
+from ansible.module_utils.vestibule import prosody_console, prosody_reloads, services
 from ansible.module_utils.vestibule.services import Service
 
 _POLL = 0.2  # seconds between two looks
+_OF_PROSODY = ("/etc/prosody/", "/var/lib/prosody/")
 
 
 def is_as_before(service: Service, listeners: list[str]) -> bool:
@@ -32,11 +34,21 @@ class Host:
         self._module.run_command([self._systemctl, *words])
 
     def read_anew(
-        self, names: list[str], began: float, listeners: dict[str, list[str]]
+        self,
+        names: list[str],
+        began: float,
+        listeners: dict[str, list[str]],
+        paths: Iterable[str] = (),
     ) -> list[str]:
-        """Restart or reload those that do not run as before, or may have read other files."""
+        """Restart or reload those that do not run as before, or may have read other files.
+
+        ``paths`` are files that are back in their former state. Prosody reads them again where it
+        was not restarted: somebody else may have had it reload meanwhile.
+        """
         started = began - (time.time() - time.monotonic())
+        rereads = any(path.startswith(_OF_PROSODY) for path in paths)
         done: list[str] = []
+        restarted: list[str] = []
         for name in names:
             service = self.look([name]).get(name, Service(name))
             fits = is_as_before(service, listeners[name])
@@ -45,12 +57,14 @@ class Host:
             elif (
                 not fits
                 or service.started >= started
-                or (name == "jicofo" and "prosody" in done)
+                or (name == "jicofo" and "prosody" in restarted)
                 or (name == "prosody" and prosody_reloads.unread([], service.started))
+                or (name == "prosody" and rereads and prosody_console.reload(self._module))
             ):
                 self.tell("reset-failed", name)
                 self.tell("restart", name)
-            else:
+                restarted.append(name)
+            elif not (name == "prosody" and rereads):
                 continue
             done.append(name)
         return done

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
 
+# One line, as the console reads them; what a module raises comes back as an error of the line
+_RELOAD = (
+    "> local done, why = prosody.reload_config();"
+    ' return done and "reloaded" or "refused: "..tostring(why)'
+)
+
 
 class Console:
     """Prosody's console, by prosodyctl."""
@@ -18,3 +24,11 @@ class Console:
             return ""
         _, out, errors = self._module.run_command([self._program, "shell", line])
         return str(out + errors)
+
+
+def reload(module: AnsibleModule) -> str:
+    """Have the Prosody that runs read its configuration anew. Why it did not, or empty."""
+    answer = Console(module).say(_RELOAD)
+    if "Result: reloaded" in answer:
+        return ""
+    return (answer.strip().splitlines() or ["(nothing)"])[-1]  # the box above it is no reason

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from ansible.module_utils.vestibule import files
 
 PLACE = "/run/vestibule/prosody-reloaded.json"
+UNKNOWN = "?"  # in place of a digest, where it may have read a file or not
 
 
 def digest(path: str) -> str:

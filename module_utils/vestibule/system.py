@@ -10,7 +10,7 @@ from ansible.module_utils import distro
 from ansible.module_utils.common.sys_info import get_distribution, get_distribution_version
 
 # Where Ansible's name is not the ID in os-release(5) with a capital letter
-_NAMES = {"arch": "Archlinux"}
+_NAMES = {"arch": "Archlinux", "raspbian": "Debian"}
 # Where it has no version or no name, as Arch
 _NONE = "NA"
 # By words of ID and ID_LIKE

@@ -29,21 +29,28 @@ def change(name: str, *units: str, before: str | None = "1", after: str | None =
     ],
 )
 def test_a_wish_costs_what_its_service_does(wish: str, expected: list[str]) -> None:
-    assert costs([], [wish]) == expected
+    assert costs([], {"unsettled": [wish]}) == expected
 
 
 def test_a_reload_does_for_settings_that_are_read_again() -> None:
-    assert costs([], ["prosody_files"], ["prosody_files"]) == ["Prosody reload"]
+    looked = {"unsettled": ["prosody_files"], "rereads": ["prosody_files"]}
+    assert costs([], looked) == ["Prosody reload"]
     both = ["prosody_files", "prosody_keys"]
-    assert costs([], both, ["prosody_files"]) == ["Prosody restart"]
-    assert describe([], ["prosody_files"], None, rereads=["prosody_files"]) == [
-        "Prosody reloads: nobody notices."
-    ]
+    assert costs([], {**looked, "unsettled": both}) == ["Prosody restart"]
+    assert describe([], looked, None) == ["Prosody reloads: nobody notices."]
+
+
+@pytest.mark.parametrize("more", [[], ["prosody_files"]])
+def test_what_was_never_read_takes_a_restart(more: list[str]) -> None:
+    """An earlier run was cut off, and the look of Prosody's health has seen it."""
+    unsettled = ["prosody_health", *more]
+    looked = {"unsettled": unsettled, "rereads": more, "unread": ["prosody_health"]}
+    assert costs([], looked) == ["Prosody restart"]
 
 
 def test_a_restart_is_said_without_what_it_brings_about() -> None:
     changes = [change("jicofo", "jicofo"), change("nginx", "nginx"), change("lua-sec")]
-    assert costs(changes, ["jitsi_web_files", "prosody_certificates"]) == [
+    assert costs(changes, {"unsettled": ["jitsi_web_files", "prosody_certificates"]}) == [
         "Prosody restart",
         "nginx restart",
     ]
@@ -51,7 +58,7 @@ def test_a_restart_is_said_without_what_it_brings_about() -> None:
 
 def test_versions_people_and_holds_are_in_the_lines() -> None:
     changes = [change("jitsi-meet-web"), change("new", before=None), change("old", after=None)]
-    assert describe(changes, [], {"people": 3, "meetings": 1}, ["openssl"]) == [
+    assert describe(changes, {}, {"people": 3, "meetings": 1}, ["openssl"]) == [
         "jitsi-meet-web 1 -> 2",
         "new not there -> 2",
         "old 1 -> gone",
@@ -62,5 +69,5 @@ def test_versions_people_and_holds_are_in_the_lines() -> None:
 
 
 def test_nobody_and_nobody_asked_are_two_things() -> None:
-    assert describe([], [], {"people": 0, "meetings": 0})[-1] == "Nobody is in a meeting now."
-    assert describe([], [], None) == ["No service restarts or reloads."]
+    assert describe([], {}, {"people": 0, "meetings": 0})[-1] == "Nobody is in a meeting now."
+    assert describe([], {}, None) == ["No service restarts or reloads."]

@@ -67,6 +67,9 @@ def test_all_comes_back(etc: Path) -> None:
     restored = former_files.restore(former.read()["files"])
     assert sorted(map(os.path.basename, restored)) == ["file", "link", "made"]
     assert look(etc) == before
+    # A service that read what was there meanwhile is told before the file looks as old as it was
+    assert (etc / "file").stat().st_mtime_ns > status.st_mtime_ns
+    former_files.make_as_old(former.read()["files"], restored)
     after = (etc / "file").stat()
     assert (after.st_mode, after.st_mtime_ns) == (status.st_mode, status.st_mtime_ns)
     assert former_files.restore(former.read()["files"]) == []

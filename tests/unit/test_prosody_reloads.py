@@ -10,7 +10,13 @@ from typing import Any
 
 import pytest
 from ansible.module_utils import basic
-from ansible.module_utils.vestibule import config_files, going_back, leftovers, prosody_reloads
+from ansible.module_utils.vestibule import (
+    config_files,
+    going_back,
+    leftovers,
+    prosody_console,
+    prosody_reloads,
+)
 from ansible.module_utils.vestibule.services import Service
 
 import prosody_reload
@@ -224,25 +230,79 @@ def test_the_list_of_the_set_is_read_with_it(
     assert result["rereads"] == [str(host.file), f"{folder}/prosody.json"]
 
 
+def test_a_reload_that_failed_half_way_is_gone_back_from_with_a_restart(
+    host: Host, run_module: RunModule
+) -> None:
+    """Some modules may have their new settings, whatever stands in the files afterwards."""
+    host.write(text(5), NEW)
+    host.answer("Error: a module says no")
+    assert run_module(prosody_reload, files=[str(host.file)])["failed"]
+    host.write(text(30), OLD)
+    assert host.unread() == [str(host.file)]
+
+
+@pytest.fixture(name="told")
+def _told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """What a host with Prosody and Jicofo is told that goes back."""
+    known = {
+        name: Service(
+            name,
+            active="active",
+            started=START / 1e6,
+            processes=(1,),
+            listeners=frozenset({"127.0.0.1:5222"}),
+        )
+        for name in ("prosody", "jicofo")
+    }
+    told: list[tuple[str, ...]] = []
+    monkeypatch.setattr(going_back.Host, "__init__", lambda self: None)
+    monkeypatch.setattr(going_back.Host, "_module", None, raising=False)
+    monkeypatch.setattr(going_back.Host, "look", lambda self, names: known)
+    monkeypatch.setattr(going_back.Host, "tell", lambda self, *words: told.append(words))
+    return told
+
+
+def read_anew(paths: list[str]) -> list[str]:
+    back = going_back.Host()  # type: ignore[call-arg]
+    listeners = {"prosody": ["127.0.0.1:5222"], "jicofo": ["127.0.0.1:5222"]}
+    return back.read_anew(["prosody", "jicofo"], 1e12, listeners, paths)
+
+
+@pytest.mark.usefixtures("host")
+@pytest.mark.parametrize(
+    ("paths", "said", "done", "restarts"),
+    [
+        (["/etc/prosody/conf.avail/meet.example.org.cfg.lua"], "", ["prosody"], []),
+        (
+            ["/etc/prosody/conf.avail/meet.example.org.cfg.lua"],
+            "console:1: no",
+            ["prosody", "jicofo"],
+            ["prosody", "jicofo"],
+        ),
+        (["/etc/nginx/sites-available/meet.example.org.conf"], "", [], []),
+    ],
+    ids=["it reloads", "it cannot", "nothing of Prosody's"],
+)
+def test_going_back_has_prosody_read_its_former_files(
+    told: list[tuple[str, ...]],
+    monkeypatch: pytest.MonkeyPatch,
+    paths: list[str],
+    said: str,
+    done: list[str],
+    restarts: list[str],
+) -> None:
+    """Somebody else may have had it reload meanwhile, as who rotates its logs does."""
+    monkeypatch.setattr(prosody_console, "reload", lambda module: said)
+    assert read_anew(paths) == done
+    assert [words[1] for words in told if words[0] == "restart"] == restarts
+
+
 @pytest.mark.parametrize("taken", [5, 30])
 def test_going_back_restarts_a_prosody_that_has_read_something_else(
-    host: Host, monkeypatch: pytest.MonkeyPatch, taken: int
+    host: Host, told: list[tuple[str, ...]], taken: int
 ) -> None:
     host.write(text(taken), NEW)
     prosody_reloads.note(START / 1e6, {str(host.file): prosody_reloads.digest(str(host.file))})
     host.write(text(30), OLD)
-    prosody = Service(
-        "prosody",
-        active="active",
-        started=START / 1e6,
-        processes=(1,),
-        listeners=frozenset({"127.0.0.1:5222"}),
-    )
-    told: list[tuple[str, ...]] = []
-    monkeypatch.setattr(going_back.Host, "__init__", lambda self: None)
-    monkeypatch.setattr(going_back.Host, "look", lambda self, names: {"prosody": prosody})
-    monkeypatch.setattr(going_back.Host, "tell", lambda self, *words: told.append(words))
-    back = going_back.Host()  # type: ignore[call-arg]
-    done = back.read_anew(["prosody"], 1e12, {"prosody": ["127.0.0.1:5222"]})
-    assert done == (["prosody"] if taken == 5 else [])
+    assert ("prosody" in read_anew([])) is (taken == 5)
     assert (("restart", "prosody") in told) is (taken == 5)

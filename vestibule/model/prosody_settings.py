@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -33,6 +34,10 @@ _TYPES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
         "a whole number without quotes",
     ),
     "number": (_is_number, "a number without quotes"),
+    "seconds": (
+        lambda value: _is_number(value) and 0 < value < math.inf,
+        "a number of seconds above 0, without quotes",
+    ),
     "period": (
         lambda value: (
             (_is_number(value) and value >= 0)

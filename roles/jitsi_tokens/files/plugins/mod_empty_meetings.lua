@@ -13,7 +13,7 @@
 --   empty_meetings_timeout      seconds without people after which a meeting ends, 60
 --   those of meeting.lib and machines.lib
 
-local timeout = tonumber(module:get_option("empty_meetings_timeout", 60));
+local timeout = module:get_option_number("empty_meetings_timeout", 60);
 assert(timeout and timeout > 0 and timeout < math.huge, "empty_meetings_timeout has to be a number of seconds above 0");
 
 local muc = module:depends("muc");

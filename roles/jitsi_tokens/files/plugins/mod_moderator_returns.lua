@@ -52,8 +52,9 @@ local placeless = module:get_option_set("muc_access_whitelist", {});
 local grace, places, limit;
 local function read_settings(reloaded)
 	local old = limit;
-	grace = tonumber(module:get_option("moderation_grace", 10));
-	assert(grace and grace > 0 and grace < math.huge, "moderation_grace has to be a number of seconds above 0");
+	local seconds = module:get_option_number("moderation_grace", 10);
+	assert(seconds and seconds > 0 and seconds < math.huge, "moderation_grace has to be a number of seconds above 0");
+	grace = seconds;
 	places = module:get_option_number("moderation_places", math.huge);
 	limit = module:get_option_number("muc_max_occupants");
 	if reloaded and limit ~= old and modulemanager.is_loaded(module.host, "muc_max_occupants") then

@@ -33,9 +33,10 @@ local main_host = assert(module:get_option_string("muc_mapper_domain_base"), "mu
 
 local timeout;
 local function read_settings()
-	timeout = tonumber(module:get_option("owner_party_timeout", 60));
-	assert(timeout and timeout > 0 and timeout < math.huge,
+	local seconds = module:get_option_number("owner_party_timeout", 60);
+	assert(seconds and seconds > 0 and seconds < math.huge,
 		"owner_party_timeout has to be a number of seconds above 0");
+	timeout = seconds;
 end
 read_settings();
 module:hook_global("config-reloaded", read_settings);

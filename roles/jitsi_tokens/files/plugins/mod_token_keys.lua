@@ -31,13 +31,6 @@ for _, path in ipairs(module:get_option_array("token_keys_others", {})) do
 	table.insert(paths, path);
 end
 
-local pause;
-local function read_settings()
-	pause = module:get_option_number("token_keys_pause", 2);
-end
-read_settings();
-module:hook_global("config-reloaded", read_settings);
-
 local DIGESTS = { RS256 = "sha256", RS384 = "sha384", RS512 = "sha512" };
 local LONGEST_KID = 256; -- bytes
 local LEAST_SECRET = 32; -- bytes
@@ -289,22 +282,42 @@ local function close(session)
 	end
 end
 
-module:add_timer(pause, function ()
-	refresh();
-	if has_revoked then
-		local gone = {};
-		for _, session in pairs(prosody.full_sessions) do
-			if session.host == module.host and session.token_guard_key
-				and is_revoked(session.token_guard_key) then
-				table.insert(gone, session);
-			end
-		end
-		for _, session in ipairs(gone) do
-			close(session);
+local function close_revoked()
+	if not has_revoked then
+		return;
+	end
+	local gone = {};
+	for _, session in pairs(prosody.full_sessions) do
+		if session.host == module.host and session.token_guard_key
+			and is_revoked(session.token_guard_key) then
+			table.insert(gone, session);
 		end
 	end
-	return pause;
-end);
+	for _, session in ipairs(gone) do
+		close(session);
+	end
+end
+
+local pause, watch;
+local function read_settings()
+	local seconds = module:get_option_number("token_keys_pause", 2);
+	assert(seconds and seconds > 0 and seconds < math.huge, "token_keys_pause has to be a number of seconds above 0");
+	if seconds == pause then
+		return;
+	end
+	local this = {};
+	pause, watch = seconds, this;
+	module:add_timer(seconds, function ()
+		if watch ~= this then
+			return; -- another one looks meanwhile
+		end
+		refresh();
+		close_revoked();
+		return seconds;
+	end);
+end
+read_settings();
+module:hook_global("config-reloaded", read_settings);
 
 refresh();
 
