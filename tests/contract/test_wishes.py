@@ -84,6 +84,21 @@ def test_what_the_model_hands_on_is_set_nowhere_else() -> None:
     assert not once & given
 
 
+def test_nobody_leaves_a_play_that_still_asks_who_is_lost() -> None:
+    """Who has left a play is lost to all others in it (``vestibule_lost``)."""
+    read = 0
+    for play in load(ROOT / "playbooks/site.yml") + load(ROOT / "playbooks/decide.yml"):
+        leaves = False
+        for task in play.get("tasks", []):
+            said = json.dumps(task)
+            asks = any(word in said for word in ("vestibule_lost", "vestibule_without", "together"))
+            assert not (leaves and asks), f"{play['name']}: {task['name']}"
+            ends = task.get("ansible.builtin.meta") == "end_host"
+            leaves = leaves or (ends and "vestibule_parts | length == 1" not in said)
+            read += asks
+    assert read > 3
+
+
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 def test_a_task_that_can_be_looked_at_has_its_wish(role: Path) -> None:
     asked = set()

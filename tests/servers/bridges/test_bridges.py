@@ -190,6 +190,23 @@ def test_a_second_run_changes_nothing_and_starts_two_programs_a_host(
     assert secrets_of(controller)["turn_secret"] not in run.output
 
 
+@pytest.mark.parametrize(
+    ("changes", "stays", "wish"),
+    [
+        ("bridges-meet", "bridges-far", {"jitsi_token_leeway": 45}),
+        ("bridges-far", "bridges-meet", {"jitsi_videobridge_memory": 300}),
+    ],
+)
+def test_one_part_changes_where_the_other_has_nothing_to_do(
+    controller: Controller, changes: str, stays: str, wish: dict[str, int]
+) -> None:
+    for variables in (wish, {}):  # and back
+        run = controller.deploy(_UP, **variables)
+        assert run.returncode == 0, run.output[-3000:]
+        assert run.recap_of(changes)["changed"] > 0
+        assert run.recap_of(stays)["changed"] == 0
+
+
 def test_an_account_is_good_at_its_own_address_alone(
     controller: Controller, server: Server, far: Server
 ) -> None:
