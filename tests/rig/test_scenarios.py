@@ -28,7 +28,8 @@ def test_there_are_scenarios_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("folder", SCENARIOS, ids=lambda folder: folder.name)
 def test_a_scenario_is_two_short_files(folder: Path) -> None:
-    kept = {path.name for path in folder.iterdir()} - {".secrets"}
+    # Controllers keep hidden things there while the servers of other tests run
+    kept = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
     assert kept == {"group_vars", "hosts.yml", "molecule.yml"}
     assert (folder / "group_vars").resolve() == RIG / "group_vars"
     for name in ("hosts.yml", "molecule.yml"):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.servers.support import DOMAIN, Controller, Server, differences
+from tests.servers.support import DOMAIN, ROOT, Controller, Server, differences
 
 from .conftest import ALL
 
@@ -27,7 +27,7 @@ def store(controller: Controller) -> Path:
 def other_store(controller: Controller, **secrets: str) -> Iterator[None]:
     """The controller has these secrets alone, or no folder of secrets."""
     folder = store(controller).parent
-    away = folder.with_name(".secrets-away")
+    away = ROOT / "build" / "secrets-away"  # not beside it, where other tests look meanwhile
     folder.rename(away)
     try:
         if secrets:
