@@ -8,7 +8,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 
 from vestibule.arguments import checked
-from vestibule.costs import describe
+from vestibule.costs import describe, noticed
 
 DOCUMENTATION = r"""
 name: costs_of_change
@@ -16,7 +16,7 @@ short_description: Say what a change costs people in meetings
 description:
   - Says which packages change, which services restart or reload, what people notice of that, and
     how many are in meetings now.
-positional: looked, people, held
+positional: looked, people, held, noticed_only
 options:
   _input:
     description: Packages that change, as M(host_snapshot) plans it.
@@ -35,6 +35,10 @@ options:
     type: list
     elements: str
     default: []
+  noticed_only:
+    description: Whether to say nothing but what people notice.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -56,9 +60,10 @@ def costs_of_change(
     looked: Mapping[str, Any],
     people: Mapping[str, Any] | None = None,
     held: Sequence[str] = (),
+    noticed_only: bool = False,
 ) -> list[str]:
-    """Ansible's shell around `vestibule.costs.describe`."""
-    return describe(changes, looked, people, held)
+    """Ansible's shell around `vestibule.costs`."""
+    return noticed(changes, looked) if noticed_only else describe(changes, looked, people, held)
 
 
 class FilterModule:

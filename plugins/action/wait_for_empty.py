@@ -36,7 +36,7 @@ options:
     type: bool
     default: false
   needed:
-    description: Whether anything changes at all. Otherwise nobody is waited for.
+    description: Whether people notice what changes. Otherwise nobody is waited for.
     type: bool
     default: true
 """
@@ -84,7 +84,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core comes with
             return answer(self, "prosody_people", wish, variables)
 
         if not arguments["needed"]:
-            return {"changed": False, "msg": "Nothing changes, so nobody is waited for."}
+            return {"changed": False, "msg": "Nobody would notice it, so nobody is waited for."}
         if not arguments["domain"]:
             return {"changed": False, "msg": f"Nobody is on {host}, as no Prosody runs there."}
         if self._task.check_mode:

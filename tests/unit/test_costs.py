@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vestibule.costs import costs, describe
+from vestibule.costs import costs, describe, noticed
 
 
 def change(name: str, *units: str, before: str | None = "1", after: str | None = "2") -> Any:
@@ -53,6 +53,14 @@ def test_a_restart_is_said_without_what_it_brings_about() -> None:
     assert costs(changes, {"unsettled": ["jitsi_web_files", "prosody_certificates"]}) == [
         "Prosody restart",
         "nginx restart",
+    ]
+
+
+def test_nobody_is_disturbed_by_a_reload() -> None:
+    reloads = {"unsettled": ["prosody_certificates", "jitsi_web_files", "jitsi_tokens_keys"]}
+    assert noticed([], reloads) == []
+    assert noticed([], {"unsettled": ["coturn_files", "jitsi_web_files"]}) == [
+        "TURN restarts: who is relayed is away for some seconds."
     ]
 
 

@@ -87,6 +87,28 @@ def test_people_are_counted_and_waited_for_no_longer_than_allowed(
     assert differences(before, state(server)) == []
 
 
+def test_nobody_is_waited_for_who_would_notice_nothing(
+    server: Server, controller: Controller, given: dict[str, object]
+) -> None:
+    """Of a reload, with which this person stays where they are."""
+
+    async def deployed(**more: object) -> Deployment:
+        room = Room("standup", DOMAIN)
+        async with entrance(server) as way, way.enter(room, way.token(room)) as person:
+            wish = {**given, **more, "wait_for_empty": "5m", "no_new_meetings": True}
+            run = await asyncio.to_thread(controller.play, "site.yml", **wish)
+            await person.request_conference(Room("another", DOMAIN))
+        return run
+
+    for more in ({"jitsi_token_leeway": 45}, {}):  # and back
+        run = asyncio.run(deployed(**more))
+        assert run.returncode == 0, run.output[-3000:]
+        said = " ".join(run.output.split())
+        assert "1 person is in 1 meeting now." in said
+        assert "Nobody would notice it, so nobody is waited for." in said
+        assert run.recap["changed"] > 0
+
+
 def test_an_empty_server_is_changed_at_once(
     server: Server, controller: Controller, given: dict[str, object]
 ) -> None:
