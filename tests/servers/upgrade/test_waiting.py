@@ -18,7 +18,7 @@ from vestibule.access.transports import WebSocketTransport, front_door
 from vestibule.access.xmpp import Refused, Room
 
 _PATIENCE = 20  # seconds for one answer: the rig shares its processors
-_CHANGE = {"jitsi_web_contact": "help@example.org"}
+_CHANGE = {"jitsi_turn_user_quota": 50}  # for which TURN restarts
 
 
 def setting(server: Server, name: str) -> str:
