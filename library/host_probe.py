@@ -23,7 +23,6 @@ from ansible.module_utils.vestibule import (
     moments,
     package_locks,
     sockets,
-    sources,
     system,
 )
 from ansible.module_utils.vestibule import services as units
@@ -248,8 +247,9 @@ ansible_facts:
           sample: {jicofo: true}
         sources:
           description: >-
-            Repositories that Vestibule has named to apt, by name, each with the options of the
-            module M(package_source), empty where a file of it was changed or is missing.
+            Repositories that Vestibule has named to apt or pacman, by name, each with the options
+            of the module M(package_source), empty where a file of it was changed or is missing,
+            or pacman does not trust its key.
           type: dict
           returned: always
         installation_cut_off:
@@ -677,7 +677,7 @@ def run(module: AnsibleModule) -> tuple[bool, dict[str, Any]]:
         "clock_offset": None if controller_time is None else epoch - controller_time,
         "packages": {name: version for name, (version, _) in packages.items()},
         "held": {name: name in ours for name, (_, held) in packages.items() if held},
-        "sources": sources.read_apt(),
+        "sources": manager.sources() if manager else {},
         "installation_cut_off": manager.was_cut_off()
         if manager
         else managers.installation_was_cut_off(),

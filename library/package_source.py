@@ -144,8 +144,6 @@ _WORD = re.compile(r"[!-~]+")
 _WORDS = re.compile(r"[!-~]+( [!-~]+)*")
 # Seconds for which a repository may stay silent. apt-get waits twice as long.
 _SILENCE = 8
-_KEYRING = "/etc/pacman.d/gnupg"
-_TRUSTED = ("f", "u")  # validity full or ultimate (GnuPG, doc/DETAILS, field 2)
 
 
 class SourceError(Exception):
@@ -236,20 +234,6 @@ def confine(folder: Path, url: str, suite: str) -> list[str]:
         *managers.lists_in(str(folder)),
         *(f"-o{name}={value}" for name, value in settings.items()),
     ]
-
-
-def primary_keys(listing: str) -> dict[str, str]:
-    """Validity by fingerprint of the primary keys in ``gpg --with-colons --fingerprint``."""
-    found: dict[str, str] = {}
-    validity = None
-    for row in listing.splitlines():
-        fields = row.split(":")
-        if fields[0] == "pub":
-            validity = fields[1]
-        elif fields[0] == "fpr" and validity is not None:
-            found[fields[9]] = validity
-            validity = None
-    return found
 
 
 class Source:
@@ -385,9 +369,7 @@ class PacmanSource(Source):
             configuration = Path(folder, "pacman.conf")
             # Whoever fetches may not be root, and has no way into this folder
             options = f"[options]\nArchitecture = auto\nDBPath = {folder}/db\nGPGDir = {home}/\n"
-            configuration.write_text(
-                options + sources.render_pacman(self._options), encoding="utf-8"
-            )
+            configuration.write_text(options + self._render(), encoding="utf-8")
             managers.must(
                 self._module,
                 f"pacman cannot read the repository {self._options['repository']} at"
@@ -398,28 +380,26 @@ class PacmanSource(Source):
 
     def wanted(self) -> dict[str, str]:
         """What the file of ours holds, by path."""
-        return {self.paths()[0]: sources.render_pacman(self._options)}
+        return {self.paths()[0]: self._render()}
+
+    def _render(self) -> str:
+        return sources.render_pacman({**self._options, "fingerprint": self._fingerprint})
 
     def paths(self) -> list[str]:
         """That file, whatever it holds."""
-        return [f"{sources.PACMAN}/vestibule-{self._options['name']}.conf"]
+        return [sources.pacman_path(self._options["name"])]
 
     def register(self, *, present: bool, dry: bool) -> list[str]:
         """Have pacman read it and trust its key, or read it no more. What changed, or would."""
         changed = []
-        if present and not self.is_trusted():
-            changed.append(_KEYRING)
+        pacman = managers.Pacman(self._module)
+        if present and not pacman.trusts(self._fingerprint):
+            changed.append(managers.PACMAN_KEYRING)
             if not dry:
                 self.trust()
-        if managers.Pacman(self._module).include(self.paths()[0], present=present, dry=dry):
+        if pacman.include(self.paths()[0], present=present, dry=dry):
             changed.append(managers.PACMAN_CONF)
         return changed
-
-    def is_trusted(self) -> bool:
-        """Whether pacman takes packages that the key has signed."""
-        argv = ["gpg", "--homedir", _KEYRING, "--batch", "--with-colons", "--fingerprint"]
-        argv += ["--no-permission-warning", "--list-keys", self._fingerprint]
-        return primary_keys(run(self._module, *argv)[1]).get(self._fingerprint) in _TRUSTED
 
     def trust(self) -> None:
         """Have pacman take packages that the key has signed. Raises SourceError."""

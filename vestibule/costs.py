@@ -76,9 +76,7 @@ def costs(changes: Iterable[Mapping[str, Any]], looked: Mapping[str, Iterable[st
     return [cost for cost in _NOTICED if cost in found]
 
 
-def noticed(
-    changes: Iterable[Mapping[str, Any]], looked: Mapping[str, Iterable[str]]
-) -> list[str]:
+def noticed(changes: Iterable[Mapping[str, Any]], looked: Mapping[str, Iterable[str]]) -> list[str]:
     """Lines for people of what happens to services, without what nobody notices."""
     found = costs(changes, looked)
     return [_NOTICED[cost] for cost in found if not cost.endswith("reload")]

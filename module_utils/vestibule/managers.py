@@ -9,15 +9,18 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.vestibule import files, package_locks
+from ansible.module_utils.vestibule import files, package_locks, sources
 from ansible.module_utils.vestibule.programs import reason, run
 
 # Where the role jitsi_lock remembers its holds, and where it has pacman read them
 HELD_BY_US = "/var/lib/vestibule/held"
 IGNORED_BY_US = "/etc/pacman.d/vestibule-held.conf"
 PACMAN_CONF = "/etc/pacman.conf"
+PACMAN_KEYRING = "/etc/pacman.d/gnupg"
+_TRUSTED = ("f", "u")  # validity full or ultimate (GnuPG, doc/DETAILS, field 2)
 POLICY = "/usr/sbin/policy-rc.d"
 _KEPT = ".before-vestibule"
 _MARK = "# Made by Vestibule: no service starts while it installs packages."
@@ -250,6 +253,10 @@ class Apt(_Manager):
         rows = [line.split() for line in answers.splitlines() if line.strip()]
         return [(row[0], row[1]) for row in rows if row[1] not in known]
 
+    def sources(self) -> dict[str, dict[str, Any]]:
+        """Repositories that this project has named to apt, by name."""
+        return sources.read_apt()
+
     def planned(self, wanted: list[str]) -> list[str]:
         """Names of all packages that would be new, for C(wanted) as `install` takes it.
 
@@ -415,6 +422,20 @@ class Apt(_Manager):
             self._must("apt-get cannot remove packages.", "apt-get", *argv, *names)
 
 
+def primary_keys(listing: str) -> dict[str, str]:
+    """Validity by fingerprint of the primary keys in ``gpg --with-colons --fingerprint``."""
+    found: dict[str, str] = {}
+    validity = None
+    for row in listing.splitlines():
+        fields = row.split(":")
+        if fields[0] == "pub":
+            validity = fields[1]
+        elif fields[0] == "fpr" and validity is not None:
+            found[fields[9]] = validity
+            validity = None
+    return found
+
+
 def with_include(configuration: str, path: str, present: bool) -> str:
     """``configuration`` with one line at its end that includes ``path``, or without any."""
     lines = configuration.splitlines()
@@ -541,6 +562,16 @@ class Pacman(_Manager):
         if after != before and not dry:
             files.write(self._module, PACMAN_CONF, after)
         return after != before
+
+    def trusts(self, fingerprint: str) -> bool:
+        """Whether pacman takes packages that this key has signed."""
+        argv = ["gpg", "--homedir", PACMAN_KEYRING, "--batch", "--with-colons", "--fingerprint"]
+        argv += ["--no-permission-warning", "--list-keys", fingerprint]
+        return primary_keys(self._run(*argv)[1]).get(fingerprint) in _TRUSTED
+
+    def sources(self) -> dict[str, dict[str, Any]]:
+        """Repositories that this project has named to pacman, by name."""
+        return sources.read_pacman(files.read(PACMAN_CONF), self.trusts)
 
     def offered(self, names: list[str]) -> dict[str, list[str]]:
         """The version of each package that the repositories have, by name."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +18,10 @@ _HEAD = "# Made by Vestibule, role {}. Changes made here are overwritten.\n"
 _SOURCE = re.compile(
     r"# Made by Vestibule, role (?P<role>\S+)\..*\n# Signed by the key (?P<fingerprint>\w+)\.\n"
     r"Types: deb\nURIs: (?P<url>\S+)\nSuites: (?P<suite>\S+)\n"
+)
+_PACMAN_SOURCE = re.compile(
+    r"# Made by Vestibule, role (?P<role>\S+)\..*\n# Signed by the key (?P<fingerprint>\w+)\.\n"
+    r"\[(?P<repository>\S+)\]\nSigLevel = .*\nServer = (?P<url>\S+)\n"
 )
 _PINS = re.compile(
     r"\nPackage: (?P<packages>[^*\n].*)\nPin: .*\nPin-Priority: (?P<priority>-?\d+)\n"
@@ -85,6 +89,35 @@ def is_as(path: str, text: str) -> bool:
 def render_pacman(source: Mapping[str, Any]) -> str:
     """The file with a repository: no package without a good signature (pacman.conf(5))."""
     return (
-        f"{_HEAD.format(source['role'])}[{source['repository']}]\n"
+        f"{_HEAD.format(source['role'])}# Signed by the key {source['fingerprint']}.\n"
+        f"[{source['repository']}]\n"
         f"SigLevel = Required DatabaseOptional\nServer = {source['url']}\n"
     )
+
+
+def pacman_path(name: str) -> str:
+    """That file."""
+    return f"{PACMAN}/vestibule-{name}.conf"
+
+
+def read_pacman(configuration: str, trusts: Callable[[str], bool]) -> dict[str, dict[str, Any]]:
+    """Repositories by name, as `render_pacman` takes them, empty where one does not count.
+
+    ``configuration`` is the text of pacman.conf, ``trusts`` says whether pacman takes what a key
+    has signed.
+    """
+    included = re.findall(
+        rf"^\s*Include\s*=\s*({PACMAN}/vestibule-\S+[.]conf)\s*$", configuration, re.MULTILINE
+    )
+    found: dict[str, dict[str, Any]] = {}
+    for path in sorted({*glob.glob(pacman_path("*")), *included}):
+        name = os.path.basename(path)[len("vestibule-") : -len(".conf")]
+        source = _PACMAN_SOURCE.match(files.read(path))
+        whole = (
+            source is not None
+            and path in included
+            and is_as(path, render_pacman(source.groupdict()))
+            and trusts(source["fingerprint"])
+        )
+        found[name] = {"name": name, **source.groupdict()} if source and whole else {}
+    return found

@@ -564,6 +564,7 @@ SOURCE = {
 @pytest.fixture(name="apt")
 def _apt(bare_host: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     """The files of a source that is named to apt, by the folder that each is in."""
+    debian(bare_host, "")
     monkeypatch.setattr(sources, "APT", f"{tmp_path}/apt")
     for name, text in sources.render_apt(SOURCE).items():
         Path(name).parent.mkdir(parents=True)

@@ -14,7 +14,7 @@ from ansible.module_utils.vestibule import managers, sources
 from ansible.module_utils.vestibule.openpgp import fingerprints
 
 import package_source
-from package_source import SourceError, check_key, diagnose, primary_keys
+from package_source import SourceError, check_key, diagnose
 
 RunModule = Callable[..., dict[str, Any]]
 
@@ -363,7 +363,7 @@ FILE = "/etc/pacman.d/vestibule-jitsi.conf"
 
 
 def test_subkeys_are_no_keys_of_their_own() -> None:
-    assert primary_keys(LISTING) == {FINGERPRINT: "f", OTHER: "-"}
+    assert managers.primary_keys(LISTING) == {FINGERPRINT: "f", OTHER: "-"}
 
 
 @pytest.mark.parametrize(
@@ -405,7 +405,7 @@ def pacman(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(managers, "PACMAN_CONF", f"{tmp_path}/pacman.conf")
     monkeypatch.setattr(managers, "of", managers.Pacman)
     trusted = tmp_path / "trusted"
-    monkeypatch.setattr(package_source.PacmanSource, "is_trusted", lambda source: trusted.exists())
+    monkeypatch.setattr(managers.Pacman, "trusts", lambda *_: trusted.exists())
     monkeypatch.setattr(
         package_source.PacmanSource, "trust", lambda source: trusted.write_text(source._fingerprint)
     )
@@ -429,6 +429,37 @@ def _add_repository(
         return run_module(package_source, **{**source, **options})
 
     return add_repository
+
+
+def test_a_host_tells_of_a_repository_that_counts(
+    pacman: Path, add_repository: RunModule, pair: tuple[str, str]
+) -> None:
+    """So that a run which has nothing to do, and one that only looks, need not ask pacman."""
+    configuration, file = pacman / "pacman.conf", pacman / "vestibule-jitsi.conf"
+
+    def told(*, trusted: bool = True) -> object:
+        return sources.read_pacman(configuration.read_text(), lambda _: trusted)
+
+    assert told() == {}
+    add_repository()
+    assert told() == {
+        "jitsi": {
+            "name": "jitsi",
+            "role": "jitsi_tokens",
+            "repository": "jitsi",
+            "url": "https://arch.example.org/$arch",
+            "fingerprint": pair[0].upper(),
+        }
+    }
+    assert told(trusted=False) == {"jitsi": {}}
+    included = configuration.read_text()
+    configuration.write_text("[core]\n")
+    assert told() == {"jitsi": {}}
+    configuration.write_text(included)
+    file.write_text(file.read_text().replace("Required", "Never"))
+    assert told() == {"jitsi": {}}
+    file.unlink()
+    assert told() == {"jitsi": {}}
 
 
 def test_a_repository_is_added_once(
