@@ -1,4 +1,4 @@
-"""On a deployed server, check mode says that there is nothing to change."""
+"""On a deployed server, check mode and drift.yml say that there is nothing to change."""
 
 from __future__ import annotations
 
@@ -17,3 +17,10 @@ def test_there_is_nothing_to_change(host: Host, tmp_path_factory: pytest.TempPat
 
     assert run.returncode == 0, run.output[-6000:]
     assert run.recap_of(name)["changed"] == 0, run.output[-6000:]
+
+
+def test_nothing_has_drifted(host: Host, tmp_path_factory: pytest.TempPathFactory) -> None:
+    name = host.backend.get_hostname()
+    controller = Controller.of(name, tmp_path_factory.mktemp("controller"))
+    run = controller.play("drift.yml", f"--limit={name}")
+    assert run.returncode == 0, run.output[-6000:]
