@@ -227,7 +227,7 @@ class Controller:
 def with_all(test: Any) -> Any:
     """A test of scripts/test --all alone: it takes its time.
 
-    Nobody has seen those of interrupted runs pass yet, nor that of others' services beside an
-    uninstallation.
+    Nobody has seen those of faults of a server pass yet (tests/servers/interrupted), nor that of
+    others' services beside an uninstallation.
     """
     return test if os.environ.get("VESTIBULE_INTERRUPTED") == "all" else None

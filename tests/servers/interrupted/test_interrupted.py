@@ -190,7 +190,7 @@ def test_an_installation_that_was_cut_off_is_finished(
     states: list[tuple[Mapping[str, Any], dict[str, str], int]],
     what: str,
 ) -> None:
-    """By a connection that is lost, a dpkg that is killed, and a power failure."""
+    """By a power failure, a connection that is lost, and a dpkg that is killed, to and fro."""
     (second, state, _), (first, before, _) = states
 
     def act() -> None:
@@ -202,7 +202,7 @@ def test_an_installation_that_was_cut_off_is_finished(
         else:
             restart(server)
 
-    wish, wanted = (second, state) if what != "dpkg" else (first, before)
+    wish, wanted = (second, state) if what != "connection" else (first, before)
     cut = operator.interrupted(wish, lambda task: task == _INSTALL, act)
     assert cut.returncode != 0, cut.output[-3000:]
     succeeds(operator.deploy(wish))
