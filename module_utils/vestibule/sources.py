@@ -15,17 +15,21 @@ APT = "/etc/apt"
 PACMAN = "/etc/pacman.d"
 MODE = 0o644
 _HEAD = "# Made by Vestibule, role {}. Changes made here are overwritten.\n"
-_SOURCE = re.compile(
+_SIGNED = (
     r"# Made by Vestibule, role (?P<role>\S+)\..*\n# Signed by the key (?P<fingerprint>\w+)\.\n"
-    r"Types: deb\nURIs: (?P<url>\S+)\nSuites: (?P<suite>\S+)\n"
 )
+_SOURCE = re.compile(_SIGNED + r"Types: deb\nURIs: (?P<url>\S+)\nSuites: (?P<suite>\S+)\n")
 _PACMAN_SOURCE = re.compile(
-    r"# Made by Vestibule, role (?P<role>\S+)\..*\n# Signed by the key (?P<fingerprint>\w+)\.\n"
-    r"\[(?P<repository>\S+)\]\nSigLevel = .*\nServer = (?P<url>\S+)\n"
+    _SIGNED + r"\[(?P<repository>\S+)\]\nSigLevel = .*\nServer = (?P<url>\S+)\n"
 )
 _PINS = re.compile(
     r"\nPackage: (?P<packages>[^*\n].*)\nPin: .*\nPin-Priority: (?P<priority>-?\d+)\n"
 )
+
+
+def _signed(source: Mapping[str, Any]) -> str:
+    """How the file of a source begins, as `_SIGNED` reads it."""
+    return f"{_HEAD.format(source['role'])}# Signed by the key {source['fingerprint']}.\n"
 
 
 def apt_paths(name: str) -> tuple[str, str, str]:
@@ -56,7 +60,7 @@ def render_apt(source: Mapping[str, Any]) -> dict[str, str]:
         + pin("*", -1)
         + "\n"
         + pin(source["packages"], source["priority"]),
-        listed: f"{head}# Signed by the key {source['fingerprint']}.\n"
+        listed: _signed(source)
         + f"Types: deb\nURIs: {source['url']}\nSuites: {suite}\n"
         + ("" if suite.endswith("/") else "Components: main\n")
         + f"Signed-By: {keyring}\n",
@@ -89,8 +93,7 @@ def is_as(path: str, text: str) -> bool:
 def render_pacman(source: Mapping[str, Any]) -> str:
     """The file with a repository: no package without a good signature (pacman.conf(5))."""
     return (
-        f"{_HEAD.format(source['role'])}# Signed by the key {source['fingerprint']}.\n"
-        f"[{source['repository']}]\n"
+        f"{_signed(source)}[{source['repository']}]\n"
         f"SigLevel = Required DatabaseOptional\nServer = {source['url']}\n"
     )
 
