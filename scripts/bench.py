@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import dataclasses
 import json
 import re
 import secrets
@@ -32,6 +33,7 @@ from vestibule.tokens.minting import mint_with
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build/bench"
 BIN = Path(sys.executable).parent
+LIB = ROOT / "scripts/lib"
 RIG = [sys.executable, "-m", "rig"]
 # Secret and audience of the tokens that are minted for the measurement
 SECRET, ISSUER, AUDIENCE, DOMAIN = "b" * 43, "vestibule", "jitsi", "meet.example.org"
@@ -39,6 +41,10 @@ SECRET, ISSUER, AUDIENCE, DOMAIN = "b" * 43, "vestibule", "jitsi", "meet.example
 # Bad tokens a second, and seconds of them
 FLOOD_RATE, FLOOD_SECONDS = 1000, 8
 HELD = 2000  # sessions
+LOGINS, LOGIN_RATE = 900, 60  # and how many of them a second
+LOGIN_CLOCK = "/var/lib/prosody/login_clock"  # as mod_login_clock has it
+LISTENS = "until (: < /dev/tcp/127.0.0.1/5280) 2> /dev/null; do :; done"
+KEYS = "/etc/vestibule/tokens/keys.json"
 OURS, THEIRS = "bench-ansible", "bench-shell"  # servers
 ROWS = 10_000  # of a table of people
 NAMES = 8  # of one server, to have a run over as many hosts
@@ -115,6 +121,10 @@ class Server:
         """Run a script there, as one command."""
         return run(["ssh", *self._ssh, self.name, script], **options)
 
+    def write(self, path: str, text: str) -> None:
+        """Put a text into a file there, whose owner and mode stay where there is one."""
+        self.ssh(f"cat > {shlex.quote(path)}", input=text)
+
     def flood(self, *options: str, seconds: float = FLOOD_SECONDS) -> Any:
         """The generator of logins, which waits for a token on its standard input."""
         words = shlex.join(["python3", "/root/flood.py", "--domain", DOMAIN, *options])
@@ -173,21 +183,13 @@ def measure_twin(ours: Server) -> float:
     return took
 
 
-def measure_floods(server: Server) -> dict[str, float]:
+def measure_floods(server: Server, issuer: Issuer) -> dict[str, float]:
     """How long a good token takes while bad ones are sent, and what 2000 sessions need.
 
     The generator runs on the server, from a hundred addresses of its loopback, and shares its
     processors: it takes about a millisecond for an attempt. The good token comes from here.
     """
-    server.ssh(
-        "cat > /root/flood.py", input=(ROOT / "scripts/lib/flood.py").read_text(encoding="utf-8")
-    )
-    files = server.ssh(f"cat /etc/prosody/conf.d/{DOMAIN}*.cfg.lua")
     certificate = server.ssh(f"cat /etc/vestibule/web/{DOMAIN}.crt")
-    secret = re.search(r'app_secret = "([^"]+)"', files)
-    if not secret:
-        raise SystemExit("bench: the server has no key of tokens")
-    issuer = Issuer(secret[1], ISSUER, AUDIENCE, DOMAIN)
     good = issuer.token(room="*")
 
     async def enter_again_and_again(kind: str, until: float) -> list[float]:
@@ -222,6 +224,46 @@ def measure_floods(server: Server) -> dict[str, float]:
     figures["sessions_held"] = outcomes.get("held", 0)
     figures["prosody_mb_fresh"], figures["prosody_mb_held"] = before, server.memory()
     holder.communicate()
+    return figures
+
+
+def measure_logins(server: Server, issuer: Issuer) -> dict[str, float]:
+    """Processor time of a login in Prosody, over what it is without our checks of the token.
+
+    A module around them takes the time within Prosody: between two rounds, whole logins differ by
+    more than the checks need.
+    """
+    modules = "/usr/local/lib/prosody/modules"
+    server.ssh(f"mkdir -p {modules}")
+    clock = "mod_login_clock.lua"
+    server.write(f"{modules}/{clock}", (LIB / clock).read_text(encoding="utf-8"))
+    more = json.dumps({"jitsi_extra_modules": {"main": ["login_clock"]}})
+    server.play("playbooks/site.yml", "--skip-tags", "jitsi_verify", "--extra-vars", more)
+    file = json.loads(server.ssh(f"cat {KEYS}"))
+    own = file["keys"]
+    others = [own[0] | {"secret": secrets.token_urlsafe(32)} for _ in range(63)]
+    named = [key | {"kid": f"key-{number}"} for number, key in enumerate(others)]
+    by_kid = dataclasses.replace(issuer, secret=named[-1]["secret"], kid=named[-1]["kid"])
+    kinds = {
+        "1_key": (own, issuer),
+        "64_keys": (others + own, issuer),
+        "64_keys_by_kid": (named + own, by_kid),
+    }
+    figures: dict[str, float] = {}
+    for kind, (keys, minter) in kinds.items():
+        say(f"logins with {kind}")
+        server.write(KEYS, json.dumps(file | {"keys": keys}))
+        server.ssh(f"systemctl restart prosody; timeout 30 bash -c {shlex.quote(LISTENS)}")
+        flood = server.flood(
+            "--rate", str(LOGIN_RATE), "--sources", "20", seconds=LOGINS / LOGIN_RATE
+        )
+        outcomes = flood.communicate(f"{minter.token(room='*')}\n")[0]
+        server.ssh("systemctl stop prosody")
+        logins, checks, whole = map(float, server.ssh(f"cat {LOGIN_CLOCK}").split())
+        if logins != LOGINS:
+            raise SystemExit(f"bench: of {LOGINS} logins, {logins:.0f} were let in: {outcomes}")
+        figures[f"login_over_unchecked_{kind}"] = whole / (whole - checks)
+        figures[f"login_ms_{kind}"] = whole / logins * 1000
     return figures
 
 
@@ -266,7 +308,16 @@ def measure_servers(repeats: int) -> Iterator[dict[str, float]]:
         seconds(lambda: unchanged(ours.play(*deploy, inventory=names))) for _ in range(repeats)
     )
     yield {"hosts_8_over_1": many / noop}
-    yield measure_floods(ours)
+
+    ours.write("/root/flood.py", (LIB / "flood.py").read_text(encoding="utf-8"))
+    secret = re.search(
+        r'app_secret = "([^"]+)"', ours.ssh(f"cat /etc/prosody/conf.d/{DOMAIN}*.cfg.lua")
+    )
+    if not secret:
+        raise SystemExit("bench: the server has no key of tokens")
+    issuer = Issuer(secret[1], ISSUER, AUDIENCE, DOMAIN)
+    yield measure_floods(ours, issuer)
+    yield measure_logins(ours, issuer)
 
 
 def measure_model(repeats: int) -> dict[str, float]:

@@ -31,7 +31,7 @@ SHARES: Mapping[str, list[set[str]]] = {
     "certificates": [{"test_authority.py"}, {"test_certificates.py", "test_turn_on_443.py"}],
     "faults": [
         {"test_bridge.py", "test_going_back.py", "test_secrets.py"},
-        {"test_faults.py", "test_own_client.py"},
+        {"test_faults.py", "test_own_client.py", "test_own_module.py"},
         {"test_staying_alive.py", "test_turn.py", "test_versions.py"},
     ],
     "rotate": [{"test_tokens.py"}, {"test_passwords.py"}],

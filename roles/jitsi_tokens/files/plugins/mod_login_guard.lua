@@ -169,21 +169,11 @@ local function object_of(part)
 	return type(value) == "table" and value or nil;
 end
 
--- Whether one of our keys signed this (RFC 7515).
-local function is_signed(header, signed, signature)
-	for _, key in ipairs(keys.candidates(header, os.time()) or {}) do
-		if keys.has_signed(key, signed, signature) then
-			return true;
-		end
-	end
-	return false;
-end
-
 -- Whether we signed this token, and it has not expired, nor been refused before.
 local function is_valid(token)
 	local signed, first, second, signature = token:match("^(([%w_-]+)%.([%w_-]+))%.([%w_-]+)$");
 	local header, bytes = signed and object_of(first), signature and decode(signature);
-	if not keys or not header or not bytes or not is_signed(header, signed, bytes) then
+	if not keys or not header or not bytes or not keys.keys_of(header, signed, bytes, os.time()) then
 		return false;
 	end
 	local claims = object_of(second);

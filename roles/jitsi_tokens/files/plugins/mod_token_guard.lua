@@ -67,7 +67,6 @@ local issuers = module:get_option_array("asap_accepted_issuers", { module:get_op
 local audiences = module:get_option_array("asap_accepted_audiences", { "*" });
 
 local FORGOTTEN = "(verified, not kept)";
-local HEADER = '{"typ":"JWT","alg":"HS256"}'; -- of what auth_token gets
 local END_OF_TIME = 253402300800; -- the year 10000; today in milliseconds is later
 
 -- Claims of tokens and their marks, on their way through auth_token, by session.
@@ -107,7 +106,10 @@ end
 
 -- The audience that is accepted, of a claim that is one or has several; or nil.
 local function accepted_audience(aud)
-	for _, each in ipairs(type(aud) == "table" and aud or { aud }) do
+	if type(aud) == "string" then
+		return contains(audiences, aud) and aud or nil;
+	end
+	for _, each in ipairs(type(aud) == "table" and aud or {}) do
 		if type(each) == "string" and contains(audiences, each) then
 			return each;
 		end
@@ -130,15 +132,21 @@ local function claim_problem(header, claims)
 	end
 end
 
+local URL_SAFE = { ["+"] = "-", ["/"] = "_", ["="] = "" };
 local function to_base64url(text)
-	return (base64.encode(text):gsub("[+/=]", { ["+"] = "-", ["/"] = "_", ["="] = "" }));
+	return (base64.encode(text):gsub("[+/=]", URL_SAFE));
 end
 
--- The bytes in one base64url part of a token (RFC 7515, section 2), or nil.
+-- By how many characters are above a multiple of four: what fills them up, and how they end where no
+-- bit is set that says nothing
+local PADDING = { [0] = "", [2] = "==", [3] = "=" };
+local LAST = { [0] = "", [2] = "[AQgw]$", [3] = "[AEIMQUYcgkosw048]$" };
+
+-- The bytes in one base64url part of a token (RFC 7515, section 2), or nil. No other part has the same.
 local function bytes_of(part)
-	local bytes = base64.decode(part:gsub("-", "+"):gsub("_", "/") .. ("="):rep(-#part % 4));
-	if bytes and to_base64url(bytes) == part then
-		return bytes;
+	local above = #part % 4;
+	if LAST[above] and part:find(LAST[above]) then
+		return base64.decode(part:gsub("-", "+"):gsub("_", "/") .. PADDING[above]);
 	end
 end
 
@@ -157,6 +165,9 @@ end
 -- Whether JSON has characters that XML cannot carry, as they are or escaped. They would break the
 -- streams of everybody who is told of a name with one.
 local function breaks_xml(text)
+	if not text:find("[%c\\\239]") then
+		return false; -- as nearly all
+	end
 	for code in text:gmatch("\\u00([01]%x)") do
 		if not ("09 0a 0d"):find(code:lower(), 1, true) then
 			return true;
@@ -166,9 +177,11 @@ local function breaks_xml(text)
 		or text:find("\239\191[\190\191]");
 end
 
+local TEXTS, OBJECTS, TIMES = { "iss", "sub", "room" }, { "user", "features", "room" }, { "exp", "nbf", "iat" };
+
 -- What is wrong with the type of a claim, or nil.
 local function type_problem(claims)
-	for _, name in ipairs { "iss", "sub", "room" } do
+	for _, name in ipairs(TEXTS) do
 		if claims[name] ~= nil and type(claims[name]) ~= "string" then
 			return name .. " must be string";
 		end
@@ -182,7 +195,7 @@ local function type_problem(claims)
 	if context.tenant ~= nil and type(context.tenant) ~= "string" then
 		return "context.tenant must be string";
 	end
-	for _, name in ipairs { "user", "features", "room" } do
+	for _, name in ipairs(OBJECTS) do
 		if context[name] ~= nil and not is_object(context[name]) then
 			return "context." .. name .. " must be object";
 		end
@@ -191,7 +204,7 @@ end
 
 -- What is wrong with the times, or nil.
 local function time_problem(claims, now)
-	for _, name in ipairs { "exp", "nbf", "iat" } do
+	for _, name in ipairs(TIMES) do
 		local time = claims[name];
 		-- `false` would pass for a time that is not there
 		if time ~= nil and type(time) ~= "number" then
@@ -214,6 +227,8 @@ local function time_problem(claims, now)
 	end
 end
 
+local HEADER = to_base64url('{"typ":"JWT","alg":"HS256"}'); -- of what auth_token gets
+
 -- The same token as auth_token takes it, which has verified nothing yet; the token itself where that
 -- takes it as it is, or shall refuse it.
 -- Of members with one name the last one counts in cjson, so nothing is changed but what is added.
@@ -221,23 +236,23 @@ local function fit_for_auth_token(token, header, text, claims, key, now)
 	if not keys or header.typ ~= nil and header.typ ~= "JWT" then
 		return token;
 	end
-	local changes = {};
+	local part, changes = token:match("%.(.+)%."), "";
 	if now >= claims.exp or claims.nbf and now < claims.nbf then
-		table.insert(changes, ('"exp":%d,"nbf":0'):format(now + 60));
+		changes = (',"exp":%d,"nbf":0'):format(now + 60);
 	end
-	local aud = type(claims.aud) == "table" and accepted_audience(claims.aud);
-	if aud then
-		table.insert(changes, '"aud":' .. json.encode(aud));
+	if type(claims.aud) == "table" and accepted_audience(claims.aud) then
+		changes = changes .. ',"aud":' .. json.encode(accepted_audience(claims.aud));
 	end
-	if changes[1] then
-		text = text:gsub("%s*}%s*$", "") .. "," .. table.concat(changes, ",") .. "}";
+	if changes ~= "" then
+		text = text:gsub("%s*}%s*$", "") .. changes .. "}";
 		if not object_of(text) then
 			return token;
 		end
+		part = to_base64url(text);
 	elseif header.typ == "JWT" and key.secret == secret then
 		return token;
 	end
-	local signed = to_base64url(HEADER) .. "." .. to_base64url(text);
+	local signed = HEADER .. "." .. part;
 	return signed .. "." .. to_base64url(hashes.hmac_sha256(secret, signed));
 end
 
@@ -257,29 +272,22 @@ end
 
 -- A refusal; or nil, the claims, their text, and the key that signed them for its own issuers and tenants.
 local function verify(header, header_part, claims_part, signature, now)
-	local signed, refusal, claims, text = header_part .. "." .. claims_part, nil, nil, nil;
-	local found, reason, detail = keys.candidates(header, now);
+	local signed = header_part .. "." .. claims_part;
+	local found, reason, detail = keys.keys_of(header, signed, bytes_of(signature) or "", now);
 	if not found then
 		return refuse_and_tell(reason, "%s", detail);
 	end
-	signature = bytes_of(signature) or "";
+	local refusal, claims, text = read_claims(claims_part, now);
+	if refusal then
+		return refusal;
+	end
 	for _, key in ipairs(found) do
-		if keys.has_signed(key, signed, signature) then
-			if not claims then
-				refusal, claims, text = read_claims(claims_part, now);
-				if refusal then
-					return refusal;
-				end
-			end
-			reason, detail = keys.problem_of(key, claims);
-			if not reason then
-				return nil, claims, text, key;
-			end
-			refusal = refuse_and_tell(reason, "%s", detail);
+		reason, detail = keys.problem_of(key, claims);
+		if not reason then
+			return nil, claims, text, key;
 		end
 	end
-	return refusal or refuse_and_tell("Invalid signature",
-		"it was not signed with the key of this server, or was changed");
+	return refuse_and_tell(reason, "%s", detail);
 end
 
 -- A refusal and nothing; or nil, the claims, the header, the mark of the token, and the token for

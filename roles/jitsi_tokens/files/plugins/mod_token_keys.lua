@@ -37,7 +37,8 @@ local LEAST_SECRET = 32; -- bytes
 
 -- By path: what it looked like, what it says, and what it looked like when it could not be read
 local stamps, contents, failed = {}, {}, {};
-local all, by_kid, revoked, has_revoked = {}, {}, {}, false;
+-- Signers for tokens without a kid, by kid, and for those whose kid no key has
+local all, by_kid, nameless, revoked, has_revoked = {}, {}, {}, {}, false;
 
 local function set_of(list)
 	local set = {};
@@ -78,6 +79,7 @@ local function key_of(said)
 		assert(DIGESTS[said.algorithm], "an algorithm is none of HS256, RS256, RS384 and RS512");
 		assert(type(said.public_key) == "string", "a key has no public_key");
 		key.public_key = pkey.new(said.public_key);
+		key.pem = key.public_key:toPEM("public");
 	end
 	return key;
 end
@@ -101,16 +103,35 @@ local function read(path)
 	return content;
 end
 
+-- Puts a key to the signer that it is of: what makes one signature, for one key or more, which then
+-- differ in their issuers, their tenants or their times.
+local function add(signers, key)
+	local signer;
+	for _, each in ipairs(signers) do
+		if each.algorithm == key.algorithm and each.secret == key.secret and each.pem == key.pem then
+			signer = each;
+		end
+	end
+	if not signer then
+		signer = { algorithm = key.algorithm, secret = key.secret, public_key = key.public_key, pem = key.pem };
+		table.insert(signers, signer);
+	end
+	table.insert(signer, key);
+end
+
 -- Puts together what the files say.
 local function gather()
-	all, by_kid, revoked, has_revoked = {}, {}, { kids = {}, jtis = {}, users = {} }, false;
+	all, by_kid, nameless = {}, {}, {};
+	revoked, has_revoked = { kids = {}, jtis = {}, users = {} }, false;
 	for _, path in ipairs(paths) do
 		local content = contents[path] or { keys = {}, revoked = {} };
 		for _, key in ipairs(content.keys) do
-			table.insert(all, key);
+			add(all, key);
 			if key.kid then
 				by_kid[key.kid] = by_kid[key.kid] or {};
-				table.insert(by_kid[key.kid], key);
+				add(by_kid[key.kid], key);
+			else
+				add(nameless, key);
 			end
 		end
 		for name, value in pairs(content.revoked) do
@@ -127,8 +148,9 @@ local function gather()
 end
 
 -- Reads a file where it changed. True where that changed what it says.
+local attributes = {}; -- filled anew each time, as every login looks
 local function look_at(path)
-	local seen = lfs.attributes(path);
+	local seen = lfs.attributes(path, attributes);
 	local stamp = seen and ("%d %d %d %d"):format(seen.ino, seen.modification, seen.change, seen.size);
 	if stamp == stamps[path] then
 		return false;
@@ -198,45 +220,79 @@ local function counts(key, now)
 	return (not key.not_before or now >= key.not_before) and (not key.not_after or now < key.not_after);
 end
 
--- The keys that may have signed a token with this header; or nil, what its bearer is told, and what the
--- log says beside that.
-local function candidates(header, now)
+-- Whether a signer made this signature, in bytes.
+local function has_signed(signer, signed, signature)
+	if signer.secret then
+		return hashes.equals(hashes.hmac_sha256(signer.secret, signed), signature);
+	end
+	local ok, verified = pcall(function ()
+		return signer.public_key:verify(signature, digest.new(DIGESTS[signer.algorithm]):update(signed));
+	end);
+	return ok and verified == true;
+end
+
+-- The keys of a signer that count now, where it made a signature; or nil.
+local function counting(signer, signed, signature, now)
+	if not has_signed(signer, signed, signature) then
+		return nil;
+	end
+	local found;
+	for _, key in ipairs(signer) do
+		if counts(key, now) then
+			found = found or {};
+			table.insert(found, key);
+		end
+	end
+	return found;
+end
+
+-- Why none of the signers made a signature: what the bearer is told, and what the log says beside that.
+local function problem_with(signers, header, now)
+	local has_algorithm = false;
+	for _, signer in ipairs(signers) do
+		for _, key in ipairs(signer.algorithm == header.alg and signer or {}) do
+			if counts(key, now) then
+				return "Invalid signature", "it was not signed with the key of this server, or was changed";
+			end
+			has_algorithm = true;
+		end
+	end
+	if has_algorithm then
+		return "Key not valid now", ("the key %s counts no more, or not yet"):format(report.quote(header.kid));
+	elseif signers[1] then
+		return "Invalid or incorrect alg", ("alg in its header is %s, expected %s"):format(
+			report.quote(header.alg), report.quote(signers[1].algorithm));
+	end
+	return "Unknown kid", ("kid in its header is %s, which no key of this server has"):format(
+		report.quote(header.kid));
+end
+
+-- The keys that count now and made the signature, in bytes, of a token with this header; or nil, what its
+-- bearer is told, and what the log says beside that.
+local function keys_of(header, signed, signature, now)
 	refresh();
 	local kid = header.kid;
 	if kid ~= nil and (type(kid) ~= "string" or #kid > LONGEST_KID) then
 		return nil, "Invalid kid", "kid in its header is no text of at most 256 bytes";
 	end
-	local known = kid ~= nil and by_kid[kid] or nil;
-	local found, algorithms = {}, {};
-	for _, key in ipairs(known or all) do
-		if known or kid == nil or key.kid == nil then
-			table.insert(algorithms, key.algorithm);
-			if key.algorithm == header.alg and counts(key, now) then
-				table.insert(found, key);
+	local signers = kid == nil and all or by_kid[kid] or nameless;
+	-- The one before was probably of the same application
+	local latest = signers.latest and signers.latest[header.alg];
+	local found = latest and counting(latest, signed, signature, now);
+	if found then
+		return found;
+	end
+	for _, signer in ipairs(signers) do
+		if signer ~= latest and signer.algorithm == header.alg then
+			found = counting(signer, signed, signature, now);
+			if found then
+				signers.latest = signers.latest or {};
+				signers.latest[header.alg] = signer;
+				return found;
 			end
 		end
 	end
-	if found[1] then
-		return found;
-	elseif not algorithms[1] then
-		return nil, "Unknown kid", ("kid in its header is %s, which no key of this server has"):format(
-			report.quote(kid));
-	elseif not set_of(algorithms)[header.alg] then
-		return nil, "Invalid or incorrect alg", ("alg in its header is %s, expected %s"):format(
-			report.quote(header.alg), report.quote(algorithms[1]));
-	end
-	return nil, "Key not valid now", ("the key %s counts no more, or not yet"):format(report.quote(kid));
-end
-
--- Whether a key made this signature, in bytes.
-local function has_signed(key, signed, signature)
-	if key.secret then
-		return hashes.equals(hashes.hmac_sha256(key.secret, signed), signature);
-	end
-	local ok, verified = pcall(function ()
-		return key.public_key:verify(signature, digest.new(DIGESTS[key.algorithm]):update(signed));
-	end);
-	return ok and verified == true;
+	return nil, problem_with(signers, header, now);
 end
 
 local function names(set)
@@ -323,8 +379,7 @@ refresh();
 
 -- For modules that depend on this one
 for name, exported in pairs {
-	candidates = candidates, has_signed = has_signed, problem_of = problem_of, mark = mark,
-	is_revoked = is_revoked, opens = opens,
+	keys_of = keys_of, problem_of = problem_of, mark = mark, is_revoked = is_revoked, opens = opens,
 } do
 	module.environment[name] = exported;
 end
