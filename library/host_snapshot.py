@@ -480,16 +480,27 @@ def accept(module: AnsibleModule, manager: Apt | Pacman) -> dict[str, Any]:
     return {"changed": False, "name": name}
 
 
+def default_of(there: dict[str, dict[str, Any]], undecided: str) -> str:
+    """The snapshot to go back to where nobody names one: the latest, or where going back led to.
+
+    A way back that was cut off, or taken back, began with a snapshot of its own, which is what is
+    there now: whoever repeats it means the same one again.
+    """
+    name = undecided or next(reversed(there), "")
+    begun = there.get(name, {})
+    towards: str = begun.get("towards", "")
+    is_accepted = "added" in begun
+    return towards if towards in there and not is_accepted else name
+
+
 def tell() -> dict[str, Any]:
     """Which there are, the latest last, and the one to go back to."""
     undecided = snapshots.undecided()
     there = {name: snapshots.read(name) for name in snapshots.names()}
-    towards = there[undecided].get("towards", "") if undecided else ""
-    latest = next((name for name in reversed(list(there)) if name != undecided), "")
     return {
         "changed": False,
         "name": undecided,
-        "default": (towards if towards in there else undecided) if undecided else latest,
+        "default": default_of(there, undecided),
         "snapshots": [
             {
                 "name": name,

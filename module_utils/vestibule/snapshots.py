@@ -210,10 +210,14 @@ def keep_bodies(paths: dict[str, dict[str, Any]]) -> None:
 
 
 def prune(keep: int) -> list[str]:
-    """Forget all but the latest, and what no other one has. Returns names of what went."""
-    spare = undecided()
+    """Forget all but the latest, and what no other one has. Returns names of what went.
+
+    What a change that is under way may go back to stays, and what it goes back to.
+    """
+    begun = undecided()
+    spare = {begun, read(begun).get("towards", "") if begun else ""}
     every = names()
-    gone = [each for each in every[: max(len(every) - keep, 0)] if each != spare]
+    gone = [each for each in every[: max(len(every) - keep, 0)] if each not in spare]
     for name in gone:
         os.unlink(path_of(name))
     manifests = [read(name) for name in names()]

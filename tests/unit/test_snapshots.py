@@ -119,6 +119,15 @@ def test_the_undecided_one_stays(tree: Path) -> None:
     assert snapshots.names() == [second]
 
 
+def test_the_one_that_is_gone_back_to_stays(tree: Path) -> None:
+    first, second = take(tree), take(tree)
+    third = take(tree, towards=first)
+    snapshots.decide_later(third)
+    assert snapshots.prune(2) == []
+    assert snapshots.prune(1) == [second]
+    assert snapshots.names() == [first, third]
+
+
 def test_a_name_that_is_none_is_refused(tree: Path) -> None:
     name = take(tree)
     for wrong in ("yesterday", "../x", "20000101T000000Z"):
@@ -136,6 +145,11 @@ def test_where_to_go_back_to(tree: Path) -> None:
     fourth = take(tree, towards=first)
     snapshots.decide_later(fourth)
     assert host_snapshot.tell()["default"] == first
+    # So does one that was taken back; and one that proved good can be undone
+    snapshots.decide()
+    assert host_snapshot.tell()["default"] == first
+    snapshots.write(fourth, {**snapshots.read(fourth), "added": []})
+    assert host_snapshot.tell()["default"] == fourth
 
 
 def test_a_disk_that_is_too_small_is_refused(tmp_path: Path) -> None:

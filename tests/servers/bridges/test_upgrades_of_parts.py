@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 
 from tests.servers.support import DOMAIN, Controller, Deployment, Server, differences
-from tests.servers.upgrades import CASES, HALF_WAY, OPEN_DOOR, SNAPSHOTS, Offers, state
+from tests.servers.upgrades import CASES, HALF_WAY, OPEN_DOOR, SNAPSHOTS, Offers, state, version
 
 _PART_CASES = [*CASES, "every_bridge_answers"]
 _BRIDGE = "jitsi-videobridge2"
+_STABLE = "/srv/stand-ins/apt/stable"
+# A package whose script ends the connections to its host, and lets no other one come
+_LOST = "echo 'systemctl stop ssh; pkill -KILL sshd' > DEBIAN/postinst"
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +64,50 @@ def test_plugins_that_let_everybody_in_leave_no_host_with_the_new_versions(
         said = are_as_before(before, controller.play("upgrade.yml", **given))
     assert "wrong_room_refused" in said
     assert "bridges-meet failed, or cannot be reached any more." in said
+
+
+def test_a_rollback_that_one_host_cannot_make_leaves_both_at_the_new_versions(
+    controller: Controller, server: Server, far: Server, given: dict[str, object]
+) -> None:
+    with Offers(server).later("jicofo", "1.0.3-1"), Offers(far).later(_BRIDGE, "1.0.3-1"):
+        assert controller.play("upgrade.yml", **given).returncode == 0
+    new = {host: state(host) for host in (server, far)}
+    [former] = far.run(f"ls {SNAPSHOTS}/packages/{_BRIDGE}_1.0.1*").split()
+    far.run(f"mv {former} /run/former.deb; echo damaged > {former}; mv {_STABLE} {_STABLE}-gone")
+    try:
+        said = are_as_before(new, controller.play("rollback.yml", **given))
+    finally:
+        far.run(f"mv {_STABLE}-gone {_STABLE}; mv /run/former.deb {former}")
+    assert "bridges-far failed, or cannot be reached any more." in said
+    back = controller.play("rollback.yml", **given)
+    assert back.returncode == 0, back.output[-3000:]
+    assert version(far, _BRIDGE) == version(server, "jicofo") == "1.0.1-1~standin"
+
+
+def test_a_signalling_that_is_lost_meanwhile_leaves_the_bridge_as_it_was(
+    controller: Controller, server: Server, far: Server, given: dict[str, object]
+) -> None:
+    """It cannot be reached from the middle of its upgrade on. Another run ends that."""
+    before = {host: state(host) for host in (server, far)}
+    with (
+        Offers(server).later("jicofo", "1.0.3-1", _LOST),
+        Offers(far).later(_BRIDGE, "1.0.3-1"),
+    ):
+        try:
+            run = controller.play("upgrade.yml", **given)
+        finally:
+            server.run("systemctl start ssh")
+        assert run.returncode != 0
+        said = " ".join(run.output.split())
+        assert "bridges-meet failed, or cannot be reached any more." in said, said[-3000:]
+        assert differences(before[far], state(far)) == []
+        server.run(f"test -e {SNAPSHOTS}/undecided")
+    again = controller.play("site.yml", **given)
+    assert again.returncode == 0, again.output[-3000:]
+    back = controller.play("rollback.yml", **given)
+    assert back.returncode == 0, back.output[-3000:]
+    for host, former in before.items():
+        assert differences(former, state(host)) == []
 
 
 @pytest.mark.parametrize("playbook", ["upgrade.yml", "rollback.yml"])
