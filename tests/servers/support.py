@@ -225,9 +225,5 @@ class Controller:
 
 
 def with_all(test: Any) -> Any:
-    """A test of scripts/test --all alone: it takes its time.
-
-    Nobody has seen those of faults of a server pass yet (tests/servers/interrupted), nor that of
-    others' services beside an uninstallation.
-    """
+    """A test of scripts/test --all alone: it takes its time."""
     return test if os.environ.get("VESTIBULE_INTERRUPTED") == "all" else None
