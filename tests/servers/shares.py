@@ -27,7 +27,11 @@ TURNS: Sequence[Sequence[str]] = (
     ("reinstall", "refusals"),
 )
 SHARES: Mapping[str, list[set[str]]] = {
-    "bridges": [{"test_upgrades_of_parts.py"}, {"test_bridges.py"}],
+    "bridges": [
+        {"test_upgrades_of_parts.py"},
+        {"test_bridges.py"},
+        {"test_certificates_of_parts.py"},
+    ],
     "certificates": [{"test_authority.py"}, {"test_certificates.py", "test_turn_on_443.py"}],
     "faults": [
         {"test_bridge.py", "test_going_back.py", "test_secrets.py"},

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from .moving import outlive_their_bridge
 
 _UP = "--skip-tags=jitsi_verify"
 _UNIT = "jitsi-videobridge2"
-_RELAY = f"relay.{DOMAIN}"
+RELAY = f"relay.{DOMAIN}"
 _TURN = "/etc/vestibule/turn/turnserver.conf"
 _ACCOUNTS = f"/var/lib/prosody/auth%2e{DOMAIN.replace('.', '%2e')}/accounts"
 # What is tried from one host at the login of bridges: an account with its password
@@ -85,8 +85,10 @@ class Fewer(Controller):
 
 
 @contextlib.contextmanager
-def with_inventory(controller: Controller, **groups: list[str]) -> Iterator[Controller]:
-    """An operator whose inventory has these groups of hosts.
+def with_inventory(
+    controller: Controller, relay: Mapping[str, Any] | None = None, **groups: list[str]
+) -> Iterator[Controller]:
+    """An operator whose inventory has these groups, and ``relay`` as variables of the far TURN.
 
     It lies in a folder of its own, as other tests look into the scenario's while these run, with
     links to what the scenario's inventory has beside it.
@@ -101,7 +103,7 @@ def with_inventory(controller: Controller, **groups: list[str]) -> Iterator[Cont
     content: dict[str, Any] = {"rig": {"hosts": hosts}}
     content |= {group: {"hosts": dict.fromkeys(names)} for group, names in groups.items()}
     if "bridges-far" in groups.get("turn", []):
-        content["turn"]["hosts"]["bridges-far"] = {"jitsi_turn_name": _RELAY}
+        content["turn"]["hosts"]["bridges-far"] = {"jitsi_turn_name": RELAY, **(relay or {})}
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
     try:
         yield Fewer(controller.folder, controller.scenario, path)
@@ -165,12 +167,12 @@ def test_a_turn_server_is_beside_the_bridge(
     controller: Controller, server: Server, far: Server
 ) -> None:
     assert far.run("systemctl is-active coturn") == "active\n"
-    assert _RELAY in named(server)
+    assert RELAY in named(server)
     shown = far.run(
-        f"openssl s_client -connect 127.0.0.1:5349 -servername {_RELAY} < /dev/null 2> /dev/null"
+        f"openssl s_client -connect 127.0.0.1:5349 -servername {RELAY} < /dev/null 2> /dev/null"
         " | openssl x509 -noout -ext subjectAltName"
     )
-    assert f"DNS:{_RELAY}" in shown
+    assert f"DNS:{RELAY}" in shown
     assert (
         secrets_of_turn(far) == secrets_of_turn(server) == [secrets_of(controller)["turn_secret"]]
     )
@@ -320,7 +322,7 @@ def test_a_bridge_comes_beside_it_and_the_other_one_leaves(
 
     The other host keeps its TURN server, then leaves.
     """
-    both = {"signalling": ["bridges-meet"], "turn": ["bridges-far"]}
+    both: dict[str, Any] = {"signalling": ["bridges-meet"], "turn": ["bridges-far"]}
     both["bridges"] = ["bridges-meet", "bridges-far"]
     with with_inventory(controller, **both) as two:
         run = two.deploy(jitsi_verify_cases=CASES[:-1])
@@ -337,7 +339,7 @@ def test_a_bridge_comes_beside_it_and_the_other_one_leaves(
         assert run.returncode == 0, run.output[-6000:]
         again = apart.deploy(_UP)
         assert again.recap_of("bridges-far")["changed"] == 0
-    assert named(server) == {_RELAY}
+    assert named(server) == {RELAY}
     assert "inactive" in far.run(f"systemctl is-active {_UNIT}", ok=(3, 4))
     assert (
         server.run("ss -Hltn sport = 5349; systemctl is-active coturn", ok=(3, 4)) == "inactive\n"

@@ -2,43 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.authority import BETWEEN, ROOT, issue
+from tests.servers.pebble import DIRECTORY, ISSUED_BY, authority
 from tests.servers.support import DOMAIN, Controller, Deployment, Server, differences
 
 CASES = ["certificate_of_the_file_is_shown", "valid_token_enters"]
 CERTIFICATE = f"/etc/vestibule/acme/{DOMAIN}.crt"
-DIRECTORY = "https://localhost:14000/dir"
-ISSUED_BY = "/srv/pebble/issuer.pem"
 GIVEN: dict[str, Any] = {
     "jitsi_verify_cases": CASES,
     "jitsi_certificate": "acme",
     "jitsi_acme_directory": DIRECTORY,
     "jitsi_web_certificate_authority": ISSUED_BY,
 }
-CONFIGURATION = {
-    "pebble": {
-        "listenAddress": "127.0.0.1:14000",
-        "managementListenAddress": "127.0.0.1:15000",
-        "certificate": "/srv/pebble/chain.pem",
-        "privateKey": "/srv/pebble/key.pem",
-        "httpPort": 80,
-        "tlsPort": 443,
-        "externalAccountBindingRequired": False,
-    }
-}
-# Puts the answer for certbot into the DNS that Pebble asks
-HOOK = """#!/usr/bin/python3
-import json, os, urllib.request
-name = "_acme-challenge." + os.environ["CERTBOT_DOMAIN"] + "."
-body = json.dumps({"host": name, "value": os.environ["CERTBOT_VALIDATION"]})
-urllib.request.urlopen("http://127.0.0.1:8055/set-txt", body.encode())
-"""
 
 
 def wait_for_java(server: Server) -> None:
@@ -50,34 +29,8 @@ def wait_for_java(server: Server) -> None:
 @pytest.fixture(name="pebble", scope="module", autouse=True)
 def _pebble(server: Server) -> Iterator[None]:
     """It answers at DIRECTORY, and the host trusts it."""
-    server.run("apt-get install --yes --quiet --no-install-recommends pebble")
-    own = issue("localhost", BETWEEN)
-    texts = {
-        "chain.pem": own.pem + BETWEEN.pem,
-        "key.pem": own.key,
-        "config.json": json.dumps(CONFIGURATION),
-        "hook": HOOK,
-    }
-    # Another Pebble knows nobody
-    server.run("install -d /srv/pebble; rm -rf /etc/letsencrypt/accounts")
-    for name, text in texts.items():
-        server.run(f"cat > /srv/pebble/{name}", stdin=text)
-    root = "/usr/local/share/ca-certificates/pebble.crt"
-    server.run(f"cat > {root}; update-ca-certificates 2>&1", stdin=ROOT.pem)
-    server.run("chmod 0755 /srv/pebble/hook")
-    ports = "-dns01 127.0.0.1:8053 -management 127.0.0.1:8055 -http01= -https01= -tlsalpn01= -doh="
-    names = "-defaultIPv4 127.0.0.1 -defaultIPv6="
-    server.run(f"systemd-run --quiet --unit=pebble-dns pebble-challtestsrv {ports} {names}")
-    words = "--setenv=PEBBLE_VA_NOSLEEP=1 --setenv=PEBBLE_WFE_NONCEREJECT=0"
-    pebble = "pebble -dnsserver 127.0.0.1:8053 -config /srv/pebble/config.json"
-    server.run(f"systemd-run --quiet --unit=pebble {words} {pebble}")
-    server.wait_for_listener(8055)
-    server.wait_for_listener(15000)
-    asked = "urllib.request.urlopen('https://localhost:15000/roots/0').read().decode()"
-    wait_for_java(server)
-    server.run(f'python3 -c "import urllib.request; print({asked})" > {ISSUED_BY}')
-    yield
-    server.run(f"systemctl stop pebble pebble-dns; rm {root}; update-ca-certificates --fresh 2>&1")
+    with authority(server, lambda: wait_for_java(server)):
+        yield
     server.run("sed '/meet/d' /etc/hosts > /tmp/hosts; cat /tmp/hosts > /etc/hosts")
     wait_for_java(server)
 
