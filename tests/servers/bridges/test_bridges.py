@@ -333,7 +333,7 @@ def test_a_bridge_comes_beside_it_and_the_other_one_leaves(
     certificate = server.run(f"cat /etc/vestibule/web/{DOMAIN}.crt")
     moving = outlive_their_bridge(hosts, address(server), certificate, secret)
     assert asyncio.run(moving) == hosts.keys()
-    relay = {"signalling": ["bridges-meet"], "turn": ["bridges-far"]}
+    relay: dict[str, Any] = {"signalling": ["bridges-meet"], "turn": ["bridges-far"]}
     with with_inventory(controller, **relay) as apart:
         run = apart.deploy(jitsi_verify_cases=["two_people_meet", *TURN_CASES])
         assert run.returncode == 0, run.output[-6000:]
