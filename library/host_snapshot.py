@@ -12,6 +12,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.vestibule import (
+    before,
     config_files,
     former,
     managers,
@@ -38,10 +39,11 @@ options:
     description:
       - V(planned) fetches lists of packages, and tells what their new versions would change.
       - V(taken) takes a snapshot, V(back) goes back to one, V(accepted) ends it.
+      - V(withdrawn) forgets one whose change has not begun.
       - V(renewed) restarts services that still run the program of a package that changed since.
       - V(listed) tells which there are.
     type: str
-    choices: [planned, taken, back, renewed, accepted, listed]
+    choices: [planned, taken, back, renewed, accepted, withdrawn, listed]
     required: true
   name:
     description: The snapshot. Required to go back. A new one is called by the time without it.
@@ -293,11 +295,26 @@ def planned(module: AnsibleModule, manager: Apt | Pacman) -> dict[str, Any]:
     }
 
 
+def refuse_an_earlier_one(name: str) -> None:
+    """Refuse a snapshot that would count as older than one that is there. Raises SnapshotError."""
+    latest = next(reversed(snapshots.names()), "")
+    if latest and snapshots.order(name) <= snapshots.order(latest):
+        raise SnapshotError(
+            f"The latest snapshot on this host is {latest}, and this one would be {name}: a clock"
+            " was wrong then, or is now. Nothing has changed. Set the clock of this machine right;"
+            f" if it is, remove {snapshots.path_of(latest)} on the host."
+        )
+
+
 def take(module: AnsibleModule, manager: Apt | Pacman) -> dict[str, Any]:
     """Take a snapshot, or find the one of a run that was cut off."""
     undecided = snapshots.undecided()
     if undecided or module.check_mode:
         return {"changed": not undecided, "name": undecided, "resumed": bool(undecided)}
+    name = module.params["name"] or snapshots.new_name()
+    refuse_an_earlier_one(name)
+    snapshots.prepare()
+    snapshots.prune(module.params["keep"], spare=module.params["towards"])
     installed = manager.packages()
     names = [name for name in module.params["packages"] if name in installed]
     versions = module.params["versions"]
@@ -306,8 +323,6 @@ def take(module: AnsibleModule, manager: Apt | Pacman) -> dict[str, Any]:
     trees = module.params["trees"]
     paths = snapshots.look(trees, single_files(module, manager, list(wanted)))
     check_space(demand(module, manager, wanted, paths, download))
-    snapshots.prepare()
-    name = module.params["name"] or snapshots.new_name()
     kept = package_files.keep(module, manager, wanted, snapshots.packages_folder())
     snapshots.keep_bodies(paths)
     snapshots.write(
@@ -330,6 +345,11 @@ def take(module: AnsibleModule, manager: Apt | Pacman) -> dict[str, Any]:
     return {"changed": True, "name": name, "resumed": False}
 
 
+def ours() -> set[str]:
+    """Packages that came with installations of ours, those that have just begun among them."""
+    return set(before.read().get("packages", []))
+
+
 def put_packages_back(
     manager: Apt | Pacman, manifest: dict[str, Any], *, whatever_is_new: bool
 ) -> list[str]:
@@ -338,7 +358,9 @@ def put_packages_back(
     now = {name: version for name, (version, _) in manager.packages().items()}
     others = [name for name in kept if now.get(name) != versions[name]]
     new = {*now, *manager.unfinished()} - versions.keys()
-    gone = sorted(new if whatever_is_new else new & set(manifest.get("added", [])))
+    # Others may have installed something since, if it was cut off long ago
+    of_ours = ours() if whatever_is_new else set(manifest.get("added", []))
+    gone = sorted(new & of_ours)
     if not others and not gone and not manager.unfinished():
         return []
     lost = [name for name in others if name not in now]
@@ -350,6 +372,16 @@ def put_packages_back(
     if missing:
         raise PackageError(f"{', '.join(missing)} could not be put back.")
     return [*others, *gone]
+
+
+def without_a_unit(paths: Iterable[str]) -> list[str]:
+    """Services whose unit of ours is among these paths, and went.
+
+    A package may have one of its own, which would run the service at the next boot: that of coturn
+    relays for everybody.
+    """
+    units = {f"/etc/systemd/system/{each}.service": each for each in services.STACK}
+    return [units[path] for path in paths if path in units and not os.path.lexists(path)]
 
 
 def go_back(module: AnsibleModule, manager: Apt | Pacman) -> dict[str, Any]:
@@ -394,6 +426,9 @@ def go_back(module: AnsibleModule, manager: Apt | Pacman) -> dict[str, Any]:
         problems.append(str(error))
     host.tell("daemon-reload")
     listeners = manifest["listeners"]
+    for each in without_a_unit(paths):
+        if each not in listeners:
+            host.tell("disable", each)
     order = [each for each in services.STACK if each in listeners]
     for each in order:
         host.tell("reset-failed", each)
@@ -405,6 +440,8 @@ def go_back(module: AnsibleModule, manager: Apt | Pacman) -> dict[str, Any]:
             f" `journalctl -u {missing[0]}` on the host."
         )
     if not problems and undecided in ("", name):
+        if undecided:
+            snapshots.write(name, {**manifest, "taken_back": True})
         snapshots.decide()
     return {
         "changed": True,
@@ -473,10 +510,20 @@ def accept(module: AnsibleModule, manager: Apt | Pacman) -> dict[str, Any]:
     if not name or module.check_mode:
         return {"changed": False, "name": name}
     manifest = snapshots.read(name)
-    manifest["added"] = sorted(manager.packages().keys() - manifest["versions"].keys())
+    new = manager.packages().keys() - manifest["versions"].keys()
+    manifest["added"] = sorted(new & ours())
     snapshots.write(name, manifest)
     snapshots.decide()
     snapshots.prune(module.params["keep"])
+    return {"changed": False, "name": name}
+
+
+def withdraw(module: AnsibleModule) -> dict[str, Any]:
+    """The change has not begun: forget the snapshot that it has taken."""
+    name = snapshots.undecided()
+    if name and not module.check_mode:
+        os.unlink(snapshots.path_of(name))
+        snapshots.decide()
     return {"changed": False, "name": name}
 
 
@@ -495,8 +542,7 @@ def default_of(there: dict[str, dict[str, Any]], undecided: str) -> str:
 
 def tell() -> dict[str, Any]:
     """Which there are, the latest last, and the one to go back to."""
-    undecided = snapshots.undecided()
-    there = {name: snapshots.read(name) for name in snapshots.names()}
+    undecided, there = snapshots.undecided(), snapshots.readable()
     return {
         "changed": False,
         "name": undecided,
@@ -518,6 +564,8 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     """Do what the task says."""
     if module.params["state"] == "listed":
         return tell()
+    if module.params["state"] == "withdrawn":
+        return withdraw(module)
     manager = managers.of(module)
     act = {"planned": plan, "taken": take, "back": go_back, "renewed": renew, "accepted": accept}
     return act[module.params["state"]](module, manager)
@@ -525,7 +573,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
 
 def main() -> None:
     """Entry point of the module."""
-    states = ["planned", "taken", "back", "renewed", "accepted", "listed"]
+    states = ["planned", "taken", "back", "renewed", "accepted", "withdrawn", "listed"]
     strings = {"type": "list", "elements": "str", "default": []}
     module = AnsibleModule(
         argument_spec={

@@ -54,10 +54,11 @@ def prepare() -> None:
 def names() -> list[str]:
     """Names of the snapshots, the latest last."""
     found = (os.path.basename(path)[: -len(".json")] for path in glob.glob(f"{PLACE}/*.json"))
-    return sorted((each for each in found if NAME.fullmatch(each)), key=_order)
+    return sorted((each for each in found if NAME.fullmatch(each)), key=order)
 
 
-def _order(name: str) -> tuple[str, int]:
+def order(name: str) -> tuple[str, int]:
+    """What a name is sorted by: the time, and a number within a second."""
     began, _, number = name.partition("-")
     return began, int(number or 1)
 
@@ -86,6 +87,17 @@ def read(name: str) -> dict[str, Any]:
             f"The snapshot {name} cannot be read ({error}). Name another one."
         ) from None
     return manifest
+
+
+def readable() -> dict[str, dict[str, Any]]:
+    """The snapshots by name, the latest last, without those that cannot be read."""
+    found = {}
+    for name in names():
+        try:
+            found[name] = read(name)
+        except SnapshotError:
+            continue
+    return found
 
 
 def write(name: str, manifest: dict[str, Any]) -> None:
@@ -209,18 +221,24 @@ def keep_bodies(paths: dict[str, dict[str, Any]]) -> None:
         os.rename(new, _body(known["digest"]))
 
 
-def prune(keep: int) -> list[str]:
+def prune(keep: int, *, spare: str = "") -> list[str]:
     """Forget all but the latest, and what no other one has. Returns names of what went.
 
-    What a change that is under way may go back to stays, and what it goes back to.
+    What a change that is under way may go back to stays, what it goes back to, and ``spare``. One
+    that a change went back to by itself is what was there afterwards, and goes first, once there
+    is a later one.
     """
+    there = readable()
     begun = undecided()
-    spare = {begun, read(begun).get("towards", "") if begun else ""}
-    every = names()
-    gone = [each for each in every[: max(len(every) - keep, 0)] if each not in spare]
+    needed = {begun, there.get(begun, {}).get("towards", ""), spare}
+    back = [name for name in list(there)[:-1] if there[name].get("taken_back")]
+    others = [name for name in there if name not in back]
+    gone = [name for name in (*back, *others[: max(len(others) - keep, 0)]) if name not in needed]
     for name in gone:
         os.unlink(path_of(name))
-    manifests = [read(name) for name in names()]
+    if len(there) < len(names()) + len(gone):  # nobody knows what a damaged one has
+        return gone
+    manifests = [there[name] for name in there if name not in gone]
     bodies = {
         known["digest"]
         for manifest in manifests

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from ansible.module_utils.vestibule import former, leftovers, snapshots
+from ansible.module_utils.vestibule import before, former, leftovers, snapshots
 from ansible.module_utils.vestibule.managers import parse_simulation
 from ansible.module_utils.vestibule.snapshots import SnapshotError
 
@@ -126,6 +128,76 @@ def test_the_one_that_is_gone_back_to_stays(tree: Path) -> None:
     assert snapshots.prune(2) == []
     assert snapshots.prune(1) == [second]
     assert snapshots.names() == [first, third]
+
+
+def test_what_a_failed_change_left_goes_before_what_was_good(tree: Path) -> None:
+    first = take(tree)
+    failed = [take(tree, taken_back=True) for _ in range(3)]
+    assert snapshots.prune(2) == failed[:2]
+    assert snapshots.names() == [first, failed[2]]
+
+
+def test_what_has_not_begun_leaves_no_snapshot(
+    tree: Path, run_module: Callable[..., dict[str, object]]
+) -> None:
+    first, second = take(tree), take(tree, towards="20000101T000000Z")
+    snapshots.decide_later(second)
+    assert run_module(host_snapshot, state="withdrawn")["name"] == second
+    assert snapshots.names() == [first]
+    assert snapshots.undecided() == ""
+    assert run_module(host_snapshot, state="withdrawn")["name"] == ""
+
+
+def test_a_damaged_one_is_in_nobodys_way(place: Path, tree: Path) -> None:
+    damaged, good, latest = take(tree), take(tree), take(tree)
+    (place / f"{damaged}.json").write_text("{")
+    told = host_snapshot.tell()
+    assert [each["name"] for each in told["snapshots"]] == [good, latest]
+    assert told["default"] == latest
+    # What it had is not known, and stays
+    assert snapshots.prune(1) == [good]
+    assert len(list((place / "bodies").iterdir())) == 2
+    with pytest.raises(SnapshotError, match="cannot be read"):
+        snapshots.read(damaged)
+
+
+def test_one_that_would_count_as_older_is_refused(tree: Path) -> None:
+    host_snapshot.refuse_an_earlier_one("20260101T000000Z")
+    latest = take(tree)
+    for name in ("20260101T000000Z", latest):
+        with pytest.raises(SnapshotError, match=f"{latest}, and this one would be {name}: a clock"):
+            host_snapshot.refuse_an_earlier_one(name)
+    host_snapshot.refuse_an_earlier_one(snapshots.new_name())
+
+
+def test_a_service_that_has_no_unit_of_ours_any_more_is_told() -> None:
+    """Here none of them is there."""
+    paths = ["/etc/systemd/system/coturn.service", "/etc/systemd/system/others.service", "/etc/x"]
+    assert host_snapshot.without_a_unit(paths) == ["coturn"]
+
+
+def test_only_what_came_by_us_goes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody has installed a database since a run was cut off."""
+    gone: list[str] = []
+
+    class Manager:
+        def packages(self) -> dict[str, tuple[str, bool]]:
+            return {"prosody": ("1", False), "postgresql": ("15", False), "libours": ("1", True)}
+
+        def unfinished(self) -> list[str]:
+            return []
+
+        def put_back(self, files: list[str], names: list[str]) -> None:
+            gone.extend(names)
+
+        def set_automatic(self, names: list[str]) -> None:
+            assert names == []
+
+    monkeypatch.setattr(before, "read", lambda: {"packages": ["libours", "prosody"]})
+    manifest = {"versions": {"prosody": "1"}, "kept": {"prosody": "prosody_1.deb"}}
+    manager: Any = Manager()
+    host_snapshot.put_packages_back(manager, manifest, whatever_is_new=True)
+    assert gone == ["libours"]
 
 
 def test_a_name_that_is_none_is_refused(tree: Path) -> None:
