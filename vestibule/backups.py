@@ -59,12 +59,14 @@ def take(
         known, _ = _secrets(place, vault)
         packed = ask({"state": "packed", "paths": paths})
         whole = hashlib.sha256()
-        for offset in range(0, packed["size"], PART):
-            answer = ask({"state": "read", "offset": offset, "length": PART})
-            part = base64.b64decode(answer["content"])
-            whole.update(part)
-            writer.add(part)
-        ask({"state": "removed"})
+        try:
+            for offset in range(0, packed["size"], PART):
+                answer = ask({"state": "read", "offset": offset, "length": PART})
+                part = base64.b64decode(answer["content"])
+                whole.update(part)
+                writer.add(part)
+        finally:
+            ask({"state": "removed"})
         if whole.hexdigest() != packed["sha256"]:
             raise BackupError("The data changed on its way from the host. Run this again.")
         contents = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import glob
 import grp
 import hashlib
@@ -10,12 +11,13 @@ import os
 import posixpath
 import pwd
 import shutil
+import subprocess
 import tarfile
 from collections.abc import Iterable
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.vestibule import before, files, leftovers, services
+from ansible.module_utils.vestibule import before, files, former, leftovers, services
 
 PACKED = f"{before.HOME}/backup/data.tar.gz"
 ARRIVED = f"{before.HOME}/restored/data.tar.gz"
@@ -85,6 +87,12 @@ def tops(patterns: Iterable[str]) -> list[str]:
 
 def pack(patterns: list[str]) -> dict[str, Any]:
     """Make the archive for root alone. Sockets and the like are left out."""
+    linked = [each for each in patterns if os.path.islink(each)]
+    if linked:
+        raise StoredError(
+            f"{linked[0]} is a link to {os.path.realpath(linked[0])}, and a backup would leave out"
+            " what is there. Have that folder at its own path: move it there, or mount it there."
+        )
     there = tops(patterns)
     os.makedirs(os.path.dirname(PACKED), mode=0o700, exist_ok=True)
     files.remove(PACKED)
@@ -101,10 +109,16 @@ def pack(patterns: list[str]) -> dict[str, Any]:
         return member
 
     descriptor = os.open(PACKED, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file, tarfile.open(fileobj=file, mode="w:gz") as archive:
-        archive.dereference = False
-        for path in there:
-            archive.add(path, arcname=path[1:], filter=chosen)
+    try:
+        with (
+            os.fdopen(descriptor, "wb") as file,
+            tarfile.open(fileobj=file, mode="w:gz", dereference=False) as archive,
+        ):
+            for path in there:
+                archive.add(path, arcname=path[1:], filter=chosen)
+    except OSError:
+        files.remove(PACKED)
+        raise
     return {
         "tops": there,
         "size": os.path.getsize(PACKED),
@@ -146,6 +160,13 @@ def restore(module: AnsibleModule) -> list[str]:
             f"The host has {free // 2**20} MB left, and the data takes"
             f" {params['unpacked'] // 2**20} MB more. Nothing was changed: make room first."
         )
+    for path in params["paths"]:
+        if os.path.ismount(path) or os.path.islink(path):
+            raise StoredError(
+                f"{path} is a mount or a link, and cannot be replaced as a whole. Nothing was"
+                " changed. Move what is there away, and take the mount or link away until the"
+                " restoration is done."
+            )
     missing = _missing_parents(params["paths"])
     for path in params["paths"]:
         files.remove_all(path + _NEW)
@@ -170,10 +191,6 @@ def restore(module: AnsibleModule) -> list[str]:
                 _own(to, member)
     for to, member in sorted(folders.items(), reverse=True):
         _own(to, member)
-    running = services.running(module)
-    for name in ("prosody",):
-        if name in running:
-            module.run_command(["systemctl", "stop", name], check_rc=True)
     new = [path for path in params["paths"] if os.path.lexists(path + _NEW)]
     kept = leftovers.keep([], params["backup"]) if any(map(os.path.lexists, new)) else ""
     plain = [path for path in new if not os.path.isdir(path + _NEW)]
@@ -183,13 +200,52 @@ def restore(module: AnsibleModule) -> list[str]:
         [*missing, *(path for path in new if path not in plain)],
         data=True,
     )
-    for path in new:
-        if os.path.lexists(path):
-            os.makedirs(os.path.dirname(kept + path), mode=0o700, exist_ok=True)
-            shutil.move(path, kept + path)
-        os.rename(path + _NEW, path)
+    running = services.running(module)
+    # A run that fails later has those running again that run now
+    former.keep({}, lambda: running)
+    if "prosody" in running:
+        module.run_command(["systemctl", "stop", "prosody"], check_rc=True)
+    try:
+        _replace(new, kept)
+    except OSError:
+        if "prosody" in running:
+            module.run_command(["systemctl", "start", "prosody"])
+        raise
     shutil.rmtree(os.path.dirname(ARRIVED))
     return new
+
+
+def _replace(paths: Iterable[str], kept: str) -> None:
+    """Put what is new at these paths, and what was there below ``kept``: all of it, or nothing."""
+    done: list[str] = []
+    try:
+        for path in paths:
+            done.append(path)
+            if os.path.lexists(path):
+                os.makedirs(os.path.dirname(kept + path), mode=0o700, exist_ok=True)
+                _move(path, kept + path)
+            os.rename(path + _NEW, path)
+    except OSError:
+        for path in reversed(done):
+            if os.path.lexists(kept + path):
+                files.remove_all(path)
+                _move(kept + path, path)
+        raise
+
+
+def _move(path: str, to: str) -> None:
+    """Also to another disk, with all owners: whole, or not at all."""
+    try:
+        os.rename(path, to)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        try:
+            subprocess.run(["cp", "-a", "--", path, to], check=True, capture_output=True, text=True)
+        except subprocess.CalledProcessError as failed:
+            files.remove_all(to)
+            raise OSError(failed.stderr.strip()) from None
+        files.remove_all(path)
 
 
 def _missing_parents(paths: Iterable[str]) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+import os
+import shutil
 import socket
 import stat
 import tarfile
@@ -12,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.vestibule import before, leftovers, services, stored
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.vestibule import before, former, leftovers, services, stored
 
 import stored_data
 
@@ -29,6 +32,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(leftovers, "MANIFESTS", str(home / "files"))
     monkeypatch.setattr(stored, "PACKED", str(home / "backup/data.tar.gz"))
     monkeypatch.setattr(stored, "ARRIVED", str(home / "restored/data.tar.gz"))
+    monkeypatch.setattr(former, "PLACE", str(home / "former"))
     monkeypatch.setattr(services, "running", lambda module: {})
     return home
 
@@ -115,6 +119,64 @@ def test_what_arrived_otherwise_changes_nothing(
     told = restored(run_module, tmp_path, {**packed, "unpacked": 2**60})
     assert "make room first" in told["msg"]
     assert (data / "accounts/focus.dat").read_text() == "other\n"
+
+
+def test_a_folder_that_is_a_link_is_refused_by_both(
+    run_module: RunModule, tmp_path: Path, data: Path
+) -> None:
+    packed = carried(run_module, data)
+    data.rename(tmp_path / "elsewhere")
+    data.symlink_to(tmp_path / "elsewhere")
+    told = run_module(stored_data, state="packed", paths=[str(data)])
+    assert f"{data} is a link to {tmp_path}/elsewhere" in told["msg"]
+    told = restored(run_module, tmp_path, packed)
+    assert "is a mount or a link" in told["msg"]
+    assert (data / "accounts/focus.dat").read_text() == "salt\n"
+    assert not (tmp_path / "copies").exists()
+
+
+def test_what_cannot_be_replaced_stays_as_it_was(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "web"
+    other.mkdir()
+    for path in (data, other):
+        shutil.copytree(path, f"{path}{stored._NEW}", symlinks=True)
+    (data / "accounts/focus.dat").write_text("of now\n")
+    rename = os.rename
+
+    def broken(source: str, target: str) -> None:
+        if source == f"{other}{stored._NEW}":
+            raise OSError("the disk is broken")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", broken)
+    with pytest.raises(OSError, match="the disk is broken"):
+        stored._replace([str(data), str(other)], str(tmp_path / "kept"))
+    assert (data / "accounts/focus.dat").read_text() == "of now\n"
+    assert other.is_dir()
+
+
+def test_a_run_that_fails_later_knows_what_ran(
+    run_module: RunModule, tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = carried(run_module, data)
+    told: list[list[str]] = []
+    monkeypatch.setattr(AnsibleModule, "run_command", lambda _, argv, **__: told.append(argv))
+    monkeypatch.setattr(services, "running", lambda module: {"prosody": ["127.0.0.1:5280"]})
+    assert restored(run_module, tmp_path, packed)["paths"] == [str(data)]
+    assert former.read()["listeners"] == {"prosody": ["127.0.0.1:5280"]}
+    assert told == [["systemctl", "stop", "prosody"]]
+
+    packed = carried(run_module, data)
+
+    def broken(paths: object, kept: object) -> None:
+        raise OSError("the disk is broken")
+
+    monkeypatch.setattr(stored, "_replace", broken)
+    told.clear()
+    assert "the disk is broken" in restored(run_module, tmp_path, packed)["msg"]
+    assert told == [["systemctl", "stop", "prosody"], ["systemctl", "start", "prosody"]]
 
 
 def test_a_part_that_is_missing_is_noticed(run_module: RunModule) -> None:
