@@ -258,6 +258,8 @@ def plan(module: AnsibleModule, manager: Apt | Pacman) -> dict[str, Any]:
     """What new versions would change."""
     if not module.check_mode:
         finish(manager)
+        snapshots.prepare()
+        snapshots.prune(module.params["keep"])  # there may be room once fewer are kept
         manager.fetch_lists()
         return planned(module, manager)
     with tempfile.TemporaryDirectory(prefix="vestibule-") as folder:

@@ -10,6 +10,7 @@ import glob
 import os
 import re
 import shutil
+import ssl
 import time
 from typing import Any
 
@@ -20,6 +21,7 @@ from ansible.module_utils.vestibule.self_signed import names_in
 HOME = "/etc/letsencrypt"
 BACKUP = "/var/backups/vestibule"
 _DUE = 20 * 86400  # seconds before the end at which certbot's timer has failed for ten days
+_DATE = re.compile(r"^not(?:Before|After)=(.+)$", re.MULTILINE)  # in this order
 _LINE = re.compile(r"^(\w+) = (.*)$", re.MULTILINE)
 _ERROR = re.compile(r"^\s*Type:\s*(\S+)\s*\n\s*Detail:\s*(.+)$", re.MULTILINE)
 _LIMIT = re.compile(r".*(?:rateLimited|rate limit|too many).*", re.IGNORECASE)
@@ -78,7 +80,11 @@ def lineages(deploy_hook: str) -> list[str]:
 def wanted(params: dict[str, Any]) -> dict[str, str]:
     """What the certificate has to have been asked with."""
     if params["auth_hook"]:
-        way = {"authenticator": "manual", "manual_auth_hook": params["auth_hook"]}
+        way = {
+            "authenticator": "manual",
+            "manual_auth_hook": params["auth_hook"],
+            "manual_cleanup_hook": params["cleanup_hook"] or "",
+        }
     else:
         way = {"authenticator": "webroot" if params["webroot"] else "standalone"}
     return {"server": params["server"], "renew_hook": params["deploy_hook"], **way}
@@ -144,12 +150,13 @@ class Acme:
         installed = present and not asked and self._differs()
         timer = present and not self._timer_runs()
         if not self._module.check_mode:
-            for name in gone:
-                self._forget(name)
+            # First, as an authority may refuse: nothing would renew the one before any more
             if asked:
                 self._ask()
             elif installed:
                 self._install()
+            for name in gone:
+                self._forget(name)
             if timer:
                 self._call(["systemctl", "enable", "--now", "--quiet", self._params["timer"]])
         done = [f"deleted {name}" for name in gone]
@@ -158,11 +165,20 @@ class Acme:
 
     def _has_to_ask(self) -> bool:
         said, wish = said_of(self._conf), wanted(self._params)
-        other = any(said.get(name) != value for name, value in wish.items())
+        other = any(said.get(name, "") != value for name, value in wish.items())
         names = {self._params["domain"], *self._params["more_names"]}
         other = other or names_in(self._module, self._chain) != names
-        lasting = ["openssl", "x509", "-noout", "-checkend", str(_DUE), "-in", self._chain]
-        return other or self._module.run_command(lasting)[0] != 0
+        return other or not self._lasts()
+
+    def _lasts(self) -> bool:
+        """Whether it is not due. Some authorities sign for a day: then that is its last quarter."""
+        argv = ["openssl", "x509", "-noout", "-dates", "-in", self._chain]
+        status, out, _ = self._module.run_command(argv)
+        found = [ssl.cert_time_to_seconds(each) for each in _DATE.findall(out)]
+        if status != 0 or len(found) != 2:
+            return False
+        begins, ends = found
+        return ends - time.time() > min(_DUE, (ends - begins) / 4)
 
     def _differs(self) -> bool:
         return files.read(self._params["path"]) != files.read(self._chain)

@@ -66,6 +66,7 @@ class Host:
         name: str = NAME,
         *,
         days: float = 60,
+        begun: float = 30,
         more: str = "",
         more_names: tuple[str, ...] = (),
         **said: str,
@@ -73,7 +74,7 @@ class Host:
         """A certificate that certbot got, and that is in its place."""
         for part in ("live", "renewal", "archive"):
             (self.home / part).mkdir(parents=True, exist_ok=True)
-        chain = issue(name, days=(-30, days), names=(name, *more_names)).pem
+        chain = issue(name, days=(-begun, days), names=(name, *more_names)).pem
         (self.home / "live" / name).mkdir()
         (self.home / "live" / name / "fullchain.pem").write_text(chain)
         words = {"authenticator": "webroot", "server": SERVER, "hook": HOOK, **said}
@@ -100,6 +101,24 @@ def run(run_module: RunModule, host: Host, **given: Any) -> dict[str, Any]:
     return run_module(acme_certificate, **{**GIVEN, "path": str(host.certificate), **given})
 
 
+def test_one_that_is_good_for_a_day_is_not_asked_for_in_every_run(
+    host: Host, run_module: RunModule
+) -> None:
+    host.has(days=0.5, begun=0.5)
+    assert run(run_module, host)["changed"] is False
+
+
+def test_who_is_refused_keeps_the_one_of_the_former_name(host: Host, run_module: RunModule) -> None:
+    """Something renews it as before."""
+    host.has("old.example.org")
+    host.certificate.unlink()
+    host.program("certbot", "exit 1")
+    assert run(run_module, host)["failed"]
+    assert [words for words in host.called("certbot") if words.startswith("delete")] == []
+    host.program("certbot", f"mkdir -p {host.home}/live/{NAME}")
+    assert run(run_module, host)["done"] == ["deleted old.example.org", "asked"]
+
+
 def test_who_has_none_asks(host: Host, run_module: RunModule) -> None:
     host.program("certbot", f"mkdir -p {host.home}/live/{NAME}")
     assert run(run_module, host, email="a@example.org")["done"] == ["asked"]
@@ -117,7 +136,7 @@ def test_who_has_none_asks(host: Host, run_module: RunModule) -> None:
 @pytest.mark.parametrize(
     ("has", "given"),
     [
-        pytest.param({"days": 19}, {}, id="ends soon"),
+        pytest.param({"days": 19, "begun": 71}, {}, id="ends soon"),
         pytest.param({"days": -1}, {}, id="has ended"),
         pytest.param({"server": "https://other.example.org/"}, {}, id="another authority"),
         pytest.param({"hook": "/srv/mine"}, {}, id="asked for by the operator"),
@@ -130,6 +149,12 @@ def test_who_has_none_asks(host: Host, run_module: RunModule) -> None:
             {"auth_hook": "/srv/hook"},
             id="by another program",
         ),
+        pytest.param(
+            {"authenticator": "manual", "more": "manual_auth_hook = /srv/hook\n"},
+            {"auth_hook": "/srv/hook", "cleanup_hook": "/srv/tidy"},
+            id="with something to tidy up",
+        ),
+        pytest.param({"days": 0.2, "begun": 0.8}, {}, id="good for a day, most of which is over"),
     ],
 )
 def test_another_one_is_asked_for(host: Host, run_module: RunModule, has: Any, given: Any) -> None:

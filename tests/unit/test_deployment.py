@@ -229,6 +229,14 @@ def test_firewalls_are_told_of_each_turn_server() -> None:
             id="two servers",
         ),
         pytest.param(
+            "far",
+            {"all": ["meet", "far"], "signalling": ["meet"]},
+            {},
+            "far is in no group that says what it is for, and has the jitsi_domain"
+            " 'meet.example.org' of meet",
+            id="in no group any more",
+        ),
+        pytest.param(
             "meet",
             {"all": ["meet", "far.1", "FAR-1"], "bridges": ["far.1", "FAR-1"]},
             {},

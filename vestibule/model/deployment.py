@@ -115,6 +115,13 @@ def deployment_of(
             f"{host} is in the group {ours}, and no host for the signalling has its jitsi_domain"
             f" {domain!r}. Give both the same jitsi_domain; or take {host} out of that group."
         )
+    named = [one for one in servers if one in groups.get(SIGNALLING, ())]
+    if named and host not in few and host not in named:
+        raise ModelError(
+            f"{host} is in no group that says what it is for, and has the jitsi_domain {domain!r}"
+            f" of {' and '.join(sorted(named))}: it would become a second server of that name. Put"
+            f" it into {BRIDGES} or {TURN}; or take it out of the inventory."
+        )
     if len(servers) > 1 and bridges + relays:
         raise ModelError(
             f"{(bridges + relays)[0]} has the jitsi_domain {domain!r}, and so have"
