@@ -181,15 +181,18 @@ class Participant:
         await self.authenticate("ANONYMOUS")
         await self.bind(host)
 
-    async def resume(self, previous: Participant) -> None:
-        """Log in and take up the stream of ``previous``, as its client would (XEP-0198)."""
+    async def resume(self, previous: Participant, heard: int = 0) -> None:
+        """Log in and take up the stream of ``previous``, as its client would (XEP-0198).
+
+        ``heard`` is the number of stanzas that it says to have had.
+        """
         await self.open(self._domain)
         await self.authenticate("ANONYMOUS")
         await self._in_time(self._transport.restart(self._domain), "the stream")
         await self.wait_for(_is(FEATURES), "stream features after the login")
         # What the rooms say follows the answer at once
         self.jid, self._standings = previous.jid, dict(previous._standings)
-        old = {"xmlns": SMACKS, "previd": previous.stream, "h": "0"}
+        old = {"xmlns": SMACKS, "previd": previous.stream, "h": str(heard)}
         await self.ask_for_smacks(element("resume", old))
         self.stream = previous.stream
 

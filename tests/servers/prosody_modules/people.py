@@ -22,7 +22,6 @@ from vestibule.access.xmpp import (
     Refused,
     Room,
     element,
-    qualified,
     text,
 )
 
@@ -161,10 +160,7 @@ def message(to: str, *children: str, **attributes: str) -> str:
 
 async def lose_connection(somebody: Participant) -> None:
     """Cut the connection without a word, once it may be resumed (XEP-0198)."""
-    await somebody.send(element("enable", {"xmlns": SMACKS, "resume": "true"}))
-    await somebody.wait_for(
-        lambda stanza: stanza.tag == qualified(SMACKS, "enabled"), "stream management"
-    )
+    await somebody.ask_for_smacks(element("enable", {"xmlns": SMACKS, "resume": "true"}))
     transport = somebody._transport
     assert isinstance(transport, WebSocketTransport)
     transport._connection.transport.abort()

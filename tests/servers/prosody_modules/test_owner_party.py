@@ -14,6 +14,7 @@ from vestibule.access.participant import Participant
 from vestibule.access.scene import TENANT, Entrance
 from vestibule.access.xmpp import (
     CLIENT,
+    Refused,
     Room,
     element,
 )
@@ -209,6 +210,19 @@ async def test_a_lost_owner_counts_until_the_hibernation_ends(entrance: Entrance
         async with member(entrance, room):
             await somebody.wait_for_departure(room, host.nick, within=HIBERNATION + LATE)
             await see_the_end(somebody, room)
+
+
+async def test_a_lost_owner_who_has_heard_too_much_is_not_waited_for(entrance: Entrance) -> None:
+    """Prosody 13 would stop to wait for the client, and never end the session."""
+    room = entrance.room()
+    async with owner(entrance, room) as host, member(entrance, room) as somebody:
+        await lose_connection(host)
+        token = entrance.token(room)
+        async with entrance.approach(room, token, previous=host.stream) as again:
+            with pytest.raises(Refused, match="feature-not-implemented"):
+                await again.resume(host, heard=999_999)
+        await somebody.wait_for_departure(room, host.nick, within=HIBERNATION + LATE)
+        await see_the_end(somebody, room)
 
 
 async def test_an_owner_who_is_demoted_counts_no_more(entrance: Entrance) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import xml.etree.ElementTree as ET
 
 import httpx
 import pytest
@@ -225,3 +226,63 @@ async def test_who_is_inside_and_does_not_moderate_has_nothing_in_the_lobby(
         await host.join(room.lobby)
         with pytest.raises(Refused, match="not-allowed"):
             await somebody.join(room.lobby)
+
+
+# What a room would keep, or tell of others
+
+
+@pytest.mark.parametrize("kind", ["get", "set"])
+@pytest.mark.parametrize("name", ["vcard-temp vCard", "jabber:iq:register query"])
+@pytest.mark.parametrize("where", ["conference", "breakout"])
+async def test_nobody_leaves_a_card_or_reserves_a_nick(
+    entrance: Entrance, kind: str, name: str, where: str
+) -> None:
+    namespace, _, tag = name.partition(" ")
+    room = entrance.room()
+    async with owner(entrance, room) as host:
+        address = room.address if where == "conference" else f"{room.name}@breakout.{DOMAIN}"
+        with pytest.raises(Refused, match="not-allowed"):
+            await host.request(kind, address, element(tag, {"xmlns": namespace}))
+    async with owner(entrance, room), member(entrance, room):
+        pass  # it is as every other
+
+
+async def test_who_left_before_the_lobby_came_knocks_as_everybody(entrance: Entrance) -> None:
+    room = entrance.room()
+    async with owner(entrance, room) as host, member(entrance, room) as somebody:
+        await somebody.leave(room)
+        async with member(entrance, room) as another:
+            await switch_lobby(host, room, on=True)
+            with pytest.raises(Refused, match="registration-required"):
+                await somebody.join(room)
+            await another.settle(room)  # who is inside stays
+
+
+async def test_nobody_speaks_for_others(entrance: Entrance) -> None:
+    forged = (
+        element(
+            "display-name",
+            {"xmlns": "http://jitsi.org/protocol/display-name", "source": "visitor"},
+            text("Boss"),
+        ),
+        element("json-message", {"xmlns": "http://jitsi.org/jitmeet"}, text("{}")),
+        element("subject", {}, text("another one")),
+    )
+    room = entrance.room()
+    async with (
+        owner(entrance, room) as host,
+        member(entrance, room) as somebody,
+        member(entrance, room) as listener,
+    ):
+        for kind, to in (("groupchat", room.address), ("chat", f"{room.address}/{listener.nick}")):
+            words = f"hello by {kind}"
+            said = {"xmlns": CLIENT, "to": to, "type": kind}
+            await somebody.send(element("message", said, element("body", {}, text(words)), *forged))
+
+            def has_said(stanza: ET.Element, words: str = words) -> bool:
+                return words in ET.tostring(stanza, "unicode")
+
+            heard = await listener.wait_for(has_said, "a text")
+            names = {each.tag.rpartition("}")[2] for each in heard}
+            assert names.isdisjoint({"display-name", "json-message", "subject"}), names
+        await host.settle(room)

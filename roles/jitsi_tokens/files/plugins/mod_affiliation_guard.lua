@@ -4,11 +4,26 @@
 -- MUC refuses last (-10). And it takes the affiliation of an owner away, but not the role that came
 -- with it: whoever was promoted and comes back, or comes under an owner's JID (`previd`), would
 -- moderate as a member. Whoever comes back from a breakout room would be what their token says again,
--- and not what a moderator made them.
+-- and not what a moderator made them. Whoever is promoted gets the features of who did it, and
+-- would keep them after a demotion.
 --
 -- Goes on the MUC component of the meetings. What a meeting is says meeting.lib. No options.
+local jid = require "util.jid";
+
 local meeting = module:require "meeting";
 local refuse = module:require "refuse";
+
+-- After jitsi_permissions
+module:hook("muc-set-affiliation", function (event)
+	local name, host = jid.split(event.jid);
+	local sessions = (prosody.hosts[host] or {}).sessions or {};
+	local user = event.previous_affiliation == "owner" and event.affiliation ~= "owner" and sessions[name];
+	for _, session in pairs(user and user.sessions or {}) do
+		if session.auth_token then
+			session.jitsi_meet_context_features = session.token_guard_features;
+		end
+	end
+end, -1000);
 
 module:hook("muc-occupant-pre-join", function (event)
 	if event.room:get_affiliation(event.stanza.attr.from) == "outcast" then

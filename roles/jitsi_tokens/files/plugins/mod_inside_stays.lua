@@ -4,7 +4,9 @@
 -- of it: Jicofo would stay in an empty room for ever. Jitsi's own client makes everybody a member
 -- before it turns the lobby on, others need not. So the server does, whichever way the lobby comes
 -- on, for all people of the meeting: in its breakout rooms and on the way between its rooms too. The
--- recorders among them as well, or they would be sent out. Who is banned stays banned.
+-- recorders among them as well, or they would be sent out. Who is banned stays banned. Who became a
+-- member before and is not there has to knock as everybody else: a member comes in without, and the
+-- room gives a member its password.
 --
 -- Who comes back from a breakout room needs no password that was set meanwhile.
 --
@@ -32,10 +34,22 @@ local function make_member(room, address)
 end
 
 local function make_members(room)
+	local inside, others = {}, {};
 	for occupant in meeting.each_occupant(room) do
-		make_member(room, occupant.bare_jid);
+		inside[occupant.bare_jid] = true;
 	end
 	for address in pairs(meeting.travellers_of(room)) do
+		inside[address] = true;
+	end
+	for address in room:each_affiliation("member") do
+		if not inside[address] and not is_service(address) then
+			table.insert(others, address);
+		end
+	end
+	for _, address in ipairs(others) do
+		room:set_affiliation(true, address, "none");
+	end
+	for address in pairs(inside) do
 		make_member(room, address);
 	end
 end

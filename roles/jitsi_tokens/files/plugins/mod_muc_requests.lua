@@ -150,11 +150,28 @@ local function may_invite(session, people)
 	return copies:poll(people * people);
 end
 
+-- Takes out what clients of others take for somebody else's: a name beside the sender's, and beside a
+-- text captions or a subject, which the room looks at by themselves alone.
+local function take_out_what_is_forged(stanza)
+	stanza:remove_children("display-name", "http://jitsi.org/protocol/display-name");
+	local is_private = stanza.attr.type ~= "groupchat";
+	if stanza:get_child("body") then
+		stanza:remove_children("json-message", "http://jitsi.org/jitmeet");
+	end
+	if is_private or stanza:get_child("body") then
+		stanza:remove_children("subject");
+	end
+end
+
 -- Requests for a voice and answers to them, which name somebody else (XEP-0045, section 7.13), are not
 -- used; invitations are, by those who are in the room
 local function check_message(event)
 	local stanza = event.stanza;
-	if not is_person(stanza) or stanza.attr.type == "groupchat" then
+	if not is_person(stanza) then
+		return;
+	end
+	take_out_what_is_forged(stanza);
+	if stanza.attr.type == "groupchat" then
 		return;
 	elseif stanza:get_child("x", DATA_FORM) then
 		return refuse(event, "cancel", "not-allowed", "This is not used here");
@@ -181,8 +198,14 @@ for _, form in ipairs { "bare", "host" } do
 	module:hook("iq-set/" .. form .. "/http://jabber.org/protocol/muc#owner:query", check_configuration, 1000);
 	for _, kind in ipairs { "get", "set" } do
 		module:hook("iq-" .. kind .. "/" .. form .. "/http://jabber.org/protocol/muc#admin:query", check_people, 1000);
-		module:hook("iq-" .. kind .. "/" .. form .. "/jabber:iq:register:query", refuse_people, 1000);
-		module:hook("iq-" .. kind .. "/" .. form .. "/vcard-temp:vCard", refuse_people, 1000);
 	end
+	-- Without the kind: Prosody asks those first that do not name it, as its own are
+	module:hook("iq/" .. form .. "/jabber:iq:register:query", refuse_people, 1000);
+	module:hook("iq/" .. form .. "/vcard-temp:vCard", refuse_people, 1000);
 	module:hook("message/" .. form, check_message, 1000);
 end
+module:hook("message/full", function (event)
+	if is_person(event.stanza) then
+		take_out_what_is_forged(event.stanza);
+	end
+end, 1000);

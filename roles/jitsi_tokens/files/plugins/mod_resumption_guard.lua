@@ -40,14 +40,32 @@ local function has_same_rights(session, other)
 	return opens_same(session, other) and session.token_guard_owner == other.token_guard_owner;
 end
 
+-- Whether a session can go on from stanza `h` on. Prosody finds out that it cannot, after it has stopped
+-- to wait for the client: the session would never end.
+local function can_go_on(session, h)
+	local queue = session.outgoing_stanza_queue;
+	if not queue or not queue.count_acked then
+		return true; -- none of its own to be looked at
+	end
+	local acked, kept = queue:count_acked(), 0;
+	local head = acked + queue:count_unacked();
+	for _ in queue:resume() do
+		kept = kept + 1;
+	end
+	return h >= acked and h <= head and head - h <= kept;
+end
+
 -- What BOSH has of a connection cannot be moved: Prosody stops half-way, with the session in two hands.
 local function refuse_half(event)
 	local session, stanza = event.origin, event.stanza;
 	local namesake = session.username and prosody.hosts[module.host].sessions[session.username];
 	-- Prosody stops half-way without a number, too
-	local refused = session.sid ~= nil or not (stanza.attr.h or ""):find("^%d+$");
+	local h = (stanza.attr.h or ""):find("^%d+$") and tonumber(stanza.attr.h);
+	local refused = session.sid ~= nil or not h;
 	for _, other in pairs(namesake and namesake.sessions or {}) do
-		refused = refused or other.sid and other.resumption_token == stanza.attr.previd;
+		if other.resumption_token == stanza.attr.previd and not refused then
+			refused = other.sid ~= nil or not can_go_on(other, h);
+		end
 	end
 	if refused then
 		session.send(st.stanza("failed", { xmlns = stanza.attr.xmlns })
