@@ -370,6 +370,8 @@ def test_others_are_asked_for_all_but_scripts(rendered: Path) -> None:
     directives = dict(part.split(" ", 1) for part in client.split("; "))
     asked = {name for name, sources in directives.items() if sources.endswith(others)}
     assert asked == {"img-src", "media-src", "connect-src", "frame-src"}
+    # An origin by https stands for no WebSocket
+    assert " wss://board.example.net data:" in directives["connect-src"]
     for policy in (*words, client, ends):
         assert policy.endswith("; frame-ancestors https://intranet.example.org")
 

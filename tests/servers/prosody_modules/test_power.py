@@ -220,6 +220,28 @@ async def test_a_password_keeps_no_owner_out(entrance: Entrance) -> None:
         assert await is_in(somebody, room)
 
 
+async def test_a_password_is_not_found_by_trying(entrance: Entrance) -> None:
+    """However many sessions one makes; owners who come meanwhile are let in."""
+    room = entrance.room()
+    async with owner(entrance, room) as host, contextlib.AsyncExitStack() as others:
+        await configure(host, room, roomsecret=SECRET)
+        for number in range(10):
+            somebody = await others.enter_async_context(entrance.guest(room))
+            with pytest.raises(Refused, match="not-authorized"):
+                await somebody.join(room, password=f"{number:04}")
+        for secret in ("0010", SECRET):
+            somebody = await others.enter_async_context(entrance.guest(room))
+            with pytest.raises(Refused, match="resource-constraint"):
+                await somebody.join(room, password=secret)
+        async with owner(entrance, room) as second:
+            assert await is_in(second, room)
+        beside = entrance.room()  # of another room nobody has tried anything
+        async with owner(entrance, beside) as its_host:
+            await configure(its_host, beside, roomsecret=SECRET)
+            somebody = await others.enter_async_context(entrance.guest(beside))
+            await somebody.join(beside, password=SECRET)
+
+
 async def test_lobby_and_password_keep_no_owner_out(entrance: Entrance) -> None:
     room = entrance.room()
     async with owner(entrance, room) as host, member(entrance, room):

@@ -5,6 +5,9 @@
 -- hammers at the door shuts it for all others, and where the room ends meanwhile, nobody in the queue
 -- gets an answer. So here
 --   * a session has so many attempts, which a join that succeeds gives back;
+--   * an address has so many wrong passwords for a room, however many sessions it makes: a short one
+--     would be found by trying. After that it waits with any password, the right one among them, but
+--     for owners by their token;
 --   * only those wait who are let in otherwise, once each, and owners and machines never do;
 --   * whoever waits when the room ends is told so.
 --
@@ -12,11 +15,14 @@
 -- that muc_rate_limit beside it queues nobody.
 --
 -- Options (MUC component or global):
+--   join_queue_guesses     wrong passwords of one address for one room in a row, 10; one more each ten
+--                          seconds
 --   muc_rate_joins         people a second into one room, 3
 --   join_queue_attempts    attempts of one session in a row, 20
 --   join_queue_recovery    further ones a second, 1
 --   join_queue_length      people who may wait for one room, 1000
 --   those of machines.lib, who never wait
+local cache = require "util.cache";
 local jid = require "util.jid";
 local queue = require "util.queue";
 
@@ -25,12 +31,17 @@ local is_service = module:require("machines").is_service;
 local refuse = module:require "refuse";
 local bucket = module:require "bucket";
 
-local rate, attempts, recovery, length;
+local MUC = "http://jabber.org/protocol/muc";
+local ADDRESSES = 1000; -- of which a room knows something
+local RECOVERY = 0.1; -- of guesses, a second
+
+local rate, attempts, recovery, length, guesses;
 local function read_settings()
 	rate = module:get_option_number("muc_rate_joins", 3);
 	attempts = module:get_option_number("join_queue_attempts", 20);
 	recovery = module:get_option_number("join_queue_recovery", 1);
 	length = module:get_option_number("join_queue_length", 1000);
+	guesses = module:get_option_number("join_queue_guesses", 10);
 end
 read_settings();
 module:hook_global("config-reloaded", read_settings);
@@ -48,6 +59,32 @@ module:hook("muc-occupant-pre-join", function (event)
 		return refuse(event, "wait", "resource-constraint", "You try too often");
 	end
 end, 2000);
+
+-- Of IPv6 the /64, as one household has it
+local function household_of(session)
+	local ip = session.ip or "";
+	return ip:match("^%x+:%x+:%x+:%x+:") or ip:match("^[%x:]-::") or ip;
+end
+
+-- Before the lobby (-4), which a password opens as well
+module:hook("muc-occupant-pre-join", function (event)
+	local session, stanza, room = event.origin, event.stanza, event.room;
+	local join = stanza:get_child("x", MUC);
+	local password = join and join:get_child_text("password", MUC);
+	if not password or not room:get_password() or is_service(stanza.attr.from) or session.token_guard_owner then
+		return;
+	end
+	room.join_queue_guesses = room.join_queue_guesses or cache.new(ADDRESSES);
+	local household = household_of(session);
+	local left = bucket(room.join_queue_guesses:get(household), guesses, RECOVERY);
+	local is_wrong = password ~= room:get_password();
+	if not left:peek(1) then
+		return refuse(event, "wait", "resource-constraint", "Too many wrong passwords");
+	elseif is_wrong then
+		left:poll(1);
+		room.join_queue_guesses:set(household, left);
+	end
+end, 1990);
 
 -- Just before muc_rate_limit (9)
 module:hook("muc-occupant-pre-join", function (event)
