@@ -236,6 +236,7 @@ def same(**changes: Any) -> dict[str, Any]:
         ([same(secret=None)], "must have one of secret and secret_name"),
         ([same(secret_name="token_key_1")], "must have one of secret and secret_name"),
         ([same(public_key="x")], "is a key of HS256 and has public_key"),
+        ([same(secret="")], "is set and empty"),
         ([same(secret="short")], "shorter than 32"),
         ([same(secret="a" * 40)], "can be guessed"),
         ([same(secret=12345)], "not a text"),

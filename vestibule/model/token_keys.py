@@ -301,7 +301,7 @@ def settle(
         _check_bounds(place, key, options, "tenants" in chosen)
         key["issuers"] = key["issuers"] or own
         secret = key.pop("secret")
-        if secret:
+        if secret is not None:
             secrets[f"{place}.secret"] = secret
     minting = _minting(options)
     issuers = minting["issuers"] if minting else own
