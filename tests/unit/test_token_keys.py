@@ -178,6 +178,28 @@ def test_a_file_on_the_controller_is_read(tmp_path: Path) -> None:
     assert "64 KiB" in refusal(jitsi_token_keys=[{**key, "public_key_file": str(large)}])
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (private(RSA), "is no name of a file"),
+        (f"keys/{private(RSA).replace(chr(10), ' ')}", "is no name of a file"),
+        ("x" * 5000, "is no name of a file"),
+        ("a\0b", "is no name of a file"),
+        ("", "is no name of a file"),
+        ("x" * 300, "cannot be read"),
+        ("~nobody-has-this-name/x", "cannot be read"),
+        ("\ud800", "is no name of a file"),
+    ],
+)
+def test_what_names_no_file_is_refused_and_no_key_shown(name: str, words: str) -> None:
+    key = {"kid": "idp", "algorithm": "RS256", "public_key_file": name}
+    said = refusal(jitsi_token_keys=[key])
+    assert words in said
+    assert "jitsi_token_keys[0].public_key_file" in said
+    assert private(RSA).splitlines()[1] not in said
+    assert len(said) < 600
+
+
 SMALL, EC, ED = (
     rsa_key(1024),
     ec.generate_private_key(ec.SECP256R1()),

@@ -24,6 +24,7 @@ PROOF_FILE: Final = "/etc/vestibule/tokens/proof.json"
 MOST_KEYS = 64
 _LEAST_BITS, _MOST_BITS = 2048, 8192
 _LONGEST_FILE = 65536  # bytes
+_LONGEST_PATH = 4096  # characters
 _KID = re.compile(r"[A-Za-z0-9._:/@+=~-]{1,256}")
 # Not one of an account: whoever mints would know its password
 _SECRET_NAME = re.compile(r"token_[a-z0-9_]{1,58}")
@@ -172,14 +173,22 @@ def _public(place: str, algorithm: str, value: Mapping[str, Any]) -> str:
 
 
 def _read(place: str, name: str) -> str:
-    path = Path(name).expanduser()
+    is_name = 0 < len(name) <= _LONGEST_PATH and name.isprintable() and "-----BEGIN" not in name
+    if not is_name:
+        raise ModelError(
+            f"{place} is no name of a file. Name the file with the public key there, or put the key"
+            " itself into public_key."
+        )
+    path = Path(name)
     try:
+        path = path.expanduser().absolute()
         with path.open("rb") as file:
             content = file.read(_LONGEST_FILE + 1)
-    except OSError as error:
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or "there is no such name"
         raise ModelError(
-            f"{place} is {path.absolute()} on this controller, which cannot be read"
-            f" ({error.strerror}). Name the file with the public key there."
+            f"{place} is {path} on this controller, which cannot be read ({reason}). Name the file"
+            " with the public key there."
         ) from None
     if len(content) > _LONGEST_FILE:
         raise ModelError(f"{place} names a file of more than 64 KiB, which is no public key.")
