@@ -296,6 +296,41 @@ def test_what_does_not_fit_together_is_said(run: Run, arguments: list[str]) -> N
     assert "usage: vestibule mint" in err
 
 
+ODD_TENANTS = {
+    "a full stop": ("a.b", "is no name of a tenant"),
+    "a tilde": ("a~b", "is no name of a tenant"),
+    "a space": ("a b", "is no name of a tenant"),
+    "a percent sign": ("a%20b", "is no name of a tenant"),
+    "an accent": ("büro", "is no name of a tenant"),
+    "too long": ("a" * 64, "is no name of a tenant"),
+    "a path": ("Static", "a component or a path of the server"),
+    "a component": ("conference", "a component or a path of the server"),
+}
+
+
+@pytest.mark.parametrize("name", ODD_TENANTS)
+def test_a_tenant_that_no_server_has_gets_no_link(tmp_path: Path, run: Run, name: str) -> None:
+    tenant, sentence = ODD_TENANTS[name]
+    folder = str(made(tmp_path / "any", f"jitsi_domain: {DOMAIN}\njitsi_features: [tenants]\n"))
+    code, out, err = run("mint", "--inventory", folder, "--room", "a", "--tenant", tenant)
+    assert (code, out) == (1, "")
+    assert f"--tenant {sentence}" in err or f"--tenant is {tenant}, which is {sentence}" in err
+
+
+def test_any_other_tenant_gets_one_where_none_are_listed(tmp_path: Path, run: Run) -> None:
+    folder = str(made(tmp_path / "any", f"jitsi_domain: {DOMAIN}\njitsi_features: [tenants]\n"))
+    for tenant in ("acme", "Acme-2", "our_team"):
+        code, out, _ = run("mint", "--inventory", folder, "--room", "a", "--tenant", tenant)
+        assert code == 0
+        assert f"/{tenant}/a?jwt=" in out
+
+
+def test_without_the_feature_there_is_no_tenant(run: Run) -> None:
+    code, out, err = run("mint", "--room", "a", "--tenant", "acme")
+    assert (code, out) == (1, "")
+    assert "--tenant needs the feature tenants. Add tenants to jitsi_features" in err
+
+
 SCRIPTS = [
     "Ångström",
     "Μαρία",

@@ -313,6 +313,7 @@ ODD: dict[str, tuple[Rules, Callable[[], str], str]] = {
     "sub another tenant": (OF_TENANTS, lambda: token(sub="initech"), "no tenant"),
     "sub the domain beside tenants": (OF_TENANTS, token, ""),
     "sub any tenant": (ANY_TENANT, lambda: token(sub="whoever"), ""),
+    "sub a tenant with a dot": (ANY_TENANT, lambda: token(sub="a.b"), "mismatched"),
     "claim form of the server": (ANY_TENANT, lambda: token(room="[acme]a", sub="acme"), "mismat"),
     "sub unverified": (UNVERIFIED, lambda: token(sub="elsewhere"), ""),
     # Context
@@ -400,6 +401,14 @@ def test_a_room_is_asked_about() -> None:
     # Where no page leads, the server opens it all the same
     assert judge(token(sub="acme"), PLAIN, NOW, "standup", "acme").enters
     assert judge(token(sub="acme"), OF_TENANTS, NOW, "standup", "acme").enters
+
+
+def test_a_tenant_with_a_full_stop_has_no_rooms() -> None:
+    for under in (ANY_TENANT, replace(ANY_TENANT, domain_verification=False)):
+        assert not judge(token(sub="a.b"), under, NOW, "standup", "a.b").enters
+    verdict = judge(token(sub="a.b"), ANY_TENANT, NOW)
+    assert [each.claim for each in verdict.findings if each.fits is False] == ["sub"]
+    assert "no name of a tenant" in "".join(each.words for each in verdict.findings)
 
 
 def test_a_token_of_others_is_read_all_the_same() -> None:

@@ -528,6 +528,12 @@ def component_labels(features: Mapping[str, Any]) -> set[str]:
     }
 
 
+def reserved_labels(features: Mapping[str, Any], option: str) -> set[str]:
+    """Labels that an option of labels must not have, as they mean something else on the server."""
+    specs = (feature.get("options", {}).get(option, {}) for feature in features.values())
+    return component_labels(features).union(*(spec.get("reserved", ()) for spec in specs))
+
+
 def read_options(
     features: Mapping[str, Any], chosen: Collection[str], given: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -552,7 +558,7 @@ def read_options(
         for option, spec in features[name].get("options", {}).items():
             variable = f"jitsi_{option}"
             if spec["type"] == "labels":
-                reserved = component_labels(features).union(spec.get("reserved", ()))
+                reserved = reserved_labels(features, option)
                 spec = {**spec, "reserved": reserved}  # noqa: PLW2901 — the spec with what it lacks
             value = given.get(variable, spec.get("default"))
             options[option] = _CHECKS[spec["type"]](variable, value, spec)

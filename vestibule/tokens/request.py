@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from vestibule.model.features import load_features
+from vestibule.model.options import reserved_labels
 from vestibule.model.token_keys import signs_itself
 from vestibule.numbers import changed_number
 from vestibule.values import type_name
@@ -35,6 +37,8 @@ LONGEST_NAME = 255  # bytes
 # Embeddings, overrides and isolates of the direction of writing, and the mark of the order of bytes
 _REORDER = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 _ANSWERS = {"true": True, "yes": True, "false": False, "no": False}
+# As in the name of a host of Prosody, of which upstream takes no full stop for a tenant
+_TENANT = re.compile(r"[A-Za-z0-9_-]{1,63}")
 _NEAR = 0.8  # of difflib
 
 
@@ -83,9 +87,7 @@ def read(
         )
     moderates = _answer(given.get("moderator", True), spelling)
     tenant = (
-        _tenant(given["tenant"], options.get("tenants", []), spelling)
-        if "tenant" in given
-        else None
+        _tenant(given["tenant"], options.get("tenants"), spelling) if "tenant" in given else None
     )
     request = {
         "room": _room(given.get("room"), tenant, spelling),
@@ -174,8 +176,25 @@ def _lifetime(value: Any, longest: int, spelling: Spelling) -> int:
     return int(value)
 
 
-def _tenant(value: Any, tenants: list[str], spelling: Spelling) -> str:
+def _tenant(value: Any, tenants: list[str] | None, spelling: Spelling) -> str:
+    """The tenant, of these; of an empty list any is one, and of None there is none."""
     tenant = _text("tenant", value, "sales", LONGEST_NAME, spelling)
+    if tenants is None:
+        raise RequestError(
+            f"{spelling.name('tenant')} needs the feature tenants. Add tenants to jitsi_features"
+            f" and deploy that first, or leave {spelling.name('tenant')} out."
+        )
+    if not tenants and not _TENANT.fullmatch(tenant):
+        raise RequestError(
+            f"{spelling.name('tenant')} is no name of a tenant. Use letters without accents,"
+            " digits, hyphens and underscores, at most 63, e.g."
+            f" {spelling.example('tenant', 'sales')}."
+        )
+    if not tenants and tenant.lower() in reserved_labels(load_features(), "tenants"):
+        raise RequestError(
+            f"{spelling.name('tenant')} is {tenant}, which is a component or a path of the server"
+            " itself. Choose another name."
+        )
     if tenants and tenant not in tenants:
         near = difflib.get_close_matches(tenant, tenants, 1)
         raise RequestError(

@@ -193,8 +193,8 @@ class Doors:
     def opens(self, room: str, tenant: str = "") -> bool | None:
         """Whether they open this room, named as in its address. None: a pattern decides."""
         node, of = nodeprep(room), nodeprep(tenant) if tenant else ""
-        if node is None or of is None or node.startswith(HEALTH_ROOMS):
-            return False
+        if node is None or of is None or "." in of or node.startswith(HEALTH_ROOMS):
+            return False  # upstream takes no full stop for a part of a tenant
         if of and self.rules.tenants and of not in self.rules.tenants:
             return False
         if self.tenants and of not in self.tenants:
@@ -210,9 +210,12 @@ class Doors:
             return None if re.search(r"[\^$*+?.()\[\]%-]", self.room) else node == self.room
         return node == self.room
 
-    def _is_tenant(self) -> bool:
+    @property
+    def is_of_tenant(self) -> bool:
+        """Whether the sub claim is the name of a tenant that this server can have."""
         listed = self.rules.tenants
-        return nodeprep(self.sub) == self.sub and (not listed or self.sub in listed)
+        is_name = nodeprep(self.sub) == self.sub and "." not in self.sub
+        return is_name and (not listed or self.sub in listed)
 
     def reach(self) -> str:
         """In words; empty where they open none."""
@@ -222,7 +225,7 @@ class Doors:
                 where = f" of the tenant {_one_of(self.tenants)}"
         elif self.sub == self.rules.domain:
             where = " without a tenant" if self.rules.has_tenants else ""
-        elif not self.rules.has_tenants or not self._is_tenant():
+        elif not self.rules.has_tenants or not self.is_of_tenant:
             return ""
         else:
             where = f" of the tenant {shown(self.sub)}"
@@ -831,7 +834,21 @@ def _note_rooms(doors: Doors, claims: Any, our: _Judge) -> None:
             f' "{rules.domain}": it opens none of them.',
             "join",
         )
-    elif not any(each.claim == "sub" and each.fits is False for each in our.findings):
+    elif any(each.claim == "sub" and each.fits is False for each in our.findings):
+        return
+    elif (
+        rules.domain_verification
+        and doors.sub not in ("*", rules.domain)
+        and not doors.is_of_tenant
+    ):
+        our.fault(
+            "sub",
+            mismatch,
+            f"It is {shown(member(claims, 'sub'))}, which is no name of a tenant: it opens no"
+            " room.",
+            "join",
+        )
+    else:
         our.fault(
             "room", mismatch, f"It is {shown(member(claims, 'room'))}, which opens no room.", "join"
         )
