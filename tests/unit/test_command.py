@@ -231,6 +231,30 @@ def test_an_encrypted_secret_is_opened(inventory: Path, tmp_path: Path) -> None:
             assert claims_of(done.stdout)["room"] == "a"
 
 
+UNREAD = {
+    "YAML": ("group_vars/all.yml", "jitsi_domain: m\na: b: c\n", "all.yml, line 2: YAML parsing"),
+    "a host": ("host_vars/meet.yml", "a: b\nc: [\n", "meet.yml, line 3: YAML parsing"),
+    "a list": ("group_vars/all.yml", "- a\n", "all.yml': failed to combine"),
+    "a vault": (
+        "group_vars/all.yml",
+        "$ANSIBLE_VAULT;1.1;AES256\n363\n",
+        "all.yml: Attempting to decrypt but no vault secrets found. Give the vault password in",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNREAD)
+def test_variables_that_do_not_read_are_a_sentence(run: Run, inventory: Path, name: str) -> None:
+    file, content, sentence = UNREAD[name]
+    (inventory / file).parent.mkdir(exist_ok=True)
+    (inventory / file).write_text(content)
+    code, out, err = run("mint", "--room", "a")
+    assert (code, out) == (1, "")
+    assert f"vestibule: Ansible does not read {inventory}: " in err
+    assert sentence in err
+    assert run("explain-token", stdin=token())[0] == 2
+
+
 def test_no_secret_is_made(run: Run, inventory: Path) -> None:
     (inventory / ".secrets/meet.yml").unlink()
     (inventory / ".secrets").rmdir()

@@ -43,6 +43,32 @@ def vault(root: Path) -> Any:
         raise
 
 
+def _unread(path: Path, error: BaseException) -> str:
+    """A sentence about an error in the variables, with the file and the line where they are known.
+
+    Errors of Ansible have them in a tag, most often of the error that they were made of.
+    """
+    from ansible._internal._datatag._tags import Origin  # noqa: PLC0415 — as above
+    from ansible.parsing.vault import AnsibleVaultError  # noqa: PLC0415
+
+    words = str(error).partition("\n")[0].rstrip(".")
+    place, is_sealed = "", False
+    cause: BaseException | None = error
+    while cause and not place:
+        given = getattr(cause, "obj", None)
+        origin = given if isinstance(given, Origin) else Origin.get_tag(given)
+        if origin and origin.path:
+            place = f"{origin.path}{f', line {origin.line_num}' if origin.line_num else ''}: "
+        is_sealed = is_sealed or isinstance(cause, AnsibleVaultError)
+        cause = cause.__cause__ or cause.__context__
+    remedy = (
+        "Give the vault password in ANSIBLE_VAULT_PASSWORD_FILE or ansible.cfg"
+        if is_sealed
+        else "Correct the file"
+    )
+    return f"Ansible does not read {path}: {place}{words}. {remedy}."
+
+
 def read(
     path: Path, root: Path
 ) -> tuple[dict[str, Path], Callable[[str], tuple[dict[str, Any], dict[str, str]]]]:
@@ -66,7 +92,10 @@ def read(
         raise
 
     def variables_of(host: str) -> tuple[dict[str, Any], dict[str, str]]:
-        variables = manager.get_vars(host=inventory.get_host(host))
+        try:
+            variables = manager.get_vars(host=inventory.get_host(host))
+        except AnsibleError as error:
+            raise CommandError(_unread(path, error)) from None
         templar = Templar(loader=loader, variables=variables)
         found, unknown = {}, {}
         for name, value in variables.items():
