@@ -255,6 +255,12 @@ def test_variables_that_do_not_read_are_a_sentence(run: Run, inventory: Path, na
     assert run("explain-token", stdin=token())[0] == 2
 
 
+def test_variables_that_make_no_model_do_not_matter(run: Run, inventory: Path) -> None:
+    with (inventory / "group_vars/all.yml").open("a") as file:
+        file.write("jitsi_upgrade_kept: 5\n")
+    assert run("mint", "--room", "a")[0] == 0
+
+
 def test_no_secret_is_made(run: Run, inventory: Path) -> None:
     (inventory / ".secrets/meet.yml").unlink()
     (inventory / ".secrets").rmdir()

@@ -24,8 +24,8 @@ from vestibule.tokens.key_file import secrets_by_kid
 
 # Variables of which the model is made, as in playbooks/vars/model.yml
 GIVEN = re.compile(
-    "^jitsi_(?!access_|history_|tokens_|verify_|lock_"
-    "|acme_|web_(?!port$|public_port$|trusted_proxies$|proxy_port$|extra_config$)"
+    "^jitsi_(?!access_|history_|tokens_|verify_|lock_|upgrade_"
+    "|acme_|watch_|web_(?!port$|public_port$|trusted_proxies$|proxy_port$|extra_config$)"
     "|videobridge_(?!public_address$|port$))"
 )
 VAULT = b"$ANSIBLE_VAULT"
