@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 _TOKEN = re.compile(r"[-+.0-9][^\s,\]}#]*")
+_SECRET = re.compile("secret|passw|passphrase|private|hmac", re.IGNORECASE)
 _PLAIN = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
 
 
@@ -23,6 +24,11 @@ def changed_number(given: Mapping[str, Any]) -> str:
         for place, value in _numbers(variable, top):
             written = _written(value)
             if written and not _PLAIN.fullmatch(written[0]):
+                if _SECRET.search(place):
+                    return (
+                        f"{place} is a number that YAML reads otherwise than it is written"
+                        f" ({written[1]}). Put it in quotes."
+                    )
                 return (
                     f"{place} is written {written[0]} ({written[1]}), which YAML reads as {value}."
                     " Write plain decimal digits, or put it in quotes if it is a text."

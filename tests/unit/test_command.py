@@ -261,6 +261,27 @@ def test_variables_that_make_no_model_do_not_matter(run: Run, inventory: Path) -
     assert run("mint", "--room", "a")[0] == 0
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "jitsi_token_secret: 0x1234567890",
+        "jitsi_token_keys: [{kid: a, algorithm: HS256, secret: 0x1234567890}]",
+        "jitsi_extra_settings: {main: {some_password: 0x1234567890}}",
+    ],
+)
+def test_a_secret_that_yaml_reads_otherwise_is_not_shown(
+    run: Run, inventory: Path, line: str
+) -> None:
+    with (inventory / "group_vars/all.yml").open("a") as file:
+        file.write(f"{line}\n")
+    code, out, err = run("mint", "--room", "a")
+    assert (code, out) == (1, "")
+    assert "is a number that YAML reads otherwise" in err
+    assert "all.yml, line 2" in err
+    assert "1234567890" not in err
+    assert str(0x1234567890) not in err
+
+
 def test_no_secret_is_made(run: Run, inventory: Path) -> None:
     (inventory / ".secrets/meet.yml").unlink()
     (inventory / ".secrets").rmdir()
