@@ -548,6 +548,7 @@ def test_tables_of_spreadsheets(run: Run, tmp_path: Path, content: str) -> None:
     [
         '[{"room": "a", "name": "Ann", "owner": true, "features": ["recording"]}]',
         '\ufeff{"room": "a", "name": "Ann", "owner": "yes", "features": "recording"}\n',
+        '[{"room":"a","name":"Ann","owner":true,"features":["recording"]}]' + " \n" * 70_000,
     ],
 )
 def test_tables_of_json(run: Run, tmp_path: Path, content: str) -> None:
@@ -565,6 +566,13 @@ def test_tables_of_json(run: Run, tmp_path: Path, content: str) -> None:
         ('[{"room": "a", "name": "x"}, {"room": 5, "name": "x"}]', "Row 2 has a room of type int"),
         ('[{"room": "a", "name": "x"}, {"room": "b", "nam": "x"}]', "Did you mean name?"),
         ('[{"room": "a", "name": "x"}', "ends in the middle"),
+        ('[{"room": "a", "name": "x"}]\n[{"room": "b", "name": "y"}]', "goes on after its list"),
+        (f'[{{"room": "a", "name": "x"}}]{" " * 70_000}x', "goes on after its list"),
+        (f'[{{"room": "a", "name": "x"}}{" " * 65_508}]  x', "goes on after its list"),
+        (
+            '[{"room": "a", "name": "x"}, {"room": "b", "room": "c", "name": "y"}]',
+            'Row 2 has the member "room" twice. Remove one.',
+        ),
         ('[{"room": "a", "name": "x"}, {"room"', "is no JSON at row 2"),
         ("[]", "has no row of a person"),
         ("", "ends in the middle"),

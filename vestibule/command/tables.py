@@ -141,9 +141,12 @@ def _encoding_fault(asked: Mapping[str, Any]) -> str:
 
 def _read_json(path: Path, file: TextIO, tell: Tell) -> Iterator[Row]:
     told: set[str] = set()
-    for number, item in enumerate(_items(path, file), 1):
+    for number, (item, twice) in enumerate(_items(path, file), 1):
         if not isinstance(item, dict):
             yield Row(number, {}, f"is of type {type_name(item)}, and has to be an object.")
+            continue
+        if twice:
+            yield Row(number, {}, f"has the member {_named(twice)} twice. Remove one.")
             continue
         unknown = [name for name in item if name not in told]
         told.update(unknown)
@@ -177,9 +180,22 @@ def _json_fault(asked: Mapping[str, Any]) -> str:
     return ""
 
 
-def _items(path: Path, file: TextIO) -> Iterator[Any]:
-    """The members of a list, or values one after the other, and no more of them at once."""
-    decoder = json.JSONDecoder()
+def _items(path: Path, file: TextIO) -> Iterator[tuple[Any, str]]:
+    """The members of a list, or values one after the other, and no more of them at once.
+
+    Each comes with the name of a member that an object in it has twice, or an empty text.
+    """
+    twice: list[str] = []
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, value in pairs:
+            if name in found:
+                twice.append(name)
+            found[name] = value
+        return found
+
+    decoder = json.JSONDecoder(object_pairs_hook=once)
     text, at, is_over, in_list = "", 0, False, False
     count = 0
     while True:
@@ -189,8 +205,10 @@ def _items(path: Path, file: TextIO) -> Iterator[Any]:
             at, in_list = at + 1, True
             continue
         if at < len(text) and in_list and text[at] == "]":
+            _refuse_more(path, text[at + 1 :], file)
             return
         if at < len(text):
+            twice.clear()
             try:
                 value, end = decoder.raw_decode(text, at)
             except (ValueError, RecursionError) as error:
@@ -203,7 +221,7 @@ def _items(path: Path, file: TextIO) -> Iterator[Any]:
                 # A number may go on in what is not read yet
                 if end < len(text) or is_over:
                     at, count = end, count + 1
-                    yield value
+                    yield value, next(iter(twice), "")
                     continue
         elif is_over:
             if in_list or not count:
@@ -211,3 +229,11 @@ def _items(path: Path, file: TextIO) -> Iterator[Any]:
             return
         chunk = file.read(_CHUNK)
         text, at, is_over = text[at:] + chunk, 0, not chunk
+
+
+def _refuse_more(path: Path, text: str, file: TextIO) -> None:
+    while not text.strip():
+        text = file.read(_CHUNK)
+        if not text:
+            return
+    raise CommandError(f"{path} goes on after its list. Put all people into one list.")
