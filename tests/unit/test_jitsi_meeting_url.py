@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import unicodedata
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import pytest
 from ansible.errors import AnsibleFilterError
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filter_plugins.jitsi_meeting_url import FilterModule
+from vestibule.tokens.address import address_part, decoded
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJjYW5hcnkiOjF9.c2ln-_8"
 link = FilterModule().filters()["jitsi_meeting_url"]
@@ -26,6 +28,9 @@ link = FilterModule().filters()["jitsi_meeting_url"]
         ({"room": "a", "port": 8443}, "https://meet.example.org:8443/a?jwt={token}"),
         ({"room": "ranní káva"}, "https://meet.example.org/rann%C3%AD%20k%C3%A1va?jwt={token}"),
         ({"room": "100%"}, "https://meet.example.org/100%25?jwt={token}"),
+        ({"room": "100%25"}, "https://meet.example.org/100%25?jwt={token}"),
+        ({"room": "a%20b"}, "https://meet.example.org/a%20b?jwt={token}"),
+        ({"room": "a%2520b"}, "https://meet.example.org/a%2520b?jwt={token}"),
         ({"room": "a", "config": {}}, "https://meet.example.org/a?jwt={token}"),
         (
             {"room": "a", "config": {"startWithAudioMuted": True, "subject": 'A & "B"'}},
@@ -57,7 +62,7 @@ settings_values = st.recursive(
 
 
 @given(
-    room=texts.filter(lambda room: room.strip(" .") and not set(room) & DROPPED),
+    room=texts.map(decoded).filter(lambda room: room.strip(" .") and not set(room) & DROPPED),
     config=st.dictionaries(texts.filter(bool), settings_values, max_size=4),
 )
 def test_a_browser_finds_every_part_again(room: str, config: dict[str, Any]) -> None:
@@ -65,12 +70,40 @@ def test_a_browser_finds_every_part_again(room: str, config: dict[str, Any]) -> 
     assert url.isascii() and url.isprintable() and " " not in url
     parts = urlsplit(url)
     assert (parts.scheme, parts.netloc) == ("https", "meet.example.org")
-    assert unquote(parts.path) == f"/{room}"
+    assert unquote(parts.path) == f"/{decoded(room)}"
     assert parse_qs(parts.query) == {"jwt": [TOKEN]}
     settings = [setting.split("=") for setting in parts.fragment.split("&") if setting]
     assert {unquote(key): json.loads(unquote(value)) for key, value in settings} == {
         f"config.{key}": value for key, value in config.items()
     }
+
+
+def entered(path: str) -> str:
+    """The room that the client enters by the path of a link: getBackendSafeRoomName."""
+    room = unicodedata.normalize("NFKC", unquote(path, errors="strict")).lower()
+    return quote(room, safe="!'()*").lower()
+
+
+@pytest.mark.parametrize(
+    "room",
+    [
+        "50%",
+        "a%20b",
+        "a%2520b",
+        "100 %",
+        "%c3%a9",
+        "%C3%89",
+        "%c3",
+        "%zz",
+        "%",
+        "Team A",
+        "StandUp",
+    ],
+)
+def test_the_claim_is_the_room_that_the_link_enters(room: str) -> None:
+    path = urlsplit(link(TOKEN, domain="meet.example.org", room=room)).path
+    assert entered(path[1:]) == address_part(room).lower()
+    assert address_part(address_part(room)) == address_part(room)
 
 
 @pytest.mark.parametrize(
@@ -92,6 +125,8 @@ def test_a_browser_finds_every_part_again(room: str, config: dict[str, Any]) -> 
             "config['x'] has no JSON form. Use text, numbers, booleans, lists and mappings.",
         ),
         (TOKEN, {"room": 5}, "room is no text, or empty, or dots alone. Give it a name."),
+        (TOKEN, {"room": "a%2Fb"}, "room has characters that Jitsi drops: / Leave them out."),
+        (TOKEN, {"room": "%2E%2e"}, "room is no text, or empty, or dots alone. Give it a name."),
         (TOKEN, {"tenant": " "}, "tenant is no text, or empty, or dots alone. Give it a name."),
         (
             TOKEN,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
-_PLAIN = re.compile(r"[\w.~*%-]+", re.ASCII)
+_PLAIN = re.compile(r"[\w.~*-]+", re.ASCII)
+_HALF_ENCODED = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
 def address_part(name: str) -> str:
@@ -16,4 +17,14 @@ def address_part(name: str) -> str:
     """
     if _PLAIN.fullmatch(name):
         return name
-    return quote(unicodedata.normalize("NFKC", name).lower(), safe="!'()*").lower()
+    return quote(unicodedata.normalize("NFKC", decoded(name)).lower(), safe="!'()*").lower()
+
+
+def decoded(name: str) -> str:
+    """The name without percent-encoding, if all of it is some, as by decodeURIComponent."""
+    if _HALF_ENCODED.search(name):
+        return name
+    try:
+        return unquote(name, errors="strict")
+    except UnicodeDecodeError:
+        return name

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from vestibule.arguments import unknown
+from vestibule.tokens.address import decoded
 from vestibule.values import type_name
 
 HTTPS = 443
@@ -65,7 +66,8 @@ def _is_text(value: object, form: re.Pattern[str]) -> bool:
 
 
 def _segment(name: str, value: object) -> str:
-    if not isinstance(value, str) or not value.strip(" ."):  # browsers take dots for folders
+    value = decoded(value) if isinstance(value, str) else ""
+    if not value.strip(" ."):  # browsers take dots for folders
         raise MeetingUrlError(f"{name} is no text, or empty, or dots alone. Give it a name.")
     dropped = "".join(dict.fromkeys(_DROPPED.findall(value)))
     if dropped:
