@@ -584,6 +584,29 @@ def test_bad_rows_of_json(run: Run, tmp_path: Path, content: str, sentence: str)
     assert sentence in err
 
 
+@pytest.mark.parametrize("column", ["name", "owner", "for", "tenant", "features", "email", "room"])
+def test_no_cell_moves_the_cursor(run: Run, tmp_path: Path, column: str) -> None:
+    for text in ("\x1b[2J\x9b31m\u202e", "x" * 5000):
+        cells = {"room": "a", "name": "Ann", column: text}
+        people = table(tmp_path, json.dumps([cells]), "people.json")
+        code, _, err = run("mint", "--batch", people)
+        assert code == 1
+        assert all(line.isprintable() for line in err.splitlines())
+        assert "x" * 100 not in err
+
+
+@pytest.mark.parametrize("name", ["people.csv", "people.json"])
+def test_no_title_moves_the_cursor(run: Run, tmp_path: Path, name: str) -> None:
+    for text in ("\x1b[2J\u202e", "x" * 5000, "é"):
+        content = f"room,name,{text}\na,Ann,b\n"
+        if name.endswith("json"):
+            content = json.dumps([{"room": "a", "name": "Ann", text: "b"}])
+        _, _, err = run("mint", "--batch", table(tmp_path, content, name))
+        assert "of which nothing is made" in err
+        assert all(line.isprintable() for line in err.splitlines())
+        assert "x" * 100 not in err
+
+
 def test_output_is_a_file_for_its_owner(run: Run, tmp_path: Path) -> None:
     people = table(tmp_path, "room,name\na,Ann\n")
     output = tmp_path / "links.csv"

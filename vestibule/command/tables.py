@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from vestibule.command import CommandError
+from vestibule.tokens.shown import shown
 from vestibule.values import type_name
 
 # The columns, and what mint.yml calls them
@@ -102,7 +103,7 @@ def _read_csv(path: Path, file: TextIO, tell: Tell) -> Iterator[Row]:
 def _check_columns(path: Path, columns: list[str], tell: Tell) -> None:
     for name in columns:
         if columns.count(name) > 1:
-            raise CommandError(f"{path} has the column {_named(name)} twice. Remove one.")
+            raise CommandError(f"{path} has the column {shown(name)} twice. Remove one.")
     missing = [name for name in REQUIRED if name not in columns]
     if missing:
         raise CommandError(
@@ -119,14 +120,10 @@ def _check_known(where: str, kind: str, names: list[str], tell: Tell) -> None:
         near = difflib.get_close_matches(name, COLUMNS, 1, _NEAR)
         if near:
             raise CommandError(
-                f"{where} has a {kind} {_named(name)}. Did you mean {near[0]}? There are"
+                f"{where} has a {kind} {shown(name)}. Did you mean {near[0]}? There are"
                 f" {', '.join(COLUMNS)}."
             )
-        tell(f"{where} has a {kind} {_named(name)}, of which nothing is made.")
-
-
-def _named(name: str) -> str:
-    return json.dumps(name)  # ASCII alone, whatever it is
+        tell(f"{where} has a {kind} {shown(name)}, of which nothing is made.")
 
 
 def _encoding_fault(asked: Mapping[str, Any]) -> str:
@@ -146,7 +143,7 @@ def _read_json(path: Path, file: TextIO, tell: Tell) -> Iterator[Row]:
             yield Row(number, {}, f"is of type {type_name(item)}, and has to be an object.")
             continue
         if twice:
-            yield Row(number, {}, f"has the member {_named(twice)} twice. Remove one.")
+            yield Row(number, {}, f"has the member {shown(twice)} twice. Remove one.")
             continue
         unknown = [name for name in item if name not in told]
         told.update(unknown)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from vestibule.tokens.shown import shown
+
 _FORM = re.compile("(?:([0-9]+)d)?(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?", re.IGNORECASE)
 _SECONDS = (86400, 3600, 60, 1)
 _LONGEST = 40  # characters; longer ones are no durations that somebody means
@@ -18,16 +20,16 @@ def seconds(text: str, longest: int) -> int:
     found = _FORM.fullmatch(text) if len(text) <= _LONGEST else None
     if not found or not text:
         raise DurationError(
-            f'is "{text[:_LONGEST]}", no duration. Use days, hours, minutes and seconds in this'
+            f"is {shown(text)}, no duration. Use days, hours, minutes and seconds in this"
             " order, e.g. 2h30m, 90m, 45s or 1d."
         )
     total = sum(int(part or 0) * size for part, size in zip(found.groups(), _SECONDS, strict=True))
     if total == 0:
-        raise DurationError(f'is "{text}", no time at all. Use for example 2h.')
+        raise DurationError(f"is {shown(text)}, no time at all. Use for example 2h.")
     if total > longest:
         raise DurationError(
-            f'is "{text}", which is more than the {words(longest)} that the server takes. Ask for'
-            " less, or raise jitsi_token_max_lifetime and deploy that first."
+            f"is {shown(text)}, which is more than the {words(longest)} that the server takes. Ask"
+            " for less, or raise jitsi_token_max_lifetime and deploy that first."
         )
     return total
 

@@ -13,6 +13,7 @@ from vestibule.model.features import load_features
 from vestibule.model.options import reserved_labels
 from vestibule.model.token_keys import signs_itself
 from vestibule.numbers import changed_number
+from vestibule.tokens.shown import shown
 from vestibule.values import type_name
 
 ARGUMENTS = ("room", "moderator", "lifetime", "display_name", "tenant", "features")
@@ -154,7 +155,7 @@ def _answer(value: Any, spelling: Spelling) -> bool:
     answer = _ANSWERS.get(str(value).lower()) if isinstance(value, (str, bool)) else None
     if answer is None:
         raise RequestError(
-            f'{spelling.name("moderator")} is "{value}". Say'
+            f"{spelling.name('moderator')} is {shown(value)}. Say"
             f" {spelling.example('moderator', 'false')}, or leave it out."
         )
     return answer
@@ -165,8 +166,8 @@ def _lifetime(value: Any, longest: int, spelling: Spelling) -> int:
         return min(LIFETIME, longest)
     if isinstance(value, bool) or not re.fullmatch("[1-9][0-9]{0,9}", str(value)):
         raise RequestError(
-            f'{spelling.name("lifetime")} is "{value}", not a whole number of seconds above 0. Say'
-            f" e.g. {spelling.example('lifetime', min(LIFETIME, longest))}."
+            f"{spelling.name('lifetime')} is {shown(value)}, not a whole number of seconds above 0."
+            f" Say e.g. {spelling.example('lifetime', min(LIFETIME, longest))}."
         )
     if int(value) > longest:
         raise RequestError(
@@ -198,7 +199,7 @@ def _tenant(value: Any, tenants: list[str] | None, spelling: Spelling) -> str:
     if tenants and tenant not in tenants:
         near = difflib.get_close_matches(tenant, tenants, 1)
         raise RequestError(
-            f"{spelling.name('tenant')} is {tenant}, which is not in jitsi_tenants."
+            f"{spelling.name('tenant')} is {shown(tenant)}, which is not in jitsi_tenants."
             f"{f' Did you mean {near[0]}?' if near else ''} There are {', '.join(tenants)}."
         )
     return tenant
@@ -216,7 +217,7 @@ def _features(value: Any, spelling: Spelling) -> dict[str, bool]:
         if name not in FEATURES:
             near = difflib.get_close_matches(name, FEATURES, 1)
             raise RequestError(
-                f"{called} has {name}, which Jitsi does not know."
+                f"{called} has {shown(name)}, which Jitsi does not know."
                 f"{f' Did you mean {near[0]}?' if near else ''} There are {', '.join(FEATURES)}."
             )
     return dict.fromkeys(names, True)

@@ -23,6 +23,7 @@ from urllib.parse import unquote
 from vestibule.rotation.state import NO_ROTATIONS, Rotations
 from vestibule.tokens import key_file
 from vestibule.tokens.address import address_part
+from vestibule.tokens.shown import shown as shown_value
 from vestibule.tokens.times import moment, span
 
 MAX_BYTES = 8192  # token_guard_max_bytes
@@ -39,7 +40,6 @@ _OWNERS = ("owner", "moderator", "teacher")
 _DIGESTS = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
 _RSA = ("RS256", "RS384", "RS512")
 _LONGEST_KID = 256  # bytes
-_LONGEST_QUOTE = 64  # characters of a value that are shown
 _ABSENT: Any = object()
 
 
@@ -264,15 +264,8 @@ class Verdict:
 
 
 def shown(value: object) -> str:
-    """A value of a token for a terminal: JSON, cut, without what moves the cursor."""
-    if value is _ABSENT:
-        return "missing"
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    text = "".join(
-        each if each.isprintable() and unicodedata.category(each) not in ("Cf", "Cs") else "?"
-        for each in text
-    )
-    return text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}…"
+    """A value of a token, which may be missing."""
+    return "missing" if value is _ABSENT else shown_value(value)
 
 
 class _Refused(Exception):
