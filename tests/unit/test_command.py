@@ -313,7 +313,13 @@ def test_one_of_several_hosts_is_named(tmp_path: Path, run: Run) -> None:
         (["--room", "a", "--name", "A\nB"], "--name is empty, or has a control character"),
         (["--room", "a", "--name", "a\u202eb"], "--name is empty, or has a control character"),
         (["--room", "a", "--name", "x" * 10_000], "--name is longer than 255 bytes"),
-        (["--room", "a" * 10_000], "--room is longer than 1023 bytes"),
+        (["--room", "a" * 10_000], "--room is longer than 8192 bytes"),
+        (["--room", "a" * 1024], "--room is longer than 1023 bytes in the address"),
+        (["--room", "é" * 171], "--room is longer than 1023 bytes in the address"),
+        (["--room", "http-bind"], '--room is "http-bind", which the server keeps for itself'),
+        (["--room", "config%2Ejs"], '--room is "config%2Ejs", which the server keeps for itself'),
+        (["--room", "__Jicofo-health-check-1"], "which the server keeps for itself"),
+        (["--room", "a%0Ab"], "--room is empty, or has a control character"),
         (["--room", "a", "--feature", "recordng"], "Did you mean recording?"),
         (["--room", "a", "--email", "ann"], "--email is no address"),
         (["--room", "a", "--for", "0"], '--for is "0", no duration'),
@@ -411,6 +417,13 @@ def test_names_arrive_unharmed(run: Run, name: str) -> None:
     code, words_of, _ = run("explain-token", stdin=out)
     assert code == 0
     assert "lets it in" in words_of
+
+
+def test_the_longest_room_that_the_server_takes_has_a_link(run: Run) -> None:
+    for room in ("a" * 1023, "é" * 170, "\uff21" * 1023):
+        code, out, _ = run("mint", "--room", room, "--name", "Ann")
+        assert code == 0
+        assert run("explain-token", "--room", claims_of(out)["room"], stdin=out)[0] == 0
 
 
 def test_json(run: Run) -> None:

@@ -6,6 +6,16 @@ import re
 import unicodedata
 from urllib.parse import quote, unquote
 
+HEALTH_ROOMS = "__jicofo-health-check"  # kept for Jicofo by mod_muc_reserved
+# What nginx answers with something else than the page of a room
+PATHS = frozenset(
+    {
+        *("http-bind", "xmpp-websocket", "config.js", "external_api.js", "interface_config.js"),
+        *("base.html", "body.html", "fonts.html", "head.html", "index.html", "plugin.head.html"),
+        *("title.html", "manifest.json", "pwa-worker.js", "favicon.ico", "robots.txt"),
+    }
+)
+
 _PLAIN = re.compile(r"[\w.~*-]+", re.ASCII)
 _HALF_ENCODED = re.compile("%(?![0-9A-Fa-f]{2})")
 

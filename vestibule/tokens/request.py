@@ -13,6 +13,7 @@ from vestibule.model.features import load_features
 from vestibule.model.options import reserved_labels
 from vestibule.model.token_keys import signs_itself
 from vestibule.numbers import changed_number
+from vestibule.tokens.address import HEALTH_ROOMS, PATHS, address_part, decoded
 from vestibule.tokens.shown import shown
 from vestibule.values import type_name
 
@@ -35,6 +36,7 @@ FEATURES = (
 LIFETIME = 3600  # seconds
 _LONGEST_PART = 1023  # bytes of the room in its address, with the tenant: RFC 7622 section 3.3.1
 LONGEST_NAME = 255  # bytes
+_LONGEST_TEXT = 8192  # bytes
 # Embeddings, overrides and isolates of the direction of writing, and the mark of the order of bytes
 _REORDER = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 _ANSWERS = {"true": True, "yes": True, "false": False, "no": False}
@@ -120,9 +122,13 @@ def _text(argument: str, value: Any, example: str, longest: int, spelling: Spell
         )
     if not value.strip() or breaks_lines(value):
         raise RequestError(f"{name} is empty, or has a control character. Name one, e.g. {say}.")
-    if len(value.encode(errors="replace")) > longest:
-        raise RequestError(f"{name} is longer than {longest} bytes. Choose a shorter one.")
+    _refuse_long(name, len(value.encode(errors="replace")), longest)
     return value
+
+
+def _refuse_long(name: str, size: int, longest: int) -> None:
+    if size > longest:
+        raise RequestError(f"{name} is longer than {longest} bytes. Choose a shorter one.")
 
 
 def breaks_lines(text: str) -> bool:
@@ -146,9 +152,22 @@ def _room(value: Any, tenant: str | None, spelling: Spelling) -> str:
             f"{spelling.name('room')} is not set. Name the room the token is for, e.g."
             f" {spelling.example('room', 'standup')}."
         )
+    room = _text("room", value, "standup", _LONGEST_TEXT, spelling)
+    name = spelling.name("room")
+    path = _text("room", decoded(room), "standup", _LONGEST_TEXT, spelling)
+    part = address_part(room)
     # In its address the room is [tenant]room
-    prefix = len(tenant.encode()) + 2 if tenant else 0
-    return _text("room", value, "standup", _LONGEST_PART - prefix, spelling)
+    longest = _LONGEST_PART - (len(tenant.encode()) + 2 if tenant else 0)
+    if len(part) > longest:
+        raise RequestError(
+            f"{name} is longer than {longest} bytes in the address of the room, where each byte of"
+            " other letters than a to z takes three. Choose a shorter one."
+        )
+    if path in PATHS or part.lower().startswith(HEALTH_ROOMS):
+        raise RequestError(
+            f"{name} is {shown(room)}, which the server keeps for itself. Choose another name."
+        )
+    return room
 
 
 def _answer(value: Any, spelling: Spelling) -> bool:

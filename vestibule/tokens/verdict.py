@@ -22,13 +22,12 @@ from urllib.parse import unquote
 
 from vestibule.rotation.state import NO_ROTATIONS, Rotations
 from vestibule.tokens import key_file
-from vestibule.tokens.address import address_part
+from vestibule.tokens.address import HEALTH_ROOMS, address_part
 from vestibule.tokens.shown import shown as shown_value
 from vestibule.tokens.times import moment, span
 
 MAX_BYTES = 8192  # token_guard_max_bytes
 END_OF_TIME = 253402300800  # the year 10000; today in milliseconds is later
-HEALTH_ROOMS = "__jicofo-health-check"  # kept for Jicofo by mod_muc_reserved
 LONGEST_PART = 1023  # bytes, RFC 7622 section 3.3.1
 PROVIDER = "the identity provider (jitsi_token_jwks_url)"
 RECORDING = ("recording", "livestreaming", "transcription", "outbound-call", "sip-outbound-call")
