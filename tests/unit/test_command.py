@@ -788,6 +788,17 @@ def test_a_room_can_be_asked_about(run: Run) -> None:
     assert "refuses it at the join: Room and token mismatched" in out
 
 
+@pytest.mark.parametrize("room", ["Team A", "Büro 7", "50%", "a%20b", "StandUp"])
+def test_a_room_is_asked_about_by_the_name_that_it_was_minted_for(run: Run, room: str) -> None:
+    link = run("mint", "--room", room)[1]
+    assert run("explain-token", "--room", room, stdin=link)[0] == 0
+
+
+def test_a_room_that_is_no_text_is_a_sentence(run: Run) -> None:
+    code, _, err = run("explain-token", "--room", "\udcff", stdin=token())
+    assert (code, "--room or --tenant is no text in UTF-8" in err) == (2, True)
+
+
 @pytest.mark.parametrize("stdin", ["", "  \n", f"https://{DOMAIN}/standup"])
 def test_nothing_to_explain_is_usage(run: Run, stdin: str) -> None:
     code, out, err = run("explain-token", stdin=stdin)

@@ -245,6 +245,7 @@ def _mint_many(options: argparse.Namespace) -> int:
 def _explain(options: argparse.Namespace) -> int:
     from vestibule.command import deployment, explain_token  # noqa: PLC0415
     from vestibule.tokens import verdict  # noqa: PLC0415
+    from vestibule.tokens.address import address_part  # noqa: PLC0415
 
     if sys.stdin.isatty():
         tell("Paste the token, then press Enter and Ctrl-D.")
@@ -256,10 +257,13 @@ def _explain(options: argparse.Namespace) -> int:
         found = deployment.find(options.inventory, options.host, tell)
         keys = verdict.keys_of(found.model["options"], found.secrets, found.rotations)
         rules = verdict.rules_of(found.model, keys)
-        answer, domain = (
-            verdict.judge(token, rules, now, options.room, options.tenant),
-            found.domain,
-        )
+        try:
+            room, tenant = address_part(options.room), address_part(options.tenant)
+        except UnicodeEncodeError:
+            raise CommandError(
+                "--room or --tenant is no text in UTF-8. Name the room as its link does."
+            ) from None
+        answer, domain = verdict.judge(token, rules, now, room, tenant), found.domain
     else:
         answer = verdict.look(token, now)
     lines = explain_token.in_words(answer, domain)
