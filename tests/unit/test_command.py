@@ -497,6 +497,8 @@ def test_a_link_a_row(run: Run, tmp_path: Path) -> None:
 
 BAD_ROWS: dict[str, tuple[str | bytes, str]] = {
     "no room": (",Ann,,", "Row 3: room is not set"),
+    "no name": ("a, ,yes,", "Row 3 has no name"),
+    "a room alone": ("a", "Row 3 has no name"),
     "a duration": ("a,Ann,,1e9d", 'Row 3: for is "1e9d"'),
     "an answer": ("a,Ann,maybe,", 'Row 3: owner is "maybe"'),
     "too long": (f"a,{'x' * 10_000},,", "Row 3: name is longer than 255 bytes"),
@@ -576,6 +578,8 @@ def test_tables_of_json(run: Run, tmp_path: Path, content: str) -> None:
     ("content", "sentence"),
     [
         ('[{"room": "a", "name": "x"}, 5]', "Row 2 is of type int"),
+        ('[{"room": "a", "name": "x"}, {"room": "b"}]', "Row 2 has no name"),
+        ('[{"room": "a", "name": "x"}, {"room": "b", "name": null}]', "Row 2 has no name"),
         ('[{"room": "a", "name": "x"}, {"room": 5, "name": "x"}]', "Row 2 has a room of type int"),
         ('[{"room": "a", "name": "x"}, {"room": "b", "nam": "x"}]', "Did you mean name?"),
         ('[{"room": "a", "name": "x"}', "ends in the middle"),

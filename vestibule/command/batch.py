@@ -36,6 +36,9 @@ def links(
         if row.problem:
             tell(f"Row {row.number} {row.problem}")
             continue
+        if "name" not in row.asked:
+            tell(f"Row {row.number} has no name. Give the person one, which others will see.")
+            continue
         asked = {"moderator": False} | {
             tables.COLUMNS[name]: value for name, value in row.asked.items()
         }
