@@ -291,6 +291,40 @@ def test_no_secret_is_made(run: Run, inventory: Path) -> None:
     assert not (inventory / ".secrets").exists()
 
 
+def test_names_that_no_file_has_are_a_sentence(run: Run, tmp_path: Path) -> None:
+    long = "x" * 300
+    code, out, err = run("mint", "--inventory", long, "--room", "a")
+    assert (code, out) == (1, "")
+    assert "cannot be looked at: File name too long. Name its folder" in err
+    people = table(tmp_path, "room,name\na,Ann\n")
+    code, out, err = run("mint", "--batch", people, "--output", str(tmp_path / long))
+    assert (code, out) == (1, "")
+    assert "cannot be written: File name too long." in err
+
+
+@pytest.mark.parametrize("is_batch", [True, False])
+def test_a_full_disk_is_a_sentence(inventory: Path, tmp_path: Path, is_batch: bool) -> None:
+    people = table(tmp_path, "room,name\na,Ann\n")
+    asked = ["--batch", people] if is_batch else ["--room", "a"]
+    command = [sys.executable, "-m", "vestibule.command", "mint", "--inventory", str(inventory)]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*command, *asked], check=False, stdout=full, stderr=subprocess.PIPE, text=True,
+            cwd=ROOT,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == ("vestibule: Standard output cannot be used: No space left on device.\n")
+
+
+def test_what_is_no_text_is_a_sentence(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        io, "StringIO", lambda _: io.TextIOWrapper(io.BytesIO(b"\xff\xfe"), "utf-8")
+    )
+    code, out, err = run("explain-token")
+    assert (code, out) == (2, "")
+    assert "Standard input is no text" in err
+
+
 def test_one_of_several_hosts_is_named(tmp_path: Path, run: Run) -> None:
     folder = made(tmp_path / "two", f"jitsi_domain: {DOMAIN}\n", "north", "south")
     code, _, err = run("mint", "--inventory", str(folder), "--room", "a")
@@ -528,6 +562,7 @@ BAD_TABLES = {
     "a column twice": ("room,name,room\na,b,c\n", "twice"),
     "no row": ("room,name\n", "has no row of a person"),
     "empty": ("", "has no column room and no column name"),
+    "a title without end": ("room,name," + "x" * 140_000 + "\na,Ann,b\n", "has no titles"),
     "no table": ("\0\1\2", "has no column room"),
 }
 
@@ -803,7 +838,9 @@ def test_a_room_that_is_no_text_is_a_sentence(run: Run) -> None:
     assert (code, "--room or --tenant is no text in UTF-8" in err) == (2, True)
 
 
-@pytest.mark.parametrize("stdin", ["", "  \n", f"https://{DOMAIN}/standup"])
+@pytest.mark.parametrize(
+    "stdin", ["", "  \n", f"https://{DOMAIN}/standup", "https://[abc/r?jwt=a.b.c"]
+)
 def test_nothing_to_explain_is_usage(run: Run, stdin: str) -> None:
     code, out, err = run("explain-token", stdin=stdin)
     assert (code, out) == (2, "")

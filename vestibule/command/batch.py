@@ -88,11 +88,12 @@ def _opened(output: Path | None) -> Iterator[TextIO]:
     """Standard output; or a file that has its name when it is whole, for its owner alone."""
     if output is None:
         yield sys.stdout
+        sys.stdout.flush()
         return
-    if output.exists() and not output.is_file():
-        raise CommandError(f"{output} is no file. Name one for --output.")
     new = output.with_name(f".{output.name}.new")
     try:
+        if output.exists() and not output.is_file():
+            raise CommandError(f"{output} is no file. Name one for --output.")
         new.unlink(missing_ok=True)
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
@@ -103,6 +104,8 @@ def _opened(output: Path | None) -> Iterator[TextIO]:
             file.flush()
             os.fsync(file.fileno())
         new.replace(output)
-    except BaseException:
+    except BaseException as error:
         new.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise CommandError(f"{output} cannot be written: {error.strerror}.") from None
         raise

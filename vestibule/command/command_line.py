@@ -145,6 +145,7 @@ def _add_inventory(command: argparse.ArgumentParser, *, required: bool) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Answer, and say how it went by the exit code."""
     options = parser().parse_args(arguments)
+    failed = USAGE if options.command == "explain-token" else REFUSED
     try:
         if options.command == "explain-token":
             return _explain(options)
@@ -159,11 +160,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _mint(options)
     except CommandError as error:
         tell(str(error))
-        return USAGE if options.command == "explain-token" else REFUSED
+        return failed
     except BrokenPipeError:
         # Who read the links has what they wanted; what is left shall not complain at the end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave_stdout()
         return REFUSED
+    except OSError as error:
+        tell(f"{error.filename or 'Standard output'} cannot be used: {error.strerror}.")
+        _leave_stdout()
+        return failed
+
+
+def _leave_stdout() -> None:
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _odd(options: argparse.Namespace) -> str:
@@ -249,7 +259,10 @@ def _explain(options: argparse.Namespace) -> int:
 
     if sys.stdin.isatty():
         tell("Paste the token, then press Enter and Ctrl-D.")
-    token, note = explain_token.token_in(sys.stdin.read(explain_token.LONGEST))
+    try:
+        token, note = explain_token.token_in(sys.stdin.read(explain_token.LONGEST))
+    except UnicodeDecodeError:
+        raise CommandError("Standard input is no text. Send the token, or its link.") from None
     if note:
         tell(note)
     now, domain = time.time(), ""

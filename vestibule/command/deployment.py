@@ -21,6 +21,7 @@ from vestibule.rotation import RotationError
 from vestibule.rotation.state import NO_ROTATIONS, Rotations, rotations_of
 from vestibule.secret_store import MODE, SecretError, read, secrets_of, store_of
 from vestibule.tokens.key_file import secrets_by_kid
+from vestibule.tokens.shown import shown
 
 # Variables of which the model is made, as in playbooks/vars/model.yml
 GIVEN = re.compile(
@@ -77,7 +78,14 @@ def find(inventory: str, host: str | None, tell: Tell) -> Deployment:
     ``tell`` is told what takes long. Raises CommandError.
     """
     path = Path(inventory)
-    if not path.exists():
+    try:
+        is_there = path.exists()
+    except OSError as error:
+        raise CommandError(
+            f"The inventory {shown(inventory)} cannot be looked at: {error.strerror}. Name its"
+            " folder or its file."
+        ) from None
+    if not is_there:
         raise CommandError(f"There is no inventory {inventory}. Name its folder or its file.")
     root = beside("playbooks").parent
     unknown: Mapping[str, str] = {}

@@ -24,7 +24,10 @@ def token_in(text: str) -> tuple[str, str]:
             "Standard input is empty. Send the token there, and never as an argument."
         )
     if re.match("https?://", given):
-        query = parse_qs(urlsplit(given).query)
+        try:
+            query = parse_qs(urlsplit(given).query)
+        except ValueError:
+            raise CommandError("That is no link. Send the token, or its whole link.") from None
         if "jwt" not in query:
             raise CommandError(
                 "That is a link without jwt= in it. Send the token, or its whole link."

@@ -73,7 +73,13 @@ def _rows(path: Path, tell: Tell) -> Iterator[Row]:
 def _read_csv(path: Path, file: TextIO, tell: Tell) -> Iterator[Row]:
     first = file.readline()
     delimiter = ";" if first.count(";") > first.count(",") else ","
-    titles = next(csv.reader([first], delimiter=delimiter), [])
+    try:
+        titles = next(csv.reader([first], delimiter=delimiter), [])
+    except csv.Error as error:
+        raise CommandError(
+            f"{path} has no titles in its first row ({error}). It has to name the columns:"
+            f" {', '.join(COLUMNS)}."
+        ) from None
     columns = [title.strip().lower() for title in titles]
     _check_columns(path, columns, tell)
     reader = csv.reader(file, delimiter=delimiter, strict=True)
