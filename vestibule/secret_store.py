@@ -46,6 +46,17 @@ class SecretError(ValueError):
     """The secrets cannot be had. The message names files, places and types, never a secret."""
 
 
+class NoPasswordError(SecretError):
+    """The secrets are encrypted, and no password is known. ``fault`` says it without a remedy."""
+
+    def __init__(self, store: Path) -> None:
+        self.fault = f"{store} is encrypted with Ansible Vault and no vault password is configured."
+        super().__init__(
+            f"{self.fault} Give it with --vault-password-file or --ask-vault-pass, or name its "
+            "file in ANSIBLE_VAULT_PASSWORD_FILE."
+        )
+
+
 def store_of(host: str | None, inventory: str | None) -> Path:
     """Where the secrets of a host are. Raises SecretError."""
     if not host or not inventory:
@@ -225,11 +236,7 @@ def read(store: Path, vault: VaultLib) -> tuple[dict[str, str], bool]:
 def decrypt(store: Path, content: bytes, vault: VaultLib) -> bytes:
     """The clear text of an encrypted store."""
     if not vault.secrets:
-        raise SecretError(
-            f"{store} is encrypted with Ansible Vault and no vault password is configured. "
-            "Give it with --vault-password-file or --ask-vault-pass, or name its file in "
-            "ANSIBLE_VAULT_PASSWORD_FILE."
-        )
+        raise NoPasswordError(store)
     from ansible.errors import AnsibleError  # noqa: PLC0415 — who reads clear text does without it
 
     try:

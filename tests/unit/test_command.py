@@ -218,7 +218,7 @@ def test_an_encrypted_secret_is_opened(inventory: Path, tmp_path: Path) -> None:
     ]
     for given, words_of in (
         ({"ANSIBLE_VAULT_PASSWORD_FILE": str(password)}, ""),
-        ({}, "encrypted"),
+        ({}, "Name its file in ANSIBLE_VAULT_PASSWORD_FILE or ansible.cfg."),
     ):
         environment = {name: v for name, v in os.environ.items() if not name.startswith("ANSIBLE_")}
         done = subprocess.run(
@@ -226,6 +226,7 @@ def test_an_encrypted_secret_is_opened(inventory: Path, tmp_path: Path) -> None:
             check=False,
         )  # fmt: skip
         assert words_of in done.stderr
+        assert "--vault-password-file" not in done.stderr
         assert bool(done.stdout) == (not words_of)
         if done.stdout:
             assert claims_of(done.stdout)["room"] == "a"

@@ -19,7 +19,7 @@ from vestibule.model.features import LOADER
 from vestibule.model.role_variables import OPTIONS, fault, specs
 from vestibule.rotation import RotationError
 from vestibule.rotation.state import NO_ROTATIONS, Rotations, rotations_of
-from vestibule.secret_store import MODE, SecretError, read, secrets_of, store_of
+from vestibule.secret_store import MODE, NoPasswordError, SecretError, read, secrets_of, store_of
 from vestibule.tokens.key_file import secrets_by_kid
 from vestibule.tokens.shown import shown
 
@@ -167,7 +167,7 @@ def _kept(
     try:
         return secrets_of(host, str(folder), names, _vault(host, folder, root), known)
     except SecretError as error:
-        raise CommandError(str(error)) from None
+        raise CommandError(_in_words(error)) from None
 
 
 def _rotations(host: str, folder: Path, root: Path) -> Rotations:
@@ -176,7 +176,14 @@ def _rotations(host: str, folder: Path, root: Path) -> Rotations:
         known, _ = read(store_of(host, str(folder)), _vault(host, folder, root))
         return rotations_of(known, time.time())
     except (OSError, SecretError, RotationError) as error:
-        raise CommandError(str(error)) from None
+        raise CommandError(_in_words(error)) from None
+
+
+def _in_words(error: Exception) -> str:
+    """What is said of an error, with a remedy that the command has."""
+    if isinstance(error, NoPasswordError):
+        return f"{error.fault} Name its file in ANSIBLE_VAULT_PASSWORD_FILE or ansible.cfg."
+    return str(error)
 
 
 def _vault(host: str, folder: Path, root: Path) -> Any:
