@@ -356,6 +356,16 @@ def test_an_inventory_without_hosts_is_a_failure(
     assert f"The inventory {tmp_path} has no host" in run.stdout
 
 
+@pytest.mark.parametrize("name", ["group_vars/all", "host_vars/meet"])
+def test_a_file_that_a_folder_hides_is_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / "hosts.yml").write_text("all: {hosts: {meet: {}}}\n")
+    (tmp_path / name).mkdir(parents=True)
+    (tmp_path / name / "secrets.yml").write_text("mine: x\n")
+    (tmp_path / f"{name}.yml").write_text("jitsi_domain: meet.example.org\n")
+    said = refusals("explain", tmp_path)["meet"]
+    assert said.startswith(f"Ansible does not read {tmp_path}/{name}.yml, as a folder")
+
+
 @pytest.mark.parametrize(
     "content", ["", "all:\n  hosts:\n    meet:\n  vars: [\n", "- meet\n", None]
 )
