@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
-from ansible.plugins.loader import filter_loader
+from ansible.plugins.loader import filter_loader, init_plugin_loader
 from ansible.template import Templar, trust_as_template
+from ansible.utils.collection_loader import AnsibleCollectionConfig
 
 ROOT = Path(__file__).parents[2]
 FETCHED = "the key behind the address"
@@ -46,7 +47,9 @@ class Role:
         self._role, self._variables = role, variables
 
     def __call__(self, name: str) -> Any:
-        templar = Templar(loader=DataLoader(), variables=self._variables)
+        loader = DataLoader()
+        loader.set_basedir(str(ROOT / "playbooks"))  # where lookups look for files
+        templar = Templar(loader=loader, variables=self._variables)
         return templar.template(self._variables[f"__{self._role}_{name}"])
 
 
@@ -104,6 +107,24 @@ def test_another_key_in_a_file_of_the_controller_is_checked(role: Any) -> None:
     more = {"prosody_repository_key": "prosody.asc", "jitsi_tokens_repository_key": "jitsi.asc"}
     assert role(named(role), [], **more)("to_check") is True
     assert role({**named(role), "key": FETCHED}, [], **more)("to_check") is False
+
+
+@pytest.mark.parametrize(
+    ("role", "variable"),
+    [("prosody", "prosody_repository_key"), ("jitsi_tokens", "jitsi_tokens_repository_key")],
+)
+def test_a_file_with_the_key_is_looked_for_from_the_working_directory(
+    role: str, variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not AnsibleCollectionConfig.collection_finder:  # which is made once a process
+        init_plugin_loader()
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files/ours.asc").write_text("the key in a file", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "roles" / role / "vars/main.yml").read_text(encoding="utf-8")
+    key = {f"__{role}_key": trust(yaml.safe_load(text)[f"__{role}_key"])}
+    found = Role(role, {}, [], **key, **{variable: "files/ours.asc"})
+    assert found("key") == "the key in a file"
 
 
 @ROLES

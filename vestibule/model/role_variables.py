@@ -427,7 +427,8 @@ def _mapping(fields: Mapping[str, Check], example: str) -> Check:
 
 
 def _private_keys(variable: str, value: Any) -> None:
-    remedy = f"Write it as in {variable}: {{idp-2026: \"{{{{ lookup('file', 'idp.pem') }}}}\"}}."
+    example = "{idp-2026: \"{{ lookup('file', '/root/idp.pem') }}\"}"
+    remedy = f"Write it as in {variable}: {example}."
     if not isinstance(value, dict):
         raise _words(variable, f"is of type {type_name(value)}, not a mapping.", remedy)
     for kid, key in value.items():
