@@ -33,9 +33,11 @@ HEADER = """\
 # The last line tells that nothing is missing.
 """
 END = "# End.\n"
+# Without the flag a run refuses a file that has other secrets than the server
+DEPLOY = "deploy with -e jitsi_history_new_keys=true"
 NEW = (
-    "Delete it only to have new secrets made, which cuts off every link and application that uses "
-    "the old ones."
+    f"Delete it, and {DEPLOY}, only to have new secrets made, which cuts off every link and"
+    " application that uses the old ones."
 )
 LONGEST_HOST = 200  # characters, as file names are made of it, and have 255 at most
 _NEAR = 0.85  # of difflib: recorder_password and focus_password are at 0.65
@@ -106,8 +108,8 @@ def secrets_of(
         weak = value and weakness(value, public)
         if weak:
             raise SecretError(
-                f"{store}: {name} {weak}. Restore the file from a backup; or delete the line to "
-                "have a new one made, which cuts off whoever uses the old one."
+                f"{store}: {name} {weak}. Restore the file from a backup; or delete the line and "
+                f"{DEPLOY} to have a new one made, which cuts off whoever uses the old one."
             )
     return found
 
@@ -184,7 +186,7 @@ def refuse_misspelt(store: Path, name: str, known: Iterable[str]) -> None:
     if near:
         raise SecretError(
             f"{store} has {by_fold[near[0]]}, but no {name}. Correct the name; or delete the line "
-            "to have a new secret made, which cuts off whoever uses the old one."
+            f"and {DEPLOY} to have a new secret made, which cuts off whoever uses the old one."
         )
 
 
@@ -199,14 +201,14 @@ def refuse_empty(folder: Path) -> None:
     if not folder.is_dir():
         raise SecretError(
             f"{folder} is no folder, or a link to none. Mount the disk that has the secrets, or "
-            "restore the folder from a backup; remove it only to have new secrets made, which cuts "
-            "off whoever uses the old ones."
+            f"restore the folder from a backup; remove it and {DEPLOY} only to have new secrets "
+            "made, which cuts off whoever uses the old ones."
         )
     if not any(folder.iterdir()):
         raise SecretError(
             f"{folder} is empty. Mount the disk that has the secrets, or restore them from a "
-            "backup; remove the folder only to have new secrets made, which cuts off whoever uses "
-            "the old ones."
+            f"backup; remove the folder and {DEPLOY} only to have new secrets made, which cuts off "
+            "whoever uses the old ones."
         )
 
 
@@ -276,8 +278,8 @@ def parse(store: Path, content: bytes) -> dict[str, str]:
         if not isinstance(value, str) or not value:
             kind = "empty" if value == "" else f"of type {type(value).__name__}"
             raise SecretError(
-                f"{store}: {name} is {kind}. Put a text in quotes, or delete the line to have a "
-                "new one made."
+                f"{store}: {name} is {kind}. Put a text in quotes, or delete the line and "
+                f"{DEPLOY} to have a new one made."
             )
     return known
 

@@ -166,18 +166,18 @@ def test_a_leftover_of_a_crash_does_not_matter(tmp_path: Path) -> None:
         ),
         (
             f"token_secret: [{CANARY}]\n",
-            ": token_secret is of type list. Put a text in quotes, or delete the line to have a "
-            "new one made.",
+            ": token_secret is of type list. Put a text in quotes, or delete the line and "
+            "deploy with -e jitsi_history_new_keys=true to have a new one made.",
         ),
         (
             "token_secret: ''\n",
-            ": token_secret is empty. Put a text in quotes, or delete the line to have a new one "
-            "made.",
+            ": token_secret is empty. Put a text in quotes, or delete the line and "
+            "deploy with -e jitsi_history_new_keys=true to have a new one made.",
         ),
         (
             "token_secret: 123456\n",
-            ": token_secret is of type int. Put a text in quotes, or delete the line to have a new "
-            "one made.",
+            ": token_secret is of type int. Put a text in quotes, or delete the line and "
+            "deploy with -e jitsi_history_new_keys=true to have a new one made.",
         ),
         *(
             (content, f" holds no secret. Restore it from a backup. {NEW}")
@@ -199,19 +199,22 @@ def test_a_leftover_of_a_crash_does_not_matter(tmp_path: Path) -> None:
         ),
         (
             f"token_secrt: {CANARY}\n",
-            " has token_secrt, but no token_secret. Correct the name; or delete the line to have "
-            "a new secret made, which cuts off whoever uses the old one.",
+            " has token_secrt, but no token_secret. Correct the name; or delete the line and "
+            "deploy with -e jitsi_history_new_keys=true to have a new secret made, "
+            "which cuts off whoever uses the old one.",
         ),
         (
             f"Token_Secret: {CANARY}\n",
-            " has Token_Secret, but no token_secret. Correct the name; or delete the line to have "
-            "a new secret made, which cuts off whoever uses the old one.",
+            " has Token_Secret, but no token_secret. Correct the name; or delete the line and "
+            "deploy with -e jitsi_history_new_keys=true to have a new secret made, "
+            "which cuts off whoever uses the old one.",
         ),
         *(
             (
                 f"token_secret: {weak}\n",
-                f": token_secret {why}. Restore the file from a backup; or delete the line to have "
-                "a new one made, which cuts off whoever uses the old one.",
+                f": token_secret {why}. Restore the file from a backup; or delete the line and "
+                "deploy with -e jitsi_history_new_keys=true to have a new one made, "
+                "which cuts off whoever uses the old one.",
             )
             for weak, why in (
                 ("AAAAA", "is shorter than 32 characters"),
