@@ -153,6 +153,26 @@ def test_an_inventory_is_refused(name: str) -> None:
     assert "jitsi_" in message  # the variable to change
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"jitsi_web_port": 5349},
+        {"jitsi_web_trusted_proxies": ["192.0.2.7/32"], "jitsi_web_proxy_port": 5349},
+        {
+            "jitsi_web_trusted_proxies": ["192.0.2.7/32"],
+            "jitsi_web_port": 8081,
+            "jitsi_web_proxy_port": 8081,
+        },
+    ],
+)
+def test_a_port_of_two_is_refused_by_their_names_and_not_offered(given: dict[str, Any]) -> None:
+    message = refusal(load_features(), given)
+    for variable, value in given.items():
+        if isinstance(value, int):
+            assert variable in message
+            assert str(value) not in message
+
+
 @pytest.mark.parametrize("name", BY_GROUPS)
 def test_groups_of_an_inventory_are_refused(name: str) -> None:
     groups, given = BY_GROUPS[name]
