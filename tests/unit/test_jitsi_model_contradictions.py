@@ -212,6 +212,11 @@ def test_features_that_do_not_fit_are_refused(given: dict[str, Any], words: str)
     assert "Remove one of them" in message or "or remove" in message
 
 
+def test_a_module_beside_a_login_of_jicofo_is_named_where_it_stands() -> None:
+    given = {**features("guests", "jicofo_login"), **modules("conference", "token_affiliation")}
+    assert "remove token_affiliation from jitsi_extra_modules" in refusal(load_features(), given)
+
+
 @pytest.mark.parametrize(
     ("host", "setting", "remedy"),
     [
