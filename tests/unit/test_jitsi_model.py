@@ -224,6 +224,11 @@ def test_an_unknown_name_inside_a_feature_is_an_error(features: dict[str, Any]) 
             "belongs to the feature max_occupants, which is off. Add max_occupants to",
             id="option of a feature that is off",
         ),
+        pytest.param(
+            {**DOMAIN, "jitsi_features_off": ["turn"], "jitsi_turn_tls_port": 443},
+            "feature turn, which is off. Take turn out of jitsi_features_off, or remove jitsi_turn",
+            id="option of a feature that was switched off",
+        ),
         *(
             pytest.param(
                 {**DOMAIN, "jitsi_features": ["max_occupants"], "jitsi_max_occupants": number},

@@ -547,9 +547,14 @@ def read_options(
                         " inventory, and this server has none there that is not its own. Put one"
                         f" there, or remove {variable}."
                     )
+                remedy = (
+                    f"Take {name} out of jitsi_features_off"
+                    if name in given.get("jitsi_features_off", [])
+                    else f"Add {name} to jitsi_features"
+                )
                 raise ModelError(
-                    f"{variable} belongs to the feature {name}, which is off. Add {name} to"
-                    f" jitsi_features, or remove {variable}."
+                    f"{variable} belongs to the feature {name}, which is off. {remedy}, or remove"
+                    f" {variable}."
                 )
     options = {}
     public: list[str] = []
