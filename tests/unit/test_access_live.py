@@ -1039,7 +1039,7 @@ def test_what_is_wrong_beforehand_is_said_in_words(tmp_path: Path, identity: Ide
         "rubbish": ({"jitsi_verify_certificate": "rubbish"}, "no certificate in PEM form"),
         "missing": (
             {"jitsi_verify_certificate_path": "/nonexistent"},
-            "set jitsi_verify_certificate_path to where",
+            "set jitsi_web_certificate to the file on the host, or jitsi_verify_certificate to its",
         ),
         "closed": ({**trusted, "jitsi_verify_port": 1}, "be reached at 127.0.0.1 port 1 (broken"),
     }

@@ -336,10 +336,12 @@ def _browser(settings: Mapping[str, Any], cases: list[Case]) -> tuple[str, dict[
 
 def _wanted(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What the host is asked of its certificates, read beside the door: nobody can change it."""
+    # With an authority its variable is named, too, which begins like this one
+    ours = settings["certificate_path"].startswith("/etc/vestibule/") and not settings["authority"]
     file = {
         "names": [settings["domain"]],
         "path": settings["certificate_path"],
-        "variable": "jitsi_verify_certificate_path",
+        "variable": "The site of nginx" if ours else "jitsi_web_certificate",
         **({"authority": settings["authority"]} if settings["authority"] else {}),
     }
     return [*([] if settings["certificate"] else [file]), *settings["inner_certificates"]]
@@ -356,16 +358,16 @@ def _front(
     problem = "" if settings["certificate"] else seen[path]["problem"]
     if problem:
         raise ProofError(
-            f"{problem} Deploy the server first, set jitsi_verify_certificate_path to where the"
-            " host keeps its certificate, or jitsi_verify_certificate to its text."
+            f"{problem} Deploy the server first; or set jitsi_web_certificate to the file on the"
+            " host, or jitsi_verify_certificate to its text."
         )
     try:
         door = certificates.front(settings, seen)
         trust = certificates.trusting(door.trusted)
     except certificates.NoCertificate:
         raise ProofError(
-            "jitsi_verify_certificate, or the file jitsi_verify_certificate_path on the host,"
-            " holds no certificate in PEM form."
+            f"jitsi_verify_certificate, or without it the file {path} on the host, holds no"
+            " certificate in PEM form."
         ) from None
     try:
         _, ends = certificates.shown(domain, address, port, patience, trust)
