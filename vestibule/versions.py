@@ -13,8 +13,9 @@ import yaml
 _HEAD = """\
 # Versions on {host} with which its access cases passed. To install the same again:
 # ansible-playbook -i <inventory> playbooks/site.yml --limit {host} -e @{file}
+# Where groups split the server, put what is below into host_vars/{host}.yml instead.
 """
-
+_ROOT = Path(__file__).resolve().parents[1]
 
 # Epoch, and what upstream calls its version as far as it is numbers
 _UPSTREAM = re.compile(r"(?:[0-9]+:)?([0-9.]*)")
@@ -56,6 +57,14 @@ def check_pins(pins: Mapping[str, str], installed: Mapping[str, str]) -> None:
             f"jitsi_versions asks for other versions than those installed: {found}. Install them by"
             f" hand, or remove {', '.join(other)} from jitsi_versions."
         )
+
+
+def _as_named(path: Path) -> str:
+    """The path from the checkout, which is the same for everybody who has one."""
+    try:
+        return str(path.resolve().relative_to(_ROOT))
+    except ValueError:
+        return f"<folder>/{path.name}"
 
 
 def render(host: str, file: str, lock: Mapping[str, str]) -> str:
@@ -101,7 +110,7 @@ def keep(
     elif not complete:
         # Nobody knows yet which versions that run would bring
         return {"changed": False, "lock": lock, "stale": False}
-    content = render(host, path.name, lock)
+    content = render(host, _as_named(path), lock)
     try:
         before = read(path)
         stale = before != content

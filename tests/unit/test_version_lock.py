@@ -43,6 +43,18 @@ def test_versions_are_texts_when_they_are_read_back() -> None:
     assert "-e @meet.versions.yml" in text
 
 
+@pytest.mark.parametrize("inventory", ["inventory/mine", ""])
+def test_the_head_says_where_the_file_is(
+    inventory: str, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vestibule.versions._ROOT", tmp_path.resolve() / ("" if inventory else "x"))
+    path = tmp_path / inventory / "meet.versions.yml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    head = run(path=str(path), packages=_ASKED_FOR, write=True)["diff"]["after"]
+    assert f" -e @{inventory or '<folder>'}/meet.versions.yml\n" in head
+    assert "put what is below into host_vars/meet.yml instead" in head
+
+
 def test_a_version_that_nobody_brought_about_is_refused() -> None:
     check_pins({"jicofo": "1.0"}, _INSTALLED)
     with pytest.raises(LockError, match=r"those installed: jicofo 1.0, nginx not at all\. "):
