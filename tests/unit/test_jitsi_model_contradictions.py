@@ -89,7 +89,7 @@ BY_THE_INVENTORY = {
         "jitsi_turn_user_quota": 200,
         "jitsi_turn_total_quota": 100,
     },
-    "token_secret_in_the_hosts_file": settings("main", app_secret="x" * 40),
+    "token_secret_in_the_hosts_file": settings("conference", app_secret="x" * 40),
 }
 
 # What an operator can write where groups of the inventory split the server: theirs, and variables
@@ -220,10 +220,12 @@ def test_a_module_beside_a_login_of_jicofo_is_named_where_it_stands() -> None:
 @pytest.mark.parametrize(
     ("host", "setting", "remedy"),
     [
-        ("conference", "app_id", "Set it on the host main"),
-        ("conference", "asap_accepted_issuers", "Set it on the host main"),
-        ("conference", "enable_domain_verification", "Set it on the host main"),
-        ("main", "token_verification_allowlist", "Set it on the host conference"),
+        ("conference", "asap_key_server", "Set it on the host main"),
+        ("conference", "app_id", "Remove it: it is settled on the host main"),
+        ("conference", "asap_accepted_issuers", "Remove it: it is settled on the host main"),
+        ("conference", "enable_domain_verification", "Remove it: it is settled on the host main"),
+        ("conference", "allow_empty_token", "Remove it: it is settled on the host main"),
+        ("main", "token_verification_allowlist", "Remove it: it is settled on the host conference"),
         ("main", "wait_for_host_disable_auto_owners", "Set it on the host conference"),
         ("speakerstats", "muc_access_whitelist", "Set it on the host conference"),
     ],

@@ -41,12 +41,8 @@ class Rules:
             for setting in host["settings"]:
                 for pattern, place in self._read_on:
                     if pattern.fullmatch(setting) and host.get(place["attribute"]) != place["is"]:
-                        extra = setting in model["options"]["extra_settings"].get(key, {})
-                        raise ModelError(
-                            f"{'jitsi_extra_settings' if extra else 'A feature'} sets {setting} on"
-                            f" the host {key}, where nothing reads it. Set it on"
-                            f" {place['instead']}."
-                        )
+                        added = model["options"]["extra_settings"]
+                        raise ModelError(_not_read(setting, key, place, hosts, added))
         suffix = f".{model['names']['domain']}"
         mucs = [
             {**host, "prefix": host["name"].removesuffix(suffix)}
@@ -57,6 +53,27 @@ class Rules:
         for rule, held in zip(self.rules.values(), holds, strict=True):
             if held:
                 raise ModelError(f"{rule['reason']} {rule['instead']}")
+
+
+def _not_read(
+    setting: str,
+    key: str,
+    place: Mapping[str, str],
+    hosts: Mapping[str, Any],
+    added: Mapping[str, Any],
+) -> str:
+    """The sentence for a setting that is on the wrong host. ``added`` are those of the operator."""
+    who = "jitsi_extra_settings" if setting in added.get(key, {}) else "A feature"
+    settled = any(
+        setting in host["settings"] and setting not in added.get(name, {})
+        for name, host in hosts.items()
+        if host.get(place["attribute"]) == place["is"]
+    )
+    remedy = "Remove it: it is settled on" if settled else "Set it on"
+    return (
+        f"{who} sets {setting} on the host {key}, where nothing reads it. {remedy}"
+        f" {place['instead']}."
+    )
 
 
 @functools.cache
