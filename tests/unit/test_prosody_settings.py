@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from vestibule.model import ModelError
-from vestibule.model.compiler import build_model
+from vestibule.model.compiler import build_model, compile_model
 from vestibule.model.features import load_features
 from vestibule.model.modules import extra_modules_fault
 from vestibule.model.prosody_settings import check_module, check_setting, table
@@ -69,3 +69,14 @@ def test_a_module_has_to_be_somewhere() -> None:
     assert extra_modules_fault(["log_auth", "announce"], files, "meet") == ""
     said = extra_modules_fault(["log_auth", "other"], files, "meet")
     assert said.startswith("jitsi_extra_modules names other, and meet has no such module")
+
+
+def test_a_module_with_a_hyphen_may_be_one_of_others() -> None:
+    given = {
+        "jitsi_domain": "meet.example.org",
+        "jitsi_extra_modules": {"conference": ["muc_max-occupants"]},
+    }
+    with pytest.raises(ModelError, match="add it to jitsi_foreign_variables"):
+        compile_model(given, given, "")
+    foreign = {"jitsi_foreign_variables": ["muc_max-occupants"]}
+    assert compile_model({**given, **foreign}, given, "")

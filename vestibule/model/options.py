@@ -41,7 +41,8 @@ _LOGINS = {
 }
 # Not __proto__, by which a browser would take the value for what all objects have
 _CLIENT_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9_]{2,99}\*?")
+# With hyphens, as modules of Prosody may have them, which are named there as well
+_PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9_-]{2,99}\*?")
 _MODULE = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 # What IDNA 2003, which Python has, writes otherwise than IDNA 2008, by which domains are sold
 _DEVIATIONS = "ßς\u200c\u200d"
