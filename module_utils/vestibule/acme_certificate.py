@@ -37,7 +37,8 @@ _REMEDIES = {
     " them all lead to this host.",
     "caa": "Allow this authority in the CAA record of {domain}.",
     "rateLimited": "Wait until the authority takes requests again, and try meanwhile with its"
-    " staging address in jitsi_acme_directory.",
+    " staging address in jitsi_acme_directory and its root certificate, as a file on the host, in"
+    " jitsi_web_certificate_authority.",
     "rejectedIdentifier": "Choose another authority in jitsi_acme_directory.",
     "tls": "The authority followed http://{domain} to a server whose TLS it does not take: have the"
     " name lead to this host.",

@@ -253,7 +253,11 @@ def test_what_is_wished_for_no_more_goes_with_a_copy(host: Host, run_module: Run
         ),
         pytest.param(
             "Some challenges\nError creating new order :: too many certificates already issued\n",
-            ["too many certificates already issued", "Wait until the authority"],
+            [
+                "too many certificates already issued",
+                "Wait until the authority",
+                "its root certificate, as a file on the host, in jitsi_web_certificate_authority",
+            ],
             id="limit",
         ),
         pytest.param(
