@@ -42,7 +42,7 @@ def test_an_optional_feature_can_be_left_out() -> None:
 def test_what_is_always_on_cannot_be_left_out() -> None:
     said = jitsi_missing_modules(NEEDED, FILES[1:], "The archive")
     assert "mod_token_verification (for tokens)" in said
-    assert "upgrade jitsi-meet-prosody" in said
+    assert "`apt-get install jitsi-meet-prosody` on the host (on Arch," in said
     assert "jitsi_features" not in said
 
 

@@ -66,8 +66,9 @@ def sentence(missing: Mapping[str, Iterable[str]], source: str) -> str:
     )
     return (
         f"{source} lacks Prosody modules that the features need: {listed}. Jitsi's plugins of"
-        " August 2026 have them all: upgrade jitsi-meet-prosody, or set jitsi_tokens_source:"
-        f" archive with newer plugins{choice}."
+        " August 2026 have them all: run `apt-get update`, then `apt-get install"
+        " jitsi-meet-prosody` on the host (on Arch, upgrade its package of the AUR), or set"
+        f" jitsi_tokens_source: archive with newer plugins{choice}."
     )
 
 
