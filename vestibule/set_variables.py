@@ -9,7 +9,7 @@ import yaml
 from ansible.errors import AnsibleError
 
 from vestibule.model import beside
-from vestibule.model.deployment import is_elsewhere
+from vestibule.model.deployment import TURN, is_elsewhere
 from vestibule.model.features import LOADER, PREFIXES
 from vestibule.model.role_variables import OPTIONS, fault, specs
 
@@ -51,4 +51,7 @@ def fault_of(names: Collection[str], variables: Mapping[str, Any]) -> str:
                 given[name] = hosts[host][name]
             except AnsibleError:
                 continue  # known later, when the host was asked
-    return fault(given, without_effect, beside=not is_elsewhere(host, variables["groups"]))
+    groups = variables["groups"]
+    pages = not is_elsewhere(host, groups)
+    turn = host in groups[TURN] if TURN in groups else pages
+    return fault(given, without_effect, beside=pages, turn=turn)

@@ -13,6 +13,7 @@ from vestibule.model.compiler import build_model
 from vestibule.model.deployment import bridge_name, deployment_of, first_address, hosts_with
 from vestibule.model.explain import opened
 from vestibule.model.features import load_features
+from vestibule.set_variables import fault_of
 
 DOMAIN = "meet.example.org"
 SPLIT = {"all": ["meet", "far.example.org", "Near"], "bridges": ["far.example.org", "Near"]}
@@ -372,7 +373,7 @@ def test_bridges_that_do_not_fit_together_are_refused(
             "far",
             {"all": ["meet", "far"], "turn": ["far"], "bridges": ["far"]},
             {"jitsi_turn_tls_port": 9090},
-            "The port in jitsi_turn_tls_port belongs to another program",
+            "The port in jitsi_turn_tls_port is that of jitsi_web_port, jitsi_web_proxy_port or another",
             id="the port of a bridge",
         ),
     ],
@@ -412,3 +413,68 @@ def test_a_long_name_is_refused() -> None:
 )
 def test_an_address_is_what_others_reach(candidates: list[str], found: str) -> None:
     assert first_address(candidates) == found
+
+
+@pytest.mark.parametrize(
+    ("host", "options"),
+    [
+        ("far.example.org", {"videobridge_port": 50000}),
+        (RELAY, {"turn_port": 10000}),
+        (RELAY, {"videobridge_port": 50000}),
+        ("far.example.org", {"turn_relay_min_port": 50000, "turn_relay_max_port": 50001}),
+        ("meet", {"turn_relay_min_port": 50000, "turn_relay_max_port": 50001}),
+    ],
+)
+def test_ports_are_in_the_way_only_of_what_is_on_the_same_host(
+    host: str, options: dict[str, Any]
+) -> None:
+    groups = {
+        "all": ["meet", "far.example.org", RELAY],
+        "signalling": ["meet"],
+        "bridges": ["far.example.org"],
+        "turn": [RELAY],
+    }
+    given = {f"jitsi_{name}": value for name, value in options.items()}
+    assert model(host, groups, {}, {}, **given)
+    with pytest.raises(ModelError, match="port"):
+        build_model(load_features(), {"jitsi_domain": DOMAIN, **given})
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        ("meet", "jitsi_certificate is files, and jitsi_web_certificate is empty"),
+        ("far.example.org", ""),
+        (RELAY, "jitsi_certificate is files, and jitsi_web_certificate is empty"),
+    ],
+)
+def test_a_host_without_a_certificate_needs_no_file_of_one(host: str, said: str) -> None:
+    assert set_for(host, jitsi_certificate="files").startswith(said)
+    assert bool(said) == bool(set_for(host, jitsi_certificate="files"))
+
+
+@pytest.mark.parametrize("host", ["meet", "far.example.org", RELAY])
+def test_turn_elsewhere_may_have_the_port_of_the_pages(host: str) -> None:
+    ports: dict[str, Any] = {"jitsi_web_port": 443, "jitsi_turn_tls_port": 443}
+    assert set_for(host, **ports) == ""
+    assert "jitsi_turn_tls_port is 443" in set_for("meet", {"all": ["meet"]}, **ports)
+
+
+class _Hosts(dict[str, dict[str, Any]]):
+    def raw_get(self, host: str) -> dict[str, Any]:
+        return self[host]
+
+
+def set_for(host: str, groups: dict[str, list[str]] | None = None, **variables: Any) -> str:
+    """What is said of the variables of a host in an inventory that splits a server."""
+    split = {
+        "all": ["meet", "far.example.org", RELAY],
+        "bridges": ["far.example.org"],
+        "turn": [RELAY],
+    }
+    known = {
+        "hostvars": _Hosts({host: variables}),
+        "inventory_hostname": host,
+        "groups": groups or split,
+    }
+    return fault_of(variables, known)

@@ -598,12 +598,17 @@ def specs() -> dict[str, dict[str, Any]]:
 
 
 def fault(
-    given: Mapping[str, Any], without_effect: Iterable[str] = (), *, beside: bool = True
+    given: Mapping[str, Any],
+    without_effect: Iterable[str] = (),
+    *,
+    beside: bool = True,
+    turn: bool = True,
 ) -> str:
     """A sentence about the first variable of a role that is not what it may be, or an empty text.
 
     ``given`` are those that the operator set, ``without_effect`` those of them that a playbook
-    works out, whatever the inventory says. ``beside`` is whether the host has the pages.
+    works out, whatever the inventory says. ``beside`` is whether the host has the pages, and
+    ``turn`` whether it has a TURN server, unless that is switched off.
     """
     for variable in without_effect:
         return (
@@ -614,7 +619,7 @@ def fault(
     try:
         for variable, value in known.items():
             _check(variable, value)
-        _check_together(given, beside)
+        _check_together(given, beside, turn)
     except ModelError as error:
         return str(error)
     return changed_number(known)
@@ -636,7 +641,7 @@ def _check(variable: str, value: Any) -> None:
         CHECKS[variable](variable, value)
 
 
-def _check_together(given: Mapping[str, Any], beside: bool) -> None:
+def _check_together(given: Mapping[str, Any], beside: bool, turn: bool) -> None:
     """What each may be, and two or three of them not together. Others have their defaults."""
 
     def now(variable: str) -> Any:
@@ -648,8 +653,9 @@ def _check_together(given: Mapping[str, Any], beside: bool) -> None:
 
     # The model refuses what is no number and no list, and comes later
     web = {name: given.get(name) for name in WEB_PORTS}
-    if not names("turn", "jitsi_features_off"):
-        web["jitsi_turn_tls_port"] = given.get("jitsi_turn_tls_port", TURN_TLS_PORT)
+    web["jitsi_turn_tls_port"] = given.get("jitsi_turn_tls_port", TURN_TLS_PORT)
+    if not turn or names("turn", "jitsi_features_off"):
+        del web["jitsi_turn_tls_port"]
     web = {name: port for name, port in web.items() if isinstance(port, int) and port and beside}
     _check_ports(web | {name: now(name) for name in ("prosody_c2s_port", "prosody_http_port")})
     on_443 = names("turn_on_443", "jitsi_features")
@@ -672,7 +678,7 @@ def _check_together(given: Mapping[str, Any], beside: bool) -> None:
             " turn_on_443 is to hand on what comes there. Remove one of them."
         )
     _check_certificate(
-        given.get("jitsi_certificate", ""),
+        given.get("jitsi_certificate", "") if beside or turn else "",
         *map(now, ("jitsi_web_certificate", "jitsi_acme_dns_hook", "jitsi_acme_dns_cleanup_hook")),
     )
     secret = [now("jitsi_history_backup"), now("jitsi_web_certificate_key")]
