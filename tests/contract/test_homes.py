@@ -23,10 +23,12 @@ ANSIBLE = {
     "vestibule/backups.py": {"ansible.module_utils.vestibule", "ansible.parsing.vault"},
     "vestibule/command/ansible_inventory.py": {
         "ansible",
+        "ansible._internal._datatag._tags",
         "ansible.cli",
         "ansible.errors",
         "ansible.inventory.manager",
         "ansible.parsing.dataloader",
+        "ansible.parsing.vault",
         "ansible.plugins.loader",
         "ansible.template",
         "ansible.utils.collection_loader",
