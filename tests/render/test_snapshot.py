@@ -17,6 +17,7 @@ import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import filter_loader, init_plugin_loader, lookup_loader
 from ansible.template import Templar, trust_as_template
+from ansible.utils.collection_loader import AnsibleCollectionConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 SNAPSHOT = Path(__file__).with_name("snapshot.txt")
@@ -265,7 +266,8 @@ def _variables(role: str, facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def rendered() -> dict[str, str]:
     """SHA-256 by platform, set and file."""
-    init_plugin_loader()
+    if not AnsibleCollectionConfig.collection_finder:  # which is made once a process
+        init_plugin_loader()
     filter_loader.add_directory(str(ROOT / "filter_plugins"))
     lookup_loader.add_directory(str(ROOT / "lookup_plugins"))
     sets = _sets()

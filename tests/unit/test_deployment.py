@@ -373,7 +373,8 @@ def test_bridges_that_do_not_fit_together_are_refused(
             "far",
             {"all": ["meet", "far"], "turn": ["far"], "bridges": ["far"]},
             {"jitsi_turn_tls_port": 9090},
-            "The port in jitsi_turn_tls_port is that of jitsi_web_port, jitsi_web_proxy_port or another",
+            "The port in jitsi_turn_tls_port is that of jitsi_web_port, jitsi_web_proxy_port or"
+            " another",
             id="the port of a bridge",
         ),
     ],
