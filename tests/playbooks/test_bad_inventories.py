@@ -220,7 +220,7 @@ def test_bridges_that_belong_nowhere_are_refused_by_name(
         pytest.param(
             "relay.example.org",
             {"jitsi_turn_tls_port": 22},
-            "The port in jitsi_turn_tls_port belongs to another program",
+            "The port in jitsi_turn_tls_port is that of jitsi_web_port",
             id="port",
         ),
     ],
