@@ -427,7 +427,7 @@ def _mapping(fields: Mapping[str, Check], example: str) -> Check:
 
 
 def _private_keys(variable: str, value: Any) -> None:
-    example = "{idp-2026: \"{{ lookup('file', '/root/idp.pem') }}\"}"
+    example = "{idp-2026: \"{{ lookup('file', '/srv/keys/idp.pem') }}\"}"
     remedy = f"Write it as in {variable}: {example}."
     if not isinstance(value, dict):
         raise _words(variable, f"is of type {type_name(value)}, not a mapping.", remedy)

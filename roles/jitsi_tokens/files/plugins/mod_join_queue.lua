@@ -30,6 +30,7 @@ local muc = module:depends("muc");
 local is_service = module:require("machines").is_service;
 local refuse = module:require "refuse";
 local bucket = module:require "bucket";
+local household_of = module:require "household";
 
 local MUC = "http://jabber.org/protocol/muc";
 local ADDRESSES = 1000; -- of which a room knows something
@@ -60,12 +61,6 @@ module:hook("muc-occupant-pre-join", function (event)
 	end
 end, 2000);
 
--- Of IPv6 the /64, as one household has it
-local function household_of(session)
-	local ip = session.ip or "";
-	return ip:match("^%x+:%x+:%x+:%x+:") or ip:match("^[%x:]-::") or ip;
-end
-
 -- Before the lobby (-4), which a password opens as well
 module:hook("muc-occupant-pre-join", function (event)
 	local session, stanza, room = event.origin, event.stanza, event.room;
@@ -75,7 +70,7 @@ module:hook("muc-occupant-pre-join", function (event)
 		return;
 	end
 	room.join_queue_guesses = room.join_queue_guesses or cache.new(ADDRESSES);
-	local household = household_of(session);
+	local household = household_of(session.ip or "");
 	local left = bucket(room.join_queue_guesses:get(household), guesses, RECOVERY);
 	local is_wrong = password ~= room:get_password();
 	if not left:peek(1) then

@@ -43,6 +43,8 @@ local json = require "util.json";
 local nameprep = require "util.encodings".stringprep.nameprep;
 local new_throttle = require "util.throttle".create;
 
+local household_of = module:require "household";
+
 local refusals_rate = module:get_option_number("login_guard_refusals", 40);
 local sessions_rate = module:get_option_number("login_guard_sessions", 50);
 local requests_rate = module:get_option_number("login_guard_requests", 500);
@@ -76,13 +78,8 @@ local addresses = cache.new(ADDRESSES);
 local refused_tokens = cache.new(ADDRESSES); -- their hashes; we may have signed them all the same
 local turned_away, turned_away_by = 0, {};
 
--- Of IPv6 the /64, as one household has it. The text is nginx's, with the longest zeros left out.
-local function known_as(ip)
-	return ip:match("^%x+:%x+:%x+:%x+:") or ip:match("^[%x:]-::") or ip;
-end
-
 local function address_of(ip)
-	local name = known_as(ip);
+	local name = household_of(ip);
 	local address = addresses:get(name);
 	if not address then
 		address = { name = name,

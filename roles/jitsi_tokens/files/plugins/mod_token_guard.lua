@@ -240,8 +240,9 @@ local function fit_for_auth_token(token, header, text, claims, key, now)
 	if now >= claims.exp or claims.nbf and now < claims.nbf then
 		changes = (',"exp":%d,"nbf":0'):format(now + 60);
 	end
-	if type(claims.aud) == "table" and accepted_audience(claims.aud) then
-		changes = changes .. ',"aud":' .. json.encode(accepted_audience(claims.aud));
+	local aud = type(claims.aud) == "table" and accepted_audience(claims.aud);
+	if aud then
+		changes = changes .. ',"aud":' .. json.encode(aud);
 	end
 	if changes ~= "" then
 		text = text:gsub("%s*}%s*$", "") .. changes .. "}";
